@@ -1,0 +1,207 @@
+"""What answers hold: the shapes of a render, its events, uploads, balances and takeovers."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ResultBody(BaseModel):
+    """The finished file; `duration` in seconds, sizes in pixels."""
+
+    url: str
+    sha256: str
+    bytes: int
+    duration: float
+    width: int
+    height: int
+    codec: str
+    poster: str | None
+
+
+class ChargeBody(BaseModel):
+    """What is known of the charge: `none`, `incurred` or `unknown`."""
+
+    state: str
+    credits: float | None
+
+
+class ErrorBody(BaseModel):
+    """Why a render failed, and what to do."""
+
+    code: str
+    message: str
+    retryable: bool
+    help: str
+
+
+class AttemptBody(BaseModel):
+    """One worker's work on one stage."""
+
+    run: int
+    stage: str
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+class RemoteBody(BaseModel):
+    """Where the work is at the backend; `link` opens it in the backend's own editor while it is valid."""
+
+    task_id: str | None
+    session_id: str | None
+    export_id: str | None
+    link: str | None
+
+
+class HintBody(BaseModel):
+    """Advice that changed nothing."""
+
+    code: str
+    message: str
+
+
+class RenderBody(BaseModel):
+    """A render as it stands."""
+
+    id: str = Field(examples=["rnd_01jz0000000000000000000000"])
+    run: int
+    status: str = Field(examples=["running"])
+    reason: str | None = Field(description="Why it is `waiting`.")
+    stage: str = Field(examples=["generate"])
+    progress: Fraction
+    eta: datetime | None = Field(description="When it is expected to be finished; an estimate.")
+    prompt: str
+    language: str
+    assets: list[dict[str, Any]]
+    output: dict[str, Any]
+    priority: str
+    on_unconfirmed: str
+    external_ref: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+    answer: str | None
+    timeline: str | None
+    result: ResultBody | None
+    charge: ChargeBody
+    hints: list[HintBody]
+    cancel_effect: str | None = Field(description="What cancelling achieved: prevented, stopped or too_late.")
+    error: ErrorBody | None
+    attempts: list[AttemptBody]
+    remote: RemoteBody
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    links: dict[str, str]
+
+
+class RenderPage(BaseModel):
+    """Newest first; `next_cursor` leads to the older ones."""
+
+    data: list[RenderBody]
+    next_cursor: str | None
+
+
+class EventBody(BaseModel):
+    """Something that happened to a render; `final` ends its run."""
+
+    render_id: str
+    run: int
+    number: int
+    type: str = Field(examples=["render.stage"])
+    data: dict[str, Any]
+    final: bool
+    at: datetime
+
+
+class EventPage(BaseModel):
+    """Oldest first; empty when there is nothing new yet."""
+
+    data: list[EventBody]
+
+
+class FeedPage(BaseModel):
+    """Oldest first; keep `next_cursor`, it is where to go on even when there was nothing."""
+
+    data: list[EventBody]
+    next_cursor: str
+
+
+class UploadBody(BaseModel):
+    """A stored file, usable as an asset."""
+
+    id: str = Field(examples=["upl_01jz0000000000000000000000"])
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    created_at: datetime
+
+
+class AccountBody(BaseModel):
+    """One account at the backend with its balance in credits, as last read at `read_at`."""
+
+    id: str
+    name: str
+    kind: str
+    available: float | None
+    frozen: float | None
+    total: float | None
+    read_at: datetime | None
+    paused_until: datetime | None
+    pause_reason: str | None
+
+
+class CreditsBody(BaseModel):
+    """`available` is the sum over the accounts whose balance is known; null where none is."""
+
+    available: float | None
+    accounts: list[AccountBody]
+
+
+class RecoveryBody(BaseModel):
+    """A takeover: who fell silent, at which stage, who went on, what became of it."""
+
+    id: int
+    render_id: str
+    run: int
+    stage: str
+    why: str
+    from_worker: str
+    to_worker: str | None
+    taken_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+
+
+class RecoveryPage(BaseModel):
+    """Newest first."""
+
+    data: list[RecoveryBody]
+    next_cursor: str | None
+
+
+class ProblemField(BaseModel):
+    """One field's problem."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457, with a stable code and a remedy."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[ProblemField]
+    request_id: str
+    help: str

@@ -1,0 +1,116 @@
+"""Around every request: an id, security headers, a bound on JSON bodies, and a net below unexpected faults."""
+
+import re
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from ulid import ULID
+
+from api import problems
+from api.limits import JSON_BYTES
+from api.problems import Problem
+from config.logging import get
+
+log = get(__name__)
+
+UPLOADS = "/v1/uploads"
+"""The one address with large bodies; it counts for itself."""
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": PAGE_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Envelope:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        answered: dict[str, int] = {}
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered["status"] = message["status"]
+                _add_headers(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(request=request_id):
+            try:
+                if scope["path"] != UPLOADS:
+                    receive = await _whole_body(scope, receive)
+                await self._app(scope, receive, sending)
+            except Problem as problem:
+                await problems.response(problem, request_id)(scope, receive, sending)
+            except ClientDisconnect:
+                return
+            except Exception:
+                log.exception("request.fault", method=scope["method"], path=scope["path"])
+                if answered:
+                    raise  # half an answer is out: the connection has to break, or it would look whole
+                await problems.response(Problem("internal"), request_id)(scope, receive, sending)
+            _note(scope, answered.get("status", 0), started)
+
+
+def _request_id(given: str) -> str:
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{str(ULID()).lower()}"
+
+
+def _add_headers(headers: MutableHeaders, request_id: str) -> None:
+    headers["X-Request-Id"] = request_id
+    for name, value in SECURITY.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Cache-Control", "no-store")
+
+
+def _note(scope: Scope, status: int, started: float) -> None:
+    """One line for each change and each fault; reads are too many to be worth one."""
+    if scope["method"] not in ("GET", "HEAD") or status >= 500:
+        milliseconds = round((time.monotonic() - started) * 1000)
+        log.info("request.done", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+
+
+async def _whole_body(scope: Scope, receive: Receive) -> Receive:
+    """Read the body up to the bound, and give it to the application as one message.
+
+    Raises Problem `request.too_large`, and ClientDisconnect when the rest never came.
+    """
+    declared = Headers(scope=scope).get("content-length", "")
+    if declared.isdecimal() and int(declared) > JSON_BYTES:
+        raise Problem("request.too_large", f"{declared} bytes; {JSON_BYTES} are taken.")
+    body, more = bytearray(), scope["method"] not in ("GET", "HEAD")
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > JSON_BYTES:
+            raise Problem("request.too_large", f"More than {JSON_BYTES} bytes.")
+        more = message.get("more_body", False)
+    whole: list[dict[str, Any]] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay

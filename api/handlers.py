@@ -1,0 +1,87 @@
+"""Whatever goes wrong becomes a problem: validation, unknown addresses, a database that is away."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api import problems
+from api.problems import FieldError, Problem
+from worker.database import retryable
+from worker.media.storage import NotStored, StorageUnavailable
+
+_HTTP_CODES = {400: "request.malformed", 404: "route.unknown", 405: "route.method", 413: "request.too_large"}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(PoolTimeout, _database)
+    app.add_exception_handler(NotStored, _not_stored)
+    app.add_exception_handler(StorageUnavailable, _storage)
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """The problem as an answer to this request."""
+    return problems.response(problem, getattr(request.state, "request_id", ""))
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    return answer(request, cast(Problem, error))
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    found = cast(RequestValidationError, error).errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return answer(request, Problem("request.malformed", "The body cannot be read as JSON."))
+    errors = [FieldError(_pointer(one["loc"]), _words(one)) for one in found[:20]]
+    named = ", ".join(one.pointer for one in errors[:3])
+    return answer(request, Problem("request.invalid", f"Not valid: {named}", errors=errors))
+
+
+def _pointer(place: Sequence[str | int]) -> str:
+    """`("body", "assets", 0, "url")` → `/assets/0/url`; `("query", "limit")` → `?limit`."""
+    source, *path = place
+    if source == "body":
+        return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path) or "/"
+    names = ".".join(map(str, path))
+    return f"?{names}" if source == "query" else names
+
+
+def _words(found: dict[str, Any]) -> str:
+    match found["type"]:
+        case "extra_forbidden":
+            return "this field is unknown, or does nothing yet"
+        case "string_unicode":
+            return "the text holds half a surrogate pair, which is no character"
+        case _:
+            return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _http(request: Request, error: Exception) -> Response:
+    http = cast(HTTPException, error)
+    code = _HTTP_CODES.get(http.status_code, "internal" if http.status_code >= 500 else "request.invalid")
+    detail = f"{request.method} {request.url.path}" if http.status_code in (404, 405) else str(http.detail)
+    return answer(request, Problem(code, detail, headers=http.headers))
+
+
+def _database(request: Request, error: Exception) -> Response:
+    if isinstance(error, DBAPIError) and not retryable(error):
+        raise error
+    return answer(request, Problem("database.unavailable", "The database does not answer at the moment."))
+
+
+def _not_stored(request: Request, _: Exception) -> Response:
+    return answer(request, Problem("result.gone", "The storage has no file under this render's key."))
+
+
+def _storage(request: Request, _: Exception) -> Response:
+    return answer(request, Problem("storage.unavailable", "The file storage does not answer at the moment."))

@@ -1,0 +1,91 @@
+"""A request repeated with its `Idempotency-Key` finds what it made the first time."""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from api.problems import FieldError, Problem
+from worker.owners.models import IdempotencyKey
+
+_VALID = re.compile(r"[\x21-\x7e]{1,255}")
+_MINE = "request:"
+
+
+@dataclass(frozen=True)
+class Key:
+    """The caller's key, or one of our own for a caller without."""
+
+    text: str
+    given: bool
+
+
+def key(idempotency_key: Annotated[str | None, Header(description="Any text of your own, once per request.")] = None):
+    """The request's key. Raises Problem `idempotency.invalid`.
+
+    A request without one gets its own: when the database loses the answer to a COMMIT, the transaction is run again,
+    and must find what it made.
+    """
+    if idempotency_key is None:
+        return Key(_MINE + uuid.uuid4().hex, given=False)
+    if not _VALID.fullmatch(idempotency_key) or idempotency_key.startswith(_MINE):
+        errors = [FieldError("Idempotency-Key", "1 to 255 visible ASCII characters, not beginning with `request:`")]
+        raise Problem("idempotency.invalid", "The Idempotency-Key cannot be used.", errors=errors)
+    return Key(idempotency_key, given=True)
+
+
+KeyHere = Annotated[Key, Depends(key)]
+
+
+def body_hash(normalised: Any) -> str:
+    """SHA-256 of a request with its defaults filled in: spaces and the order of fields make no difference."""
+    text = json.dumps(normalised, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def earlier(session: Session, owner_id: str, route: str, key: Key, hashed: str) -> str | None:
+    """The resource this key led to before, or None. Raises Problem `idempotency.mismatch`."""
+    where = (IdempotencyKey.owner_id == owner_id, IdempotencyKey.route == route, IdempotencyKey.key == key.text)
+    row = session.execute(select(IdempotencyKey.body_hash, IdempotencyKey.resource_id).where(*where)).one_or_none()
+    if row is None:
+        return None
+    if row.body_hash != hashed:
+        raise Problem("idempotency.mismatch", "The key was used with another body.")
+    return row.resource_id
+
+
+def once(
+    session: Session, owner_id: str, route: str, key: Key, hashed: str, make: Callable[[], str]
+) -> tuple[str, bool]:
+    """The id of what `make` makes, or made earlier under this key; and whether it was earlier.
+
+    Of two simultaneous calls the second waits at the unique key until the first has committed, and finds its resource.
+    Raises Problem `idempotency.mismatch`.
+    """
+    names = {"owner_id": owner_id, "route": route, "key": key.text}
+    mine = session.execute(
+        insert(IdempotencyKey)
+        .values(**names, body_hash=hashed, resource_id="")
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.key)
+    ).scalar_one_or_none()
+    if mine is None:
+        resource_id = earlier(session, owner_id, route, key, hashed)
+        assert resource_id is not None, "the row that the insert met is committed"
+        return resource_id, True
+    resource_id = make()
+    session.execute(
+        update(IdempotencyKey)
+        .where(*(getattr(IdempotencyKey, name) == value for name, value in names.items()))
+        .values(resource_id=resource_id)
+        .execution_options(synchronize_session=False)
+    )
+    return resource_id, False

@@ -1,0 +1,117 @@
+"""Every problem the service answers with: its stable code, HTTP status, title, and what to do about it.
+
+Answers are `application/problem+json` (RFC 9457). Codes never change their meaning; programs branch on them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+CATALOGUE_PATH = "/docs/errors"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One entry of the catalogue."""
+
+    status: int
+    title: str
+    help: str
+
+
+KINDS: dict[str, Kind] = {
+    "request.malformed": Kind(400, "The body is no JSON", "Send one JSON object encoded as UTF-8."),
+    "request.invalid": Kind(422, "The request is not valid", "Change what `errors` names; /docs shows every field."),
+    "request.media_type": Kind(415, "The body is not declared as JSON", "Send `Content-Type: application/json`."),
+    "request.too_large": Kind(413, "The body is too large", "Send less than 256 KiB; files go to POST /v1/uploads."),
+    "route.unknown": Kind(404, "There is nothing at this address", "Look the address up at /docs."),
+    "route.method": Kind(405, "This address does not take this method", "The `Allow` header names the right ones."),
+    "auth.missing": Kind(401, "No API key", "Send `Authorization: Bearer vv_…`."),
+    "auth.invalid": Kind(401, "The API key is not valid", "Check for a typing mistake, a revoked or an expired key."),
+    "idempotency.invalid": Kind(422, "The Idempotency-Key is not valid", "Send 1 to 255 visible ASCII characters."),
+    "idempotency.mismatch": Kind(
+        422,
+        "This Idempotency-Key was used for another request",
+        "Use a new key for a new request, and the same body when repeating one.",
+    ),
+    "cursor.invalid": Kind(422, "The cursor is not one of ours", "Pass `next_cursor` on unchanged, or start without."),
+    "render.unknown": Kind(404, "There is no such render", "Check the id; renders of other owners are not shown."),
+    "render.no_video": Kind(409, "The render has no video", "Wait until its status is `succeeded`."),
+    "render.no_poster": Kind(409, "The render has no poster", "Wait until its status is `succeeded`."),
+    "render.no_timeline": Kind(409, "The render has no draft yet", "Wait until it has passed the stage `verify`."),
+    "result.gone": Kind(410, "The file is no longer in storage", "It was deleted there; send the render again."),
+    "range.unsatisfiable": Kind(416, "No such bytes", "The file's size is in `Content-Range` and in `result.bytes`."),
+    "upload.unknown": Kind(422, "There is no such upload", "Upload the file first; unused uploads expire."),
+    "upload.empty": Kind(422, "The upload is empty", "Send the file's bytes as the body, or as one multipart file."),
+    "upload.malformed": Kind(400, "The multipart body is broken", "Send one file part, or the bytes as the body."),
+    "upload.cut": Kind(400, "The upload ended early", "Send it again; nothing of it was kept."),
+    "upload.format": Kind(415, "The file's format is not taken", "Convert it to one of the accepted formats."),
+    "upload.too_large": Kind(413, "The file is too large", "At most 200 MB: compress it, trim it, or split it."),
+    "database.unavailable": Kind(503, "The database is away", "Send the request again; with its key nothing doubles."),
+    "storage.unavailable": Kind(503, "The file storage is away", "Send the request again a little later."),
+    "internal": Kind(500, "A fault in this service", "Send it again; if it repeats, the logs name the request id."),
+}
+
+RETRY_AFTER_SECONDS = 2
+"""With every 503: a database restarts in one to ten seconds."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field: a JSON pointer into the body, `?name` for a parameter, or a header's name."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):
+    """Ends a request with this answer. Raised anywhere below the handlers."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail, self.errors = code, detail, tuple(errors)
+        self.headers = dict(headers or {})
+        self.kind = KINDS[code]
+
+
+def body(problem: Problem, request_id: str) -> dict[str, Any]:
+    """The problem's JSON."""
+    kind = problem.kind
+    return {
+        "type": f"{CATALOGUE_PATH}#{problem.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": problem.code,
+        "detail": _fit(problem.detail or f"{kind.title}."),
+        "errors": [{"pointer": _fit(error.pointer), "detail": _fit(error.detail)} for error in problem.errors],
+        "request_id": request_id,
+        "help": kind.help,
+    }
+
+
+def response(problem: Problem, request_id: str) -> JSONResponse:
+    """The problem's answer."""
+    headers = dict(problem.headers)
+    if problem.kind.status == 503:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if problem.kind.status == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
+    return JSONResponse(
+        body(problem, request_id), status_code=problem.kind.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def _fit(text: str) -> str:
+    """Bounded, and without the lone surrogates that a refused field's name may hold: UTF-8 has no bytes for them."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= 500 else text[:499] + "…"

@@ -1,0 +1,97 @@
+"""What a request may hold. Unknown fields are refused, so are those that do nothing yet: nothing is silently ignored."""
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from api import limits
+from api.addresses import checked_url
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("the text holds a NUL character")
+    return text
+
+
+Plain = AfterValidator(_plain)
+"""No NUL (PostgreSQL has none). Lone surrogates are refused by pydantic itself."""
+
+Prompt = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.PROMPT_CHARACTERS), Plain
+]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TAG_CHARACTERS), Plain]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+Url = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_url)]
+UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[0-9a-z]{26}$")]
+
+
+def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Anything JSON, as long as PostgreSQL can hold it and nobody stores a library in it."""
+    _check_depth(metadata, limits.METADATA_DEPTH)
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("a text holds half a surrogate pair, which is no character") from None
+    except ValueError:
+        raise ValueError("JSON has no infinite numbers and no NaN") from None
+    if size > limits.METADATA_BYTES:
+        raise ValueError(f"{size} bytes as JSON; at most {limits.METADATA_BYTES}")
+    # json.dumps writes NUL as an escape; a backslash before it would be doubled.
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise ValueError("a text holds a NUL character")
+    return metadata
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left < 0:
+        raise ValueError(f"nested deeper than {limits.METADATA_DEPTH} levels")
+    inner: Any = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _check_depth(one, left - 1)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Asset(_Request):
+    """A picture, clip or sound: an address that the backend fetches, or a file uploaded before."""
+
+    url: Url | None = Field(None, examples=["https://shop.example/shoe.jpg"])
+    upload: UploadId | None = Field(None, examples=["upl_01jz0000000000000000000000"])
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.url is None) == (self.upload is None):
+            raise ValueError("give either `url` or `upload`")
+        return self
+
+
+class Output(_Request):
+    """What is exported; the backend knows this one way."""
+
+    format: Literal["mp4"] = "mp4"
+    quality: Literal["high"] = "high"
+
+
+class RenderRequest(_Request):
+    """A video to be made."""
+
+    prompt: Prompt = Field(examples=["create a 30-second promotional video about our new running shoe"])
+    language: Language | None = Field(None, description="Of the video (`en`, `zh`); null: detected from the prompt.")
+    assets: list[Asset] = Field(default=[], max_length=limits.ASSETS)
+    output: Output = Output()
+    priority: Literal["high", "normal", "low"] = "normal"
+    on_unconfirmed: Literal["fail", "retry"] = Field(
+        "fail",
+        description="Where the paid message was sent and nobody can know whether it was received: give up, or pay again.",
+    )
+    external_ref: Reference | None = Field(None, description="Your own reference.", examples=["sku-1"])
+    tags: list[Tag] = Field(default=[], max_length=limits.TAGS)
+    metadata: Annotated[dict[str, Any], AfterValidator(_bounded)] = Field(
+        default={}, description="Kept and returned: up to 16 KiB as JSON, 8 levels deep."
+    )

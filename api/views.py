@@ -1,0 +1,175 @@
+"""From rows to answers: four queries for a page of renders, however long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from api import bodies
+from api.progress import durations, estimate, high_water
+from worker.accounts.models import RemoteSession
+from worker.renders.events import EventType
+from worker.renders.models import Attempt, Event, Render, Result
+
+FINAL_EVENTS = frozenset(
+    {EventType.SUCCEEDED.value, EventType.FAILED.value, EventType.CANCELED.value, EventType.EXPIRED.value}
+)
+ASSET_FIELDS = ("url", "upload", "name", "media_type", "bytes")
+"""What is shown of an asset; where it is stored is not."""
+
+
+@dataclass
+class _Related:
+    """What belongs to the renders of one answer."""
+
+    now: datetime
+    results: dict[str, Result] = field(default_factory=dict[str, Result])
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict[str, list[Attempt]])
+    sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
+
+
+def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.RenderBody]:
+    """The answers for some renders of one owner."""
+    if not renders:
+        return []
+    related = _related(session, renders)
+    seconds = durations.now(session)
+    return [_render(render, related, seconds) for render in renders]
+
+
+def render_body(session: Session, render: Render) -> bodies.RenderBody:
+    """The answer for one render."""
+    return render_bodies(session, [render])[0]
+
+
+def event_body(event: Event) -> bodies.EventBody:
+    """The answer for one event."""
+    return bodies.EventBody(
+        render_id=event.render_id,
+        run=event.run,
+        number=event.number,
+        type=event.type,
+        data=event.data,
+        final=event.type in FINAL_EVENTS,
+        at=event.created_at,
+    )
+
+
+def _related(session: Session, renders: Sequence[Render]) -> _Related:
+    ids = [render.id for render in renders]
+    related = _Related(session.execute(select(func.now())).scalar_one())
+    runs = [(render.id, render.run) for render in renders if render.finished_at is not None]
+    if runs:
+        found = session.scalars(select(Result).where(tuple_(Result.render_id, Result.run).in_(runs)))
+        related.results = {row.render_id: row for row in found}
+    for row in session.scalars(select(Attempt).where(Attempt.render_id.in_(ids)).order_by(Attempt.lease)):
+        related.attempts.setdefault(row.render_id, []).append(row)
+    if remote := {render.remote_session_id for render in renders if render.remote_session_id}:
+        found = session.scalars(select(RemoteSession).where(RemoteSession.id.in_(remote)))
+        related.sessions = {row.id: row for row in found}
+    return related
+
+
+def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBody:
+    elapsed = max((related.now - render.stage_at).total_seconds(), 0.0)
+    progress, left = estimate(render, elapsed, seconds)
+    result = related.results.get(render.id)
+    return bodies.RenderBody(
+        id=render.id,
+        run=render.run,
+        status=render.status,
+        reason=render.reason,
+        stage=render.stage,
+        progress=round(high_water.raised(render, progress), 4),
+        eta=related.now + timedelta(seconds=left) if left is not None else None,
+        prompt=render.prompt,
+        language=render.language,
+        assets=[{name: asset[name] for name in ASSET_FIELDS if name in asset} for asset in render.assets],
+        output=render.output,
+        priority=render.priority,
+        on_unconfirmed=render.on_unconfirmed,
+        external_ref=render.external_ref,
+        tags=render.tags,
+        metadata=render.meta,
+        answer=render.answer,
+        timeline=render.timeline,
+        result=_result(result) if result else None,
+        charge=bodies.ChargeBody(state=render.charge_state, credits=render.charge_credits),
+        hints=[bodies.HintBody.model_validate(hint) for hint in render.hints],
+        cancel_effect=render.cancel_effect,
+        error=_error(render),
+        attempts=[_attempt(row) for row in related.attempts.get(render.id, ())],
+        remote=_remote(render, related),
+        created_at=render.created_at,
+        started_at=render.started_at,
+        updated_at=render.updated_at,
+        finished_at=render.finished_at,
+        links=_links(render, result),
+    )
+
+
+def _result(row: Result) -> bodies.ResultBody:
+    at = f"/v1/renders/{row.render_id}"
+    return bodies.ResultBody(
+        url=f"{at}/video",
+        sha256=row.sha256,
+        bytes=row.bytes,
+        duration=row.duration_seconds,
+        width=row.width,
+        height=row.height,
+        codec=row.video_codec,
+        poster=f"{at}/poster" if row.poster_key else None,
+    )
+
+
+def _error(render: Render) -> bodies.ErrorBody | None:
+    if render.error_code is None:
+        return None
+    return bodies.ErrorBody(
+        code=render.error_code,
+        message=render.error_message or "",
+        retryable=bool(render.error_retryable),
+        help=render.error_help or "",
+    )
+
+
+def _attempt(row: Attempt) -> bodies.AttemptBody:
+    return bodies.AttemptBody(
+        run=row.run,
+        stage=row.stage,
+        worker=row.worker_id,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+        error_code=row.error_code,
+        error_message=row.error_message,
+    )
+
+
+def _remote(render: Render, related: _Related) -> bodies.RemoteBody:
+    row = related.sessions.get(render.remote_session_id or "")
+    open_still = row is not None and (row.claim_expires_at is None or row.claim_expires_at > related.now)
+    return bodies.RemoteBody(
+        task_id=row.task_id if row else None,
+        session_id=row.session_id if row else None,
+        export_id=render.export_id,
+        link=row.claim_url if row and open_still else None,
+    )
+
+
+def _links(render: Render, result: Result | None) -> dict[str, str]:
+    """Where to go from here: only what answers."""
+    at = f"/v1/renders/{render.id}"
+    links = {"self": at, "events": f"{at}/events"}
+    if render.finished_at is None:
+        links["cancel"] = f"{at}/cancel"
+    if result is not None:
+        links["video"] = f"{at}/video"
+    if result is not None and result.poster_key:
+        links["poster"] = f"{at}/poster"
+    if render.timeline is not None:
+        links["timeline"] = f"{at}/timeline"
+    return links

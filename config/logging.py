@@ -1,0 +1,50 @@
+"""One log vocabulary: `log.info("stage.finished", render=id, stage="upload", ms=412)`.
+
+Event names are listed in `EVENTS`; secrets never reach a line: values under the names in `SECRET` are masked.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+SECRET = frozenset({"token", "authorization", "api_key", "secret", "password", "key", "claim_token"})
+
+
+def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in event:
+        if name.lower() in SECRET:
+            event[name] = "***"
+    return event
+
+
+def setup(process: str, *, level: str = "INFO") -> None:
+    """Configure structlog and the standard logging for one process; lines go to stderr as key=value or, where
+    stderr is no terminal, as JSON."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _mask,
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False)
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    # httpx logs every request line, result addresses (signed) included: never at INFO.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+def get(name: str) -> Any:
+    """A bound logger."""
+    return structlog.get_logger(name)

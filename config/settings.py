@@ -1,0 +1,143 @@
+"""Every setting of the service, typed, grouped, documented where it is declared.
+
+Read from the environment and from `.env`. The vendor's names (`NEMO_*`, `SKILL_SOURCE`) are kept as they are; ours
+begin with `VIVIDEO_`. Waits are decimal seconds with any number of digits ("30", "0.6").
+"""
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    """Pydantic's own timedelta refuses "30" and "0.6": parse decimal seconds first."""
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=float(str(value)))
+    except ValueError:
+        raise ValueError("give a number of seconds, for example 30 or 0.6") from None
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="VIVIDEO_", extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+
+class Upstream(_Group):
+    """The remote render backend."""
+
+    api_url: str = Field("https://mega-api-prod.nemovideo.ai", validation_alias="NEMO_API_URL")
+    web_url: str = Field("https://nemovideo.com", validation_alias="NEMO_WEB_URL")
+    token: SecretStr | None = Field(None, validation_alias="NEMO_TOKEN")
+    """The first registered account's token; with none, one anonymous trial per installation is used."""
+    client_id: str | None = Field(None, validation_alias="NEMO_CLIENT_ID")
+    """The installation's client id (UUID); made once and kept in the database when not given."""
+    skill_source: str | None = Field(None, validation_alias="SKILL_SOURCE")
+    """Overrides the platform named in the attribution headers."""
+
+
+class Servers(_Group):
+    """Servers of yours; on one machine `vivideo up` embeds what is not named."""
+
+    database_url: str = "postgresql://vivideo@127.0.0.1:5432/vivideo"
+    broker_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str | None = None
+    """Rate limits; the broker's when that is Redis."""
+    storage_url: str | None = None
+    """`file:///…` or `s3://bucket/prefix`; `results/` in the state directory by default."""
+    state_dir: Path = Path(".vivideo")
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    flower_port: int = 5555
+    api_key: SecretStr | None = None
+    """The first owner's key (`vv_…`), without rate limits."""
+    secret_key: SecretStr | None = None
+    """Encrypts tokens at rest (any text of at least 32 characters); `up` makes one in the state directory."""
+
+    @property
+    def storage(self) -> str:
+        return self.storage_url or (self.state_dir.absolute() / "results").as_uri()
+
+
+class Capacity(_Group):
+    """How much one worker process holds at once."""
+
+    stream_concurrency: int = 1500
+    """Open streams per worker-stream process: 1,500 fit one core and 256 MB."""
+    io_concurrency: int = 200
+    media_concurrency: int = 2
+    """Processes for probing and posters: one per core."""
+    account_slots: int = 0
+    """Renders in flight per account; 0 = no limit."""
+
+
+class Waits(_Group):
+    """Every wait, with the contract's value as default. Tests run the same code with small values."""
+
+    export_poll_seconds: Seconds = timedelta(seconds=30)
+    """Between two questions after one export; the contract's interval."""
+    export_max_polls: int = 40
+    """20 minutes of polls: exports take 30-90 s, so this one is lost."""
+    stream_idle_seconds: Seconds = timedelta(seconds=120)
+    """Nothing at all on a stream, not even a heartbeat."""
+    stream_silence_seconds: Seconds = timedelta(seconds=600)
+    """Nothing but heartbeats on a stream."""
+    stream_max_seconds: Seconds = timedelta(seconds=900)
+    """A stream's longest life."""
+    settle_seconds: Seconds = timedelta(seconds=5)
+    """Two equal reads of a draft this far apart: it is finished (music and titles come after the raw video)."""
+    still_working_seconds: Seconds = timedelta(seconds=120)
+    lookup_first_seconds: Seconds = timedelta(seconds=30)
+    lookup_next_seconds: Seconds = timedelta(seconds=60)
+    lookup_reads: int = 5
+    """Unchanged reads before a message may count as not applied."""
+    rate_limit_seconds: Seconds = timedelta(seconds=30)
+    """After a 429 without Retry-After."""
+    lease_seconds: Seconds = timedelta(seconds=45)
+    """A worker silent for this long loses its renders; heartbeats come three times as often."""
+    redispatch_seconds: Seconds = timedelta(seconds=30)
+    """Sent and not claimed for this long: sent again."""
+    dispatch_tick_seconds: Seconds = timedelta(seconds=1)
+    """The dispatcher's look when nothing wakes it."""
+    http_connect_seconds: Seconds = timedelta(seconds=10)
+    http_read_seconds: Seconds = timedelta(seconds=60)
+    """One read of an ordinary call."""
+    retry_first_seconds: Seconds = timedelta(seconds=1)
+    """First pause after a network fault or 5xx; doubled each time, with jitter, up to `retry_longest_seconds`."""
+    retry_longest_seconds: Seconds = timedelta(seconds=60)
+    retry_for_seconds: Seconds = timedelta(hours=1)
+    """A stage whose calls fail for this long gives up, so that every render ends."""
+
+    @property
+    def heartbeat(self) -> timedelta:
+        return self.lease_seconds / 3
+
+    @property
+    def send_window(self) -> timedelta:
+        """From a committed intent to its bytes: shorter than a lease, so a look-up never meets a late sender."""
+        return self.lease_seconds / 3
+
+
+class Settings:
+    """All groups together: `settings().waits.settle_seconds`."""
+
+    def __init__(self) -> None:
+        self.upstream = Upstream()
+        self.servers = Servers()
+        self.capacity = Capacity()
+        self.waits = Waits()
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

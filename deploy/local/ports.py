@@ -1,0 +1,32 @@
+"""Ports of this machine. Below 32768 only: from there on the kernel takes them for outgoing connections."""
+
+import socket
+
+from .errors import PortTaken
+
+LAST = 32767
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As servers do: a port in TIME_WAIT is free. Without SO_REUSEPORT, which would share another's port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def choose(host: str, port: int, *, setting: str, fixed: bool) -> int:
+    """`port`, or where it is taken and not `fixed`, the next free one. Raises PortTaken naming `setting`."""
+    if is_free(host, port):
+        return port
+    if not fixed:
+        for other in range(port + 1, min(port + 100, LAST + 1)):
+            if is_free(host, other):
+                return other
+    raise PortTaken(host, port, setting)

@@ -1,0 +1,226 @@
+"""The stack's programs: what runs with which settings, in which steps. `build` is the table of contents."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config.settings import Capacity, Servers, settings
+
+from . import ports
+from .postgres import Postgres
+from .program import Program, Wave, answers, python
+from .servers import Server
+from .state import State
+from .valkey import Valkey
+
+SANDBOX_PORT = 8100
+FLOWER_USER = "vivideo"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a stack departs from the usual: `settings` are environment variables that give way to the caller's own."""
+
+    sandbox: bool = True
+    any_port: bool = False
+    """Take the next free port for the API too where its own is taken."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    sandbox_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where things are, for people and programs. `sandbox` is None when a real backend is used."""
+
+    api: str
+    flower: str
+    sandbox: str | None
+    backend: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Programs by step, the environment they all share, and where they will be found."""
+
+    steps: list[list[Program]]
+    environment: dict[str, str]
+    addresses: Addresses
+    api_key: str
+    flower_password: str
+
+    def notes(self, pids: Mapping[str, int]) -> dict[str, Any]:
+        """What `stack.json` says."""
+        found = self.addresses
+        return {
+            "pid": os.getpid(),
+            "api": {"url": found.api, "docs": f"{found.api}/docs"},
+            "api_key": self.api_key,
+            "flower": {"url": found.flower, "user": FLOWER_USER, "password": self.flower_password},
+            "sandbox": {"url": found.sandbox} if found.sandbox else None,
+            "backend": {"url": found.backend},
+            "processes": dict(pids),
+        }
+
+
+def build(state: State, wishes: Wishes) -> Stack:
+    """Read the settings, choose the ports and lay out the steps. Raises LocalError where a needed port is taken."""
+    environment = _inherited() | {name: value for name, value in wishes.settings.items() if name not in os.environ}
+    servers, capacity = Servers(), Capacity()
+    api_key = _revealed(servers.api_key) or state.secret("api-key", prefix="vv_")
+    flower_password = state.secret("flower-password")
+    addresses, sandbox_port = _addresses(servers, environment, wishes)
+    environment |= {
+        "VIVIDEO_STATE_DIR": str(state.directory),
+        "VIVIDEO_API_KEY": api_key,
+        "VIVIDEO_SECRET_KEY": _revealed(servers.secret_key) or state.secret("secret-key"),
+        "NEMO_API_URL": addresses.backend,
+        "PYTHONUNBUFFERED": "1",
+    }
+    embedded: list[Program] = []
+    _choose_database(servers, state, environment, embedded)
+    _choose_broker(servers, state, environment, embedded)
+    steps = [embedded, [_migrations()]]
+    if sandbox_port:
+        environment.pop("NEMO_TOKEN", None)  # a token of the real backend's, meaningless here
+        steps.append([_sandbox(state, sandbox_port, wishes.sandbox_options)])
+    steps.append(
+        [
+            _api(servers, addresses.api),
+            Program("dispatcher", python("-m", "worker.dispatch")),
+            *_workers(capacity),
+            Program("beat", _celery("beat", "-s", str(state.directory / "beat-schedule"), "--loglevel", "INFO")),
+            _flower(addresses.flower, flower_password),
+        ]
+    )
+    return Stack([step for step in steps if step], environment, addresses, api_key, flower_password)
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment over `.env`: children run in the state directory and would not find the file."""
+    from dotenv import dotenv_values
+
+    root = str(Path(__file__).resolve().parents[2])
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    return written | os.environ | {"PYTHONPATH": path}
+
+
+def _revealed(secret: Any) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _addresses(servers: Servers, environment: Mapping[str, str], wishes: Wishes) -> tuple[Addresses, int | None]:
+    chosen = servers.model_fields_set
+    host = servers.api_host
+    fixed = "api_port" in chosen or not wishes.any_port
+    api_port = ports.choose(host, servers.api_port, setting="VIVIDEO_API_PORT", fixed=fixed)
+    fixed = "flower_port" in chosen
+    flower_port = ports.choose(LOOPBACK, servers.flower_port, setting="VIVIDEO_FLOWER_PORT", fixed=fixed)
+    named = environment.get("NEMO_API_URL")
+    sandbox_port = None
+    if wishes.sandbox and not named:
+        sandbox_port = ports.choose(LOOPBACK, SANDBOX_PORT, setting="NEMO_API_URL", fixed=False)
+    sandbox = f"http://{LOOPBACK}:{sandbox_port}" if sandbox_port else None
+    return Addresses(
+        api=f"http://{_reachable(host)}:{api_port}",
+        flower=f"http://{LOOPBACK}:{flower_port}",
+        sandbox=sandbox,
+        backend=sandbox or named or settings().upstream.api_url,
+    ), sandbox_port
+
+
+def _reachable(host: str) -> str:
+    """An address that reaches a server listening on `host`, as written in a URL."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
+
+
+def _choose_database(servers: Servers, state: State, environment: dict[str, str], embedded: list[Program]) -> None:
+    if "database_url" in servers.model_fields_set:
+        environment["VIVIDEO_DATABASE_URL"] = servers.database_url
+        return
+    server = Postgres(state.directory / "postgres")
+    embedded.append(_embedded(server, Wave.DATABASE, also=server.ensure_database))
+    environment["VIVIDEO_DATABASE_URL"] = server.url()
+
+
+def _choose_broker(servers: Servers, state: State, environment: dict[str, str], embedded: list[Program]) -> None:
+    if "broker_url" in servers.model_fields_set:
+        environment["VIVIDEO_BROKER_URL"] = servers.broker_url
+        return
+    server = Valkey(state.directory / "valkey")
+    embedded.append(_embedded(server, Wave.BACKEND))
+    environment["VIVIDEO_BROKER_URL"] = server.broker_url()
+    if "redis_url" not in servers.model_fields_set:
+        environment["VIVIDEO_REDIS_URL"] = server.redis_url()
+
+
+def _embedded(server: Server, wave: Wave, also: Callable[[], bool] = lambda: True) -> Program:
+    async def ready() -> bool:
+        return server.ready() and also()
+
+    return Program(
+        server.name,
+        server.command,
+        prepare=server.prepare,
+        ready=ready,
+        wave=wave,
+        stop_signal=server.stop_signal,
+        guarded=False,
+    )
+
+
+def _migrations() -> Program:
+    return Program("migrations", python("-m", "worker.migrations"), once=True)
+
+
+def _sandbox(state: State, port: int, options: tuple[str, ...]) -> Program:
+    home = str(state.directory / "sandbox")
+    arguments = ("-m", "deploy.sandbox", "--host", LOOPBACK, "--port", str(port), "--data", home, *options)
+    any_answer = answers(f"http://{LOOPBACK}:{port}/", *range(200, 600))
+    return Program("sandbox", python(*arguments), ready=any_answer, wave=Wave.BACKEND)
+
+
+def _api(servers: Servers, address: str) -> Program:
+    port = address.rpartition(":")[2]
+    serve = ("-m", "granian", "--interface", "asgi", "--host", servers.api_host, "--port", port, "--no-access-log")
+    return Program("api", python(*serve, "--workers", "1", "api.app:app"), ready=answers(f"{address}/readyz", 200))
+
+
+def _workers(capacity: Capacity) -> list[Program]:
+    return [
+        _worker("stream", "gevent", capacity.stream_concurrency),
+        _worker("io", "gevent", capacity.io_concurrency),
+        _worker("media", "prefork", capacity.media_concurrency),
+    ]
+
+
+def _worker(kind: str, pool: str, concurrency: int) -> Program:
+    return Program(
+        f"worker-{kind}",
+        _celery(
+            *("worker", "-P", pool, "-c", str(concurrency), "-Q", kind, "-n", f"{kind}@%h"),
+            *("-E", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+        ),
+        environment={"VIVIDEO_WORKER_KIND": kind, "VIVIDEO_WORKER_CAPACITY": str(concurrency)},
+        wave=Wave.WORKERS,
+    )
+
+
+def _flower(address: str, password: str) -> Program:
+    port = address.rpartition(":")[2]
+    return Program(
+        "flower",
+        _celery("flower", f"--address={LOOPBACK}", f"--port={port}", "--max-tasks=5000"),
+        # Not as an argument: those are visible to every user of the machine.
+        environment={"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"},
+        ready=answers(f"{address}/healthcheck", 200, 401),
+    )
+
+
+def _celery(*arguments: str) -> Callable[[], list[str]]:
+    return python("-m", "celery", "-A", "worker.app", *arguments)

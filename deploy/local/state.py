@@ -1,0 +1,64 @@
+"""The state directory: private, held by one stack at a time; its secrets and its notes for other programs."""
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from .errors import AlreadyRunning
+from .servers import private_directory
+
+NOTES = "stack.json"
+"""Address, key and process ids of the running stack, for the command line and for scripts (mode 600)."""
+
+
+class State:
+    """A state directory held by this process until it ends, however it ends (the kernel drops the lock)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = private_directory(directory.absolute()).resolve()
+        self.logs = private_directory(self.directory / "logs")
+        self._lock = self._take()
+
+    def release(self) -> None:
+        """Remove the notes and let another stack have the directory."""
+        (self.directory / NOTES).unlink(missing_ok=True)
+        self._lock.close()
+
+    def secret(self, name: str, prefix: str = "") -> str:
+        """The secret kept in the file `name`; made the first time."""
+        path = self.directory / name
+        if not path.exists():
+            write_private(path, prefix + secrets.token_urlsafe(32) + "\n")
+        return path.read_text().strip()
+
+    def note(self, notes: dict[str, Any]) -> None:
+        """Publish what other programs need to find this stack."""
+        write_private(self.directory / NOTES, json.dumps(notes, indent=2) + "\n")
+
+    def _take(self) -> Any:
+        path = self.directory / "lock"
+        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = lock.read().strip()
+            lock.close()
+            raise AlreadyRunning(self.directory, holder) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        return lock
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 600 in one step: a reader, or a crash, sees the old text or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

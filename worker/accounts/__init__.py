@@ -1,0 +1,1 @@
+"""Accounts at the remote backend: identity, token, balance, pauses, admission."""

@@ -1,0 +1,208 @@
+"""Accounts' verbs: install, admit, renew, refuse, balance.
+
+Limits are derived, not counted: the slots in use are the renders between admission and the settling of their message,
+whoever owns them, so a crash leaks none. Admission holds the account's row lock, so two cannot take the last slot.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from worker.accounts import vault
+from worker.accounts.models import Account
+from worker.database import from_now, new_id
+from worker.renders.models import Render
+from worker.renders.states import Reason, Stage
+
+HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.LOOKUP, Stage.VERIFY)
+"""From admission to the settling of the message."""
+
+RENEWAL_TAKES = timedelta(seconds=30)
+"""A renewal under way for longer than this belongs to a worker that died: the next one may try."""
+
+TOKEN_MARGIN = timedelta(minutes=5)
+"""A token that ends sooner is renewed beforehand: a stream begun with it should not see its end."""
+
+
+@dataclass(frozen=True)
+class NotAdmitted:
+    """Why no account took the render."""
+
+    reason: Reason
+
+
+def install(session: Session, settings: Settings) -> None:
+    """Make the accounts the settings speak of: the registered token, or the one anonymous trial. Harmless to repeat."""
+    token = settings.upstream.token
+    if token is not None:
+        _install_registered(session, token.get_secret_value())
+    elif session.scalar(select(Account.id).where(Account.kind == "registered").limit(1)) is None:
+        session.execute(
+            insert(Account)
+            .values(
+                id=new_id("acc"),
+                kind="anonymous",
+                name="anonymous trial",
+                client_id=settings.upstream.client_id or str(uuid.uuid4()),
+            )
+            .on_conflict_do_nothing()
+        )
+
+
+def _install_registered(session: Session, token: str) -> None:
+    session.execute(
+        insert(Account)
+        .values(
+            id=new_id("acc"),
+            kind="registered",
+            name="NEMO_TOKEN",
+            token_encrypted=vault.lock(token),
+            token_hash=hashlib.sha256(token.encode()).hexdigest(),
+            token_version=1,
+        )
+        .on_conflict_do_nothing(index_elements=["token_hash"])
+    )
+
+
+def usable(session: Session, owner_id: str) -> list[Account]:
+    """The accounts an owner's renders may use: registered ones first, the trial only where there is no other."""
+    rows = session.scalars(
+        select(Account)
+        .where(Account.disabled_at.is_(None), or_(Account.owner_id.is_(None), Account.owner_id == owner_id))
+        .order_by(Account.created_at)
+    ).all()
+    registered = [row for row in rows if row.kind == "registered"]
+    return registered or list(rows)
+
+
+def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
+    """Choose the account for a render, with its row locked until the caller's transaction, which notes the render's
+    account and stage, commits."""
+    refusal = NotAdmitted(Reason.TOKEN)
+    for candidate in usable(session, owner_id):
+        account = session.scalars(
+            select(Account)
+            .where(Account.id == candidate.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).one()
+        if account.kind == "registered" and account.token_refused_at is not None:
+            continue
+        slots = account.slots if account.slots is not None else default_slots
+        if slots and slots_in_use(session, account.id) >= slots:
+            refusal = NotAdmitted(Reason.SLOT)
+            continue
+        return account
+    return refusal
+
+
+def slots_in_use(session: Session, account_id: str) -> int:
+    """Renders between admission and the settling of their message."""
+    return session.execute(
+        select(func.count())
+        .select_from(Render)
+        .where(
+            Render.account_id == account_id,
+            Render.finished_at.is_(None),
+            Render.stage.in_([stage.value for stage in HOLDS_A_SLOT]),
+        )
+    ).scalar_one()
+
+
+def get(session: Session, account_id: str) -> Account:
+    """The account of a render; it exists, a foreign key says so."""
+    return session.get_one(Account, account_id)
+
+
+def token_is_good(account: Account, at: datetime) -> bool:
+    """Whether the token on file may be used at `at` (the database's time)."""
+    return (
+        account.token_encrypted is not None
+        and account.token_refused_at is None
+        and (account.token_expires_at is None or account.token_expires_at > at + TOKEN_MARGIN)
+    )
+
+
+def begin_renewal(session: Session, account_id: str, version: int) -> bool:
+    """Whether the caller is the one to renew: the version is still the one it saw and nobody else is at it."""
+    return (
+        session.execute(
+            update(Account)
+            .where(
+                Account.id == account_id,
+                Account.token_version == version,
+                or_(Account.renewing_until.is_(None), Account.renewing_until < func.now()),
+            )
+            .values(renewing_until=from_now(RENEWAL_TAKES))
+            .returning(Account.id)
+        ).scalar_one_or_none()
+        is not None
+    )
+
+
+def end_renewal(session: Session, account_id: str) -> None:
+    """Let the next one try: the renewal failed."""
+    session.execute(update(Account).where(Account.id == account_id).values(renewing_until=None))
+
+
+def keep_token(
+    session: Session,
+    account_id: str,
+    *,
+    token: str,
+    expires_at: datetime | None,
+    credits: float | None,
+    user_id: str | None,
+) -> None:
+    """Put a new token on file."""
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id)
+        .values(
+            token_encrypted=vault.lock(token),
+            token_version=Account.token_version + 1,
+            token_expires_at=expires_at,
+            token_refused_at=None,
+            renewing_until=None,
+            remote_user_id=user_id,
+            **({} if credits is None else {"balance_available": credits, "balance_read_at": func.now()}),
+        )
+    )
+
+
+def keep_client_id(session: Session, account_id: str) -> None:
+    """Replace a client id that the backend does not take; only an anonymous account that never got a token does."""
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id, and_(Account.kind == "anonymous", Account.token_version == 0))
+        .values(client_id=str(uuid.uuid4()))
+    )
+
+
+def refuse_token(session: Session, account_id: str, version: int) -> None:
+    """The backend refused the token of this version; a newer one on file is left alone."""
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id, Account.token_version == version)
+        .values(token_refused_at=func.now())
+    )
+
+
+def keep_balance(session: Session, account_id: str, *, available: float, frozen: float, total: float) -> None:
+    """Note the balance read just now."""
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id)
+        .values(
+            balance_available=available,
+            balance_frozen=frozen,
+            balance_total=total,
+            balance_read_at=func.now(),
+        )
+    )

@@ -1,0 +1,71 @@
+"""The bearer token of an account: from the file, or renewed by exactly one worker while the others wait.
+
+An anonymous token is got again with the same client id; a registered one is its owner's to renew.
+"""
+
+from datetime import datetime, timedelta
+
+from config.logging import get
+from worker.accounts import store, vault
+from worker.accounts.models import Account
+from worker.database import transact
+from worker.remote.client import Remote
+from worker.remote.errors import ClientIdMissing, RemoteError
+from worker.renders.states import Reason
+
+log = get(__name__)
+
+OTHERS_RENEWAL = timedelta(seconds=0.5)
+"""How soon to look again while another worker renews: a token call takes a fraction of a second."""
+
+OWNERS_RENEWAL = timedelta(seconds=60)
+"""How soon to look again for a registered token that its owner has to replace."""
+
+
+class NotNow(Exception):
+    """There is no token at the moment: look again after `wait`, for `reason` if the outside should know."""
+
+    def __init__(self, wait: timedelta, reason: Reason | None) -> None:
+        super().__init__(f"no token for {wait}")
+        self.wait = wait
+        self.reason = reason
+
+
+def bearer(remote: Remote, account: Account, at: datetime) -> str:
+    """The token to use at `at` (the database's time).
+
+    Raises:
+        NotNow: another worker is renewing it, or its owner has to.
+        RemoteError: the backend did not give a new one.
+    """
+    if store.token_is_good(account, at):
+        assert account.token_encrypted is not None, "a good token is on file"
+        return vault.unlock(account.token_encrypted)
+    if account.kind == "registered":
+        raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
+    if not transact(lambda session: store.begin_renewal(session, account.id, account.token_version)):
+        raise NotNow(OTHERS_RENEWAL, None)
+    return _renew(remote, account)
+
+
+def _renew(remote: Remote, account: Account) -> str:
+    assert account.client_id is not None, "an anonymous account has one, a constraint says so"
+    try:
+        fresh = remote.anonymous_token(account.client_id)
+    except RemoteError as error:
+        transact(lambda session: store.end_renewal(session, account.id))
+        if isinstance(error, ClientIdMissing):
+            transact(lambda session: store.keep_client_id(session, account.id))
+        raise
+    transact(
+        lambda session: store.keep_token(
+            session,
+            account.id,
+            token=fresh.token,
+            expires_at=fresh.expires_at,
+            credits=fresh.credits,
+            user_id=fresh.user_id,
+        )
+    )
+    log.info("account.renewed", account=account.id)
+    return fresh.token

@@ -1,0 +1,48 @@
+"""Tokens at rest: encrypted with the installation's secret key, never stored or logged as text."""
+
+import base64
+import hashlib
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from config.settings import settings
+
+
+class SecretKeyMissing(Exception):
+    """Names the setting to set."""
+
+    def __init__(self) -> None:
+        super().__init__("set VIVIDEO_SECRET_KEY to a random text of at least 32 characters (`vivideo up` makes one)")
+
+
+class SecretKeyChanged(Exception):
+    """A stored token was encrypted with another key."""
+
+    def __init__(self) -> None:
+        super().__init__("a stored token cannot be read: VIVIDEO_SECRET_KEY is not the one it was encrypted with")
+
+
+@lru_cache(maxsize=4)
+def _cipher(secret: str) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()))
+
+
+def _key() -> str:
+    secret = settings().servers.secret_key
+    if secret is None or len(secret.get_secret_value()) < 32:
+        raise SecretKeyMissing
+    return secret.get_secret_value()
+
+
+def lock(token: str) -> bytes:
+    """Encrypt. Raises SecretKeyMissing."""
+    return _cipher(_key()).encrypt(token.encode())
+
+
+def unlock(locked: bytes) -> str:
+    """Decrypt. Raises SecretKeyMissing, SecretKeyChanged."""
+    try:
+        return _cipher(_key()).decrypt(locked).decode()
+    except InvalidToken:
+        raise SecretKeyChanged from None

@@ -1,0 +1,110 @@
+"""The Celery app: its settings, which queue serves which task, and the signals of a worker's life."""
+
+from typing import Any
+
+from celery import Celery, signals
+
+from config.celery_settings import celery_settings
+from config.logging import get, setup
+from config.settings import settings
+from worker import liveness
+from worker.renders.states import Stage
+
+log = get(__name__)
+
+app = Celery("vivideo", include=["worker.tasks"])
+app.conf.update(celery_settings(settings().servers.broker_url))
+app.conf.beat_schedule = {
+    "housekeeping": {"task": "housekeeping", "schedule": 60.0, "options": {"queue": "io", "expires": 60}},
+}
+
+QUEUE_OF = {
+    Stage.TOKEN: "io",
+    Stage.SESSION: "io",
+    Stage.UPLOAD: "io",
+    Stage.GENERATE: "stream",
+    Stage.LOOKUP: "io",
+    Stage.VERIFY: "io",
+    Stage.EXPORT: "io",
+    Stage.POLL: "io",
+    Stage.STORE: "media",
+}
+"""Streams have workers of their own, so that they starve nobody; decoding video has processes of its own."""
+
+TASK_OF = {stage: f"stage.{stage.value}" for stage in Stage}
+
+
+def send(stage: Stage, render_id: str, lease: int) -> bool:
+    """Wake a worker for a render at `stage` whose lease number is `lease`. False when the broker does not take it: the
+    dispatcher sends again."""
+    return _send(TASK_OF[stage], QUEUE_OF[stage], (render_id, lease))
+
+
+def send_cancel(render_id: str) -> bool:
+    """Wake a worker for a render that was asked to be cancelled."""
+    return _send("cancel", "io", (render_id,))
+
+
+def send_poll() -> bool:
+    """Wake a worker for whatever exports are due for a question."""
+    return _send(TASK_OF[Stage.POLL], QUEUE_OF[Stage.POLL], ())
+
+
+def _send(task: str, queue: str, args: tuple[Any, ...]) -> bool:
+    try:
+        app.send_task(task, args=args, queue=queue, ignore_result=True)
+    except Exception as error:  # kombu, redis and amqp each raise trees of their own; all mean: not sent
+        log.warning("send.failed", task=task, error=type(error).__name__)
+        return False
+    return True
+
+
+@signals.setup_logging.connect
+def _logging(**_: Any) -> None:
+    """Our log format instead of Celery's."""
+    setup("worker")
+
+
+@signals.celeryd_init.connect
+def _check_driver(**_: Any) -> None:
+    """psycopg picks its way of waiting when it is imported: before gevent's patching it would block every greenlet."""
+    import sys
+
+    if "gevent" in sys.modules:
+        from gevent import monkey
+        from psycopg import waiting
+
+        if monkey.is_module_patched("select") and waiting.wait.__name__ == "wait_c":
+            raise SystemExit("psycopg was imported before gevent's patching: it would block the worker")
+
+
+@signals.worker_ready.connect
+def _ready(sender: Any = None, **_: Any) -> None:
+    """A gevent worker is one process: it registers itself. Prefork children register themselves."""
+    if not _is_prefork(sender):
+        liveness.process()
+
+
+@signals.worker_process_init.connect
+def _child_ready(**_: Any) -> None:
+    liveness.process()
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    liveness.drain_if_any()
+
+
+@signals.worker_shutdown.connect
+def _goodbye(**_: Any) -> None:
+    liveness.goodbye()
+
+
+@signals.worker_process_shutdown.connect
+def _child_goodbye(**_: Any) -> None:
+    liveness.goodbye()
+
+
+def _is_prefork(sender: Any) -> bool:
+    pool = getattr(getattr(sender, "pool", None), "__class__", type(None))
+    return "prefork" in pool.__module__

@@ -1,0 +1,138 @@
+"""The dispatcher: hands due rows to Celery and takes over what silent workers held.
+
+Woken by NOTIFY and by a one-second tick. What is due: ready to run, due for a poll, asked to be cancelled, or owned by a
+worker that fell silent. Two dispatchers share the work (`FOR UPDATE SKIP LOCKED`), one is enough.
+
+At most a small multiple of the workers' free places is in the broker: a hundred thousand queued renders stay in
+PostgreSQL, where they can be reordered, paused or cancelled.
+"""
+
+import signal
+import threading
+import time
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from config.logging import get, setup
+from config.settings import settings
+from worker import app
+from worker.database import transact
+from worker.liveness import connection_url
+from worker.renders import queue
+from worker.renders.queue import DUE, Due
+from worker.renders.states import Stage
+
+log = get(__name__)
+
+AHEAD = 2
+"""Messages in the broker per place of the live workers: enough to keep them busy between two looks."""
+
+BATCH = 500
+
+
+class Dispatcher:
+    """One dispatcher."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._away_since: float | None = None
+        self._patient_until = 0.0
+
+    def stop(self) -> None:
+        """End after the look under way."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Look, wait to be woken, look again; after the database was away, listen first and then look in full."""
+        while not self._stop.is_set():
+            try:
+                self._listen_and_look()
+            except (psycopg.OperationalError, DBAPIError) as error:
+                self._database_away(error)
+
+    def _listen_and_look(self) -> None:
+        tick = settings().waits.dispatch_tick_seconds.total_seconds()
+        url = connection_url(settings().servers.database_url)
+        with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="vivideo-dispatch") as listening:
+            listening.execute(f"LISTEN {DUE}")
+            self._database_back()
+            looked = 0.0
+            while not self._stop.is_set():
+                full = self.look(take_over=time.monotonic() - looked >= tick)
+                looked = time.monotonic()
+                if not full:
+                    for _ in listening.notifies(timeout=tick, stop_after=1):
+                        pass
+
+    def look(self, *, take_over: bool = True) -> bool:
+        """One look; True when there may be more due than one batch."""
+        waits = settings().waits
+        if take_over and time.monotonic() >= self._patient_until:
+            for taken in transact(lambda session: queue.take_over(session, lease=waits.lease_seconds), retry_for=0):
+                log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
+        due = transact(_due, retry_for=0)
+        _send(due)
+        return len(due) >= BATCH
+
+    def _database_away(self, error: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("database.away", error=type(error).__name__)
+        self._stop.wait(0.2)
+
+    def _database_back(self) -> None:
+        """Nobody could renew a heartbeat meanwhile: takeovers wait one lease, or all would be taken from the living."""
+        if self._away_since is not None:
+            self._patient_until = time.monotonic() + settings().waits.lease_seconds.total_seconds()
+            log.info("database.back", away=round(time.monotonic() - self._away_since, 1))
+            self._away_since = None
+
+
+def _due(session: Session) -> list[Due]:
+    """What to send now, marked as sent in this transaction."""
+    waits = settings().waits
+    places = queue.capacity(session, lease=waits.lease_seconds)
+    on_way = queue.on_their_way(session, redispatch=waits.redispatch_seconds)
+    due = queue.due_cancels(session, redispatch=waits.redispatch_seconds, limit=BATCH)
+    for name in ("stream", "io", "media"):
+        stages = [stage for stage, served_by in app.QUEUE_OF.items() if served_by == name]
+        free = AHEAD * places.get(name, 0) - sum(on_way.get(stage, 0) for stage in stages)
+        due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
+    # New ones are admitted as streams become free, so that no session is made long before its message is sent.
+    open_places = places.get("stream", 0) - queue.before_their_stream_ends(session)
+    free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
+    return due + queue.due_new(session, redispatch=waits.redispatch_seconds, limit=min(open_places, free_io, BATCH))
+
+
+def _send(due: list[Due]) -> None:
+    polls = 0
+    for one in due:
+        if one.canceling:
+            app.send_cancel(one.id)
+        elif one.stage is Stage.POLL:
+            polls += 1
+        else:
+            app.send(one.stage, one.id, one.lease)
+    for _ in range(-(-polls // POLLS_A_MESSAGE)):
+        app.send_poll()
+
+
+POLLS_A_MESSAGE = 100
+"""One poll message claims up to this many (worker.pipeline.POLL_BATCH)."""
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    setup("dispatcher")
+    dispatcher = Dispatcher()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: dispatcher.stop())
+    log.info("dispatcher.started")
+    dispatcher.run()
+    log.info("dispatcher.stopped")
+
+
+if __name__ == "__main__":
+    main()

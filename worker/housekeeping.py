@@ -1,0 +1,90 @@
+"""What beat asks for once a minute: balances, retention. Twice does no harm."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from config.logging import get
+from config.settings import settings
+from worker.accounts import store as accounts
+from worker.accounts.models import Account
+from worker.accounts.tokens import NotNow, bearer
+from worker.database import ago, transact
+from worker.media.storage import NotStored, open_storage
+from worker.owners.models import IdempotencyKey
+from worker.remote.client import Remote
+from worker.remote.errors import RemoteError
+from worker.renders.models import Render, Upload, Worker
+
+log = get(__name__)
+
+KEYS_KEPT = timedelta(days=30)
+WORKERS_KEPT = timedelta(days=7)
+UPLOADS_KEPT = timedelta(days=1)
+"""An upload that no render used."""
+
+
+def run() -> None:
+    """One round."""
+    remote = Remote.from_settings(settings())
+    for account in transact(_with_token):
+        _read_balance(remote, account)
+    transact(_forget)
+    _expire_uploads()
+
+
+def _with_token(session: Session) -> list[Account]:
+    return list(
+        session.scalars(select(Account).where(Account.disabled_at.is_(None), Account.token_encrypted.is_not(None)))
+    )
+
+
+def _read_balance(remote: Remote, account: Account) -> None:
+    try:
+        balance = remote.credits(bearer(remote, account, transact(_now)))
+    except (RemoteError, NotNow) as error:
+        log.info("balance.unread", account=account.id, error=str(error))
+        return
+    transact(
+        lambda session: accounts.keep_balance(
+            session,
+            account.id,
+            available=balance.available,
+            frozen=balance.frozen,
+            total=balance.total if balance.total is not None else balance.available + balance.frozen,
+        )
+    )
+
+
+def _now(session: Session) -> datetime:
+    return session.execute(select(func.now())).scalar_one()
+
+
+def _forget(session: Session) -> None:
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < ago(KEYS_KEPT)))
+    session.execute(
+        delete(Worker).where(
+            or_(Worker.stopped_at < ago(WORKERS_KEPT), Worker.seen_at < ago(WORKERS_KEPT)),
+            ~select(Render.id).where(Render.worker_id == Worker.id).exists(),
+        )
+    )
+
+
+def _expire_uploads() -> None:
+    """The file first: a row without a file is noticed and says so, a file without a row would stay for ever."""
+    storage = open_storage(settings().servers.storage)
+    for upload in transact(_unused):
+        try:
+            storage.delete(upload.storage_key)
+        except NotStored:
+            log.info("upload.gone", upload=upload.id)
+        transact(lambda session, gone=upload.id: session.execute(delete(Upload).where(Upload.id == gone)))
+
+
+def _unused(session: Session) -> list[Upload]:
+    return list(
+        session.scalars(
+            select(Upload).where(Upload.used_at.is_(None), Upload.created_at < ago(UPLOADS_KEPT)).limit(500)
+        )
+    )

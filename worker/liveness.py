@@ -1,0 +1,138 @@
+"""This worker process: its identity, its heartbeat, and how work in hand is told to stop.
+
+One row per process in `workers`, renewed every third of a lease on a connection of its own, so that a busy pool of
+database connections never makes a healthy worker look dead. The same connection listens for cancellations.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import psycopg
+from sqlalchemy import URL, make_url
+from ulid import ULID
+
+from config.logging import get
+from config.settings import settings
+from worker.renders.store import CANCEL
+
+log = get(__name__)
+
+Stop = Callable[[str], None]
+"""Ends a stream in hand; its argument says why (`drain`, `cancel`)."""
+
+
+@dataclass
+class Process:
+    """A worker process."""
+
+    id: str
+    kind: str
+    capacity: int
+    pid: int
+    draining: bool = False
+    streams: dict[str, Stop] = field(default_factory=dict[str, Stop])
+    """Streams in hand, by render id."""
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def drain(self) -> None:
+        """Take nothing new and end what streams; each hands its render over to the look-up."""
+        self.draining = True
+        for stop in list(self.streams.values()):
+            stop("drain")
+
+
+_process: Process | None = None
+_lock = threading.Lock()
+
+
+def process() -> Process:
+    """This process; registered, with its heartbeat running, on first use (a fork registers anew)."""
+    global _process
+    with _lock:
+        if _process is None or _process.pid != os.getpid():
+            _process = _register()
+        return _process
+
+
+def _register() -> Process:
+    kind = os.environ.get("VIVIDEO_WORKER_KIND", "io")
+    # A prefork child holds one thing at a time; a gevent worker as many as it has greenlets.
+    capacity = 1 if kind == "media" else int(os.environ.get("VIVIDEO_WORKER_CAPACITY", "100"))
+    me = Process(id=f"{kind}-{os.getpid()}-{str(ULID()).lower()[-10:]}", kind=kind, capacity=capacity, pid=os.getpid())
+    beating = threading.Event()
+    threading.Thread(target=_beat_for_ever, args=(me, beating), name="heartbeat", daemon=True).start()
+    # Nothing is claimed under a name that is not on file: it would look like a dead worker's.
+    if not beating.wait(30):
+        log.warning("worker.unregistered", worker=me.id)
+    return me
+
+
+def connection_url(url: str) -> str:
+    """The database's address for a connection made without SQLAlchemy."""
+    parsed: URL = make_url(url).set(drivername="postgresql")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _beat_for_ever(me: Process, beating: threading.Event) -> None:
+    while not me.done.is_set():
+        try:
+            with psycopg.connect(
+                connection_url(settings().servers.database_url),
+                autocommit=True,
+                connect_timeout=5,
+                application_name=f"vivideo-heartbeat-{me.kind}",
+            ) as connection:
+                connection.execute(f"LISTEN {CANCEL}")
+                while not me.done.is_set():
+                    _beat(connection, me)
+                    beating.set()
+                    _listen(connection, me)
+        except psycopg.Error as error:
+            log.warning("heartbeat.failed", worker=me.id, error=type(error).__name__)
+            me.done.wait(1)
+
+
+def _beat(connection: psycopg.Connection, me: Process) -> None:
+    connection.execute(
+        "INSERT INTO workers (id, kind, hostname, pid, version, capacity) VALUES (%s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET seen_at = now()",
+        (me.id, me.kind, socket.gethostname(), me.pid, version("vivideo"), me.capacity),
+    )
+
+
+def _listen(connection: psycopg.Connection, me: Process) -> None:
+    """Wait for the next beat; end the streams of renders that are cancelled meanwhile."""
+    heartbeat = settings().waits.heartbeat.total_seconds()
+    for _ in connection.notifies(timeout=heartbeat, stop_after=1):
+        rows = connection.execute(
+            "SELECT id FROM renders WHERE worker_id = %s AND cancel_requested_at IS NOT NULL", (me.id,)
+        ).fetchall()
+        for (render_id,) in rows:
+            stop = me.streams.get(render_id)
+            if stop:
+                stop("cancel")
+
+
+def goodbye() -> None:
+    """Say that this process ends: what it may still hold is free at once, not after a lease."""
+    me = _process
+    if me is None or me.pid != os.getpid():
+        return
+    me.done.set()
+    try:
+        with psycopg.connect(
+            connection_url(settings().servers.database_url), autocommit=True, connect_timeout=2
+        ) as connection:
+            connection.execute("UPDATE workers SET stopped_at = now() WHERE id = %s", (me.id,))
+    except psycopg.Error as error:
+        log.warning("goodbye.failed", worker=me.id, error=type(error).__name__)
+
+
+def drain_if_any() -> None:
+    """Drain this process if it is a worker."""
+    if _process is not None and _process.pid == os.getpid():
+        _process.drain()

@@ -1,0 +1,42 @@
+"""Every table, gathered so that the migrations see them all."""
+
+from worker.accounts.models import Account, RemoteSession
+from worker.database import Base
+from worker.owners.models import ApiKey, IdempotencyKey, Owner
+from worker.remote.intents import Intent
+from worker.renders.models import (
+    Attempt,
+    Draft,
+    Event,
+    Export,
+    Lane,
+    Recovery,
+    Render,
+    Result,
+    Upload,
+    WebhookDelivery,
+    Worker,
+)
+
+metadata = Base.metadata
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "Attempt",
+    "Draft",
+    "Event",
+    "Export",
+    "IdempotencyKey",
+    "Intent",
+    "Lane",
+    "Owner",
+    "Recovery",
+    "RemoteSession",
+    "Render",
+    "Result",
+    "Upload",
+    "WebhookDelivery",
+    "Worker",
+    "metadata",
+]

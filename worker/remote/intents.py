@@ -1,0 +1,174 @@
+"""The paid message's record: committed before a byte leaves, settled by evidence alone.
+
+`open` → `unsent` | `refused` (settled: nothing was done, may be sent again)
+       → `received` | `unknown` (not settled: only the state can tell) → `applied` | `not_applied` | `unconfirmed`
+
+A remote session has at most one intent that is not settled (partial unique index): one turn at a time.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from worker.database import Base
+
+
+class IntentState(StrEnum):
+    """What is known of one paid message."""
+
+    OPEN = "open"  # committed; its sender has not said more: bytes may have left
+    UNSENT = "unsent"  # surely nothing left
+    REFUSED = "refused"  # the backend answered that it did nothing
+    RECEIVED = "received"  # an event stream came and ended properly
+    UNKNOWN = "unknown"  # it may have been received
+    APPLIED = "applied"  # the state changed
+    NOT_APPLIED = "not_applied"  # evidence that nothing was done (an error frame, a refund)
+    UNCONFIRMED = "unconfirmed"  # every look-up read unchanged and the longest life over: nobody can know
+
+
+SETTLED = frozenset(
+    {
+        IntentState.UNSENT,
+        IntentState.REFUSED,
+        IntentState.APPLIED,
+        IntentState.NOT_APPLIED,
+        IntentState.UNCONFIRMED,
+    }
+)
+
+MAY_HAVE_BEEN_RECEIVED = tuple(state for state in IntentState if state not in {IntentState.UNSENT, IntentState.REFUSED})
+"""Each of these counts as a paid attempt."""
+
+
+class Intent(Base):
+    """One paid message: what is about to be sent, what was seen of it, what it came to."""
+
+    __tablename__ = "intents"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), index=True)
+    run: Mapped[int]
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    remote_session_id: Mapped[str] = mapped_column(ForeignKey("remote_sessions.id"))
+    message: Mapped[str]
+    before: Mapped[str]
+    """Fingerprint of the state before the message."""
+    draft_before: Mapped[bytes | None]
+    reserved_credits: Mapped[float]
+    send_by: Mapped[datetime]
+    state: Mapped[str] = mapped_column(server_default="open")
+    cause: Mapped[str | None]
+    """Why the end of the stream was not seen, or the code of a refusal."""
+    answer: Mapped[str | None]
+    clean_end: Mapped[bool] = mapped_column(server_default="false")
+    terminal: Mapped[bool] = mapped_column(server_default="false")
+    """The stream's last word was the model's: a clean end without it may be a truncated tail."""
+    error_frame: Mapped[str | None]
+    reads: Mapped[int] = mapped_column(server_default="0")
+    unchanged_reads: Mapped[int] = mapped_column(server_default="0")
+    seen: Mapped[str | None]
+    """Fingerprint of the last read that had changed, and since when it has stood still."""
+    seen_since: Mapped[datetime | None]
+    evidence: Mapped[list[Any]] = mapped_column(server_default="[]")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+    """When the stream ended or was lost."""
+    last_read_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("state IN ({})".format(", ".join(f"'{state.value}'" for state in IntentState)), name="state"),
+        CheckConstraint(
+            "(settled_at IS NOT NULL) = (state IN ({}))".format(", ".join(f"'{s.value}'" for s in sorted(SETTLED))),
+            name="settled",
+        ),
+        Index(
+            "uq_intents_one_turn_a_session",
+            "remote_session_id",
+            unique=True,
+            postgresql_where=text("settled_at IS NULL"),
+        ),
+        Index("ix_intents_open", "render_id", "run", postgresql_where=text("settled_at IS NULL")),
+    )
+
+
+EVIDENCE_KEPT = 50
+"""Reads and findings kept with an intent: five look-up reads are the rule, a day of sparse ones fits too."""
+
+
+def unsettled(session: Session, render_id: str, run: int) -> Intent | None:
+    """The run's message that may have been received and is not settled, if there is one."""
+    return session.scalars(
+        select(Intent).where(Intent.render_id == render_id, Intent.run == run, Intent.settled_at.is_(None))
+    ).one_or_none()
+
+
+def latest(session: Session, render_id: str, run: int) -> Intent | None:
+    """The run's last message."""
+    return session.scalars(
+        select(Intent)
+        .where(Intent.render_id == render_id, Intent.run == run)
+        .order_by(Intent.created_at.desc(), Intent.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def count(session: Session, render_id: str, run: int, *states: IntentState) -> int:
+    """How many of the run's messages are in one of `states`."""
+    return session.execute(
+        select(func.count())
+        .select_from(Intent)
+        .where(Intent.render_id == render_id, Intent.run == run, Intent.state.in_([state.value for state in states]))
+    ).scalar_one()
+
+
+def record(session: Session, intent_id: str, state: IntentState, **facts: Any) -> None:
+    """Write what became known of a message. A settled one is never reopened: the guard leaves it as it is."""
+    changes: dict[str, Any] = {"state": state.value, **facts}
+    if state in SETTLED:
+        changes["settled_at"] = func.now()
+    session.execute(
+        update(Intent)
+        .where(Intent.id == intent_id, Intent.settled_at.is_(None))
+        .values(**changes)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def record_read(session: Session, intent: Intent, fingerprint: str) -> None:
+    """Note one read of the state: unchanged, or since when the changed state has stood still."""
+    changed = fingerprint != intent.before
+    finding = {"read": intent.reads + 1, "changed": changed, "fingerprint": fingerprint[:16]}
+    changes: dict[str, Any] = {
+        "reads": Intent.reads + 1,
+        "unchanged_reads": Intent.unchanged_reads + (0 if changed else 1),
+        "last_read_at": func.now(),
+        "evidence": [*intent.evidence, finding][-EVIDENCE_KEPT:],
+    }
+    if changed and fingerprint != intent.seen:
+        changes |= {"seen": fingerprint, "seen_since": func.now()}
+    session.execute(
+        update(Intent).where(Intent.id == intent.id).values(**changes).execution_options(synchronize_session=False)
+    )
+
+
+def charge(session: Session, render_id: str, run: int) -> tuple[str, float | None]:
+    """What is known of the run's charge: its state, and the credits reserved for what was applied.
+
+    One applied message makes it `incurred`; one that nobody can know about makes it `unknown`.
+    """
+    states = session.execute(
+        select(Intent.state, func.sum(Intent.reserved_credits))
+        .where(Intent.render_id == render_id, Intent.run == run)
+        .group_by(Intent.state)
+    ).all()
+    credits = {IntentState(state): float(total) for state, total in states}
+    if IntentState.APPLIED in credits:
+        return "incurred", credits[IntentState.APPLIED]
+    if credits.keys() - {IntentState.UNSENT, IntentState.REFUSED, IntentState.NOT_APPLIED}:
+        return "unknown", None
+    return "none", None

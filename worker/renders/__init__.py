@@ -1,0 +1,1 @@
+"""Renders: states and moves, tables, and the store that writes them."""

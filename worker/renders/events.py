@@ -1,0 +1,102 @@
+"""What happened, in order: one render's events by number, everybody's by the ordered feed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy.orm import Session
+
+from worker.renders.models import Event
+
+
+class EventType(StrEnum):
+    """Every type of event there is."""
+
+    QUEUED = "render.queued"
+    STARTED = "render.started"
+    STAGE = "render.stage"
+    PROGRESS = "render.progress"
+    WAITING = "render.waiting"
+    MESSAGE_SENT = "render.message_sent"
+    MESSAGE_SETTLED = "render.message_settled"
+    STILL_WORKING = "render.still_working"
+    ANSWER = "render.answer"
+    HINT = "render.hint"
+    FAULT = "render.fault"
+    RECOVERED = "render.recovered"
+    CANCELING = "render.canceling"
+    SUCCEEDED = "render.succeeded"
+    FAILED = "render.failed"
+    CANCELED = "render.canceled"
+    EXPIRED = "render.expired"
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event about to be written with the change that it tells of."""
+
+    type: EventType
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, order=True)
+class Cursor:
+    """A place in the feed of all events."""
+
+    transaction: int = 0
+    id: int = 0
+
+
+def append(session: Session, *, render_id: str, owner_id: str, run: int, last: int, events: Sequence[NewEvent]) -> None:
+    """Write events whose numbers end at `last`: the caller raised the render's `event_number` to it in this
+    transaction, so it holds the row and no number is given twice."""
+    if events:
+        first = last - len(events) + 1
+        session.execute(
+            insert(Event),
+            [
+                {
+                    "render_id": render_id,
+                    "owner_id": owner_id,
+                    "run": run,
+                    "number": first + offset,
+                    "type": event.type.value,
+                    "data": event.data,
+                }
+                for offset, event in enumerate(events)
+            ],
+        )
+
+
+def of_render(session: Session, render_id: str, *, after: int = 0, limit: int = 500) -> Sequence[Event]:
+    """One render's events with a number above `after`, in order."""
+    return session.scalars(
+        select(Event).where(Event.render_id == render_id, Event.number > after).order_by(Event.number).limit(limit)
+    ).all()
+
+
+def feed(session: Session, *, after: Cursor, owner_id: str | None = None, limit: int = 500) -> Sequence[Event]:
+    """Everybody's (or one owner's) events behind `after`, complete and in an order that never changes.
+
+    Only transactions older than the oldest one still running are read: whatever commits later sorts behind them.
+    """
+    query = (
+        select(Event)
+        .where(
+            tuple_(Event.transaction, Event.id) > tuple_(after.transaction, after.id),
+            Event.transaction < text("pg_snapshot_xmin(pg_current_snapshot())"),
+        )
+        .order_by(Event.transaction, Event.id)
+        .limit(limit)
+    )
+    if owner_id is not None:
+        query = query.where(Event.owner_id == owner_id)
+    return session.scalars(query).all()
+
+
+def feed_end(session: Session) -> Cursor:
+    """The place from which a reader sees only what is new."""
+    horizon = session.execute(select(func.pg_snapshot_xmin(func.pg_current_snapshot()).op("::")(text("text")))).scalar()
+    return Cursor(transaction=int(str(horizon)), id=0)

@@ -1,0 +1,364 @@
+"""The render and everything kept about its way: drafts, attempts, exports, results, recoveries, events, lanes."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    CheckConstraint,
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy import cast as text_cast
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text, UserDefinedType
+
+from worker.database import Base
+from worker.renders.states import FINAL, Charge, Stage, Status
+
+_FINAL = "status IN ({})".format(", ".join(f"'{status.value}'" for status in sorted(FINAL)))
+
+
+def _one_of(column: str, values: type[Stage] | type[Status] | type[Charge]) -> str:
+    return "{} IN ({})".format(column, ", ".join(f"'{value.value}'" for value in values))
+
+
+class TransactionId(UserDefinedType[int]):
+    """PostgreSQL's `xid8`: a transaction's number that never wraps."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+    def bind_expression(self, bindvalue: BindParameter[int]) -> ColumnElement[int]:
+        # There is no cast from a number to xid8, only from text.
+        return text_cast(text_cast(bindvalue, Text()), self)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[int | None], str | None]:
+        return lambda value: None if value is None else str(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | int | None], int | None]:
+        return lambda value: None if value is None else int(value)
+
+
+class Lane(Base):
+    """A queue of one owner, batch and priority; lanes are served by virtual time, so none starves."""
+
+    __tablename__ = "lanes"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    batch_id: Mapped[str | None]
+    priority: Mapped[str]
+    virtual_time: Mapped[float] = mapped_column(server_default="0")
+    paused_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        UniqueConstraint("owner_id", "batch_id", "priority", postgresql_nulls_not_distinct=True),
+        CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
+    )
+
+
+class Render(Base):
+    """One video. This row is the truth; every message about it is a wake-up call."""
+
+    __tablename__ = "renders"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    lane_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lanes.id"))
+    run: Mapped[int] = mapped_column(server_default="1")
+
+    # What was asked for.
+    prompt: Mapped[str]
+    language: Mapped[str]
+    assets: Mapped[list[Any]] = mapped_column(server_default="[]")
+    """`[{"url": …} | {"upload": id, "name": …, "media_type": …, "bytes": n}, …]`; `"sent": true` once the session has it."""
+    output: Mapped[dict[str, Any]] = mapped_column(server_default='{"format": "mp4", "quality": "high"}')
+    priority: Mapped[str] = mapped_column(server_default="normal")
+    on_unconfirmed: Mapped[str] = mapped_column(server_default="fail")
+    external_ref: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    # `metadata` is taken by SQLAlchemy's declarative base.
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+
+    # Where it stands.
+    status: Mapped[str] = mapped_column(server_default="queued")
+    reason: Mapped[str | None]
+    stage: Mapped[str] = mapped_column(server_default="token")
+    fraction: Mapped[float] = mapped_column(server_default="0")
+    """How far this stage is, 0-1, where the backend tells (export)."""
+    stage_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    cancel_requested_at: Mapped[datetime | None]
+
+    # Who works on it.
+    ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    """When a message about this row was last given to the broker; sent and not claimed in time: sent again."""
+    lease: Mapped[int] = mapped_column(server_default="0")
+    """Raised by each claim (fencing): a write that names an older number touches no row."""
+    worker_id: Mapped[str | None]
+    recovery_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The takeover under way, until the stage it resumed has ended."""
+    tries: Mapped[int] = mapped_column(server_default="0")
+    """Faults in a row in this stage that may pass by themselves."""
+    failing_since: Mapped[datetime | None]
+
+    # What it has at the backend.
+    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id"))
+    remote_session_id: Mapped[str | None] = mapped_column(ForeignKey("remote_sessions.id"))
+    export_id: Mapped[str | None]
+
+    # What came of it.
+    answer: Mapped[str | None]
+    timeline: Mapped[str | None]
+    hints: Mapped[list[Any]] = mapped_column(server_default="[]")
+    charge_state: Mapped[str] = mapped_column(server_default="none")
+    charge_credits: Mapped[float | None]
+    cancel_effect: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_retryable: Mapped[bool | None]
+    error_help: Mapped[str | None]
+
+    event_number: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(_one_of("status", Status), name="status"),
+        CheckConstraint(_one_of("stage", Stage), name="stage"),
+        CheckConstraint(_one_of("charge_state", Charge), name="charge"),
+        CheckConstraint(f"(finished_at IS NOT NULL) = ({_FINAL})", name="finished"),
+        CheckConstraint("(status = 'waiting') = (reason IS NOT NULL)", name="reason"),
+        CheckConstraint("finished_at IS NULL OR worker_id IS NULL", name="final_unowned"),
+        CheckConstraint("(status IN ('failed', 'expired')) = (error_code IS NOT NULL)", name="error"),
+        CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
+        CheckConstraint("on_unconfirmed IN ('fail', 'retry')", name="on_unconfirmed"),
+        CheckConstraint("fraction BETWEEN 0 AND 1", name="fraction"),
+        # The dispatcher's looks: new renders by lane, those under way by time, those with an owner.
+        Index(
+            "ix_renders_new",
+            "lane_id",
+            "ready_at",
+            "id",
+            postgresql_where=text("started_at IS NULL AND finished_at IS NULL"),
+        ),
+        Index(
+            "ix_renders_due",
+            "ready_at",
+            postgresql_where=text("started_at IS NOT NULL AND finished_at IS NULL AND worker_id IS NULL"),
+        ),
+        Index("ix_renders_owned", "worker_id", postgresql_where=text("worker_id IS NOT NULL")),
+        Index(
+            "ix_renders_under_way",
+            "stage",
+            "status",
+            postgresql_where=text("finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL)"),
+        ),
+        Index("ix_renders_account", "account_id", "stage", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_renders_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_renders_list_status", "owner_id", "status", text("created_at DESC"), text("id DESC")),
+        Index("ix_renders_external_ref", "owner_id", "external_ref", postgresql_where=text("external_ref IS NOT NULL")),
+        Index("ix_renders_tags", "tags", postgresql_using="gin"),
+    )
+
+
+class Draft(Base):
+    """The draft a run ended with, as the bytes received: it goes back as it came, and jsonb refuses NUL."""
+
+    __tablename__ = "drafts"
+
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    body: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Attempt(Base):
+    """One worker's work on one stage, from its claim to its outcome."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
+    run: Mapped[int]
+    stage: Mapped[str]
+    lease: Mapped[int]
+    worker_id: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+
+    __table_args__ = (
+        UniqueConstraint("render_id", "lease"),
+        CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
+        Index("ix_attempts_stage_ended", "stage", "ended_at", postgresql_where=text("outcome = 'advance'")),
+    )
+
+
+class Export(Base):
+    """One export at the backend; its id is on disk before it is submitted."""
+
+    __tablename__ = "exports"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), index=True)
+    run: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default="reserved")
+    polls: Mapped[int] = mapped_column(server_default="0")
+    answered_at: Mapped[datetime | None]
+    """The last answer to a question after it (a 5xx counts): the next question keeps the interval to this."""
+    url: Mapped[str | None]
+    """The finished file's address: signed, so never logged and never shown."""
+    detail: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('reserved', 'submitted', 'completed', 'failed', 'refused', 'gone', 'canceled')", name="state"
+        ),
+    )
+
+
+class Result(Base):
+    """The file a run ended with."""
+
+    __tablename__ = "results"
+
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    storage_key: Mapped[str]
+    poster_key: Mapped[str | None]
+    sha256: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    duration_seconds: Mapped[float]
+    width: Mapped[int]
+    height: Mapped[int]
+    video_codec: Mapped[str]
+    audio_codec: Mapped[str | None]
+    pixel_format: Mapped[str]
+    frame_rate: Mapped[float | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (CheckConstraint("bytes > 0 AND duration_seconds > 0", name="playable"),)
+
+
+class Recovery(Base):
+    """A takeover: who fell silent, at which stage, who went on, and what became of it."""
+
+    __tablename__ = "recoveries"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), index=True)
+    run: Mapped[int]
+    stage: Mapped[str]
+    why: Mapped[str]
+    from_worker: Mapped[str]
+    to_worker: Mapped[str | None]
+    lease: Mapped[int]
+    taken_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+
+
+class Worker(Base):
+    """A worker process and its heartbeat."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    hostname: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    capacity: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stopped_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("kind IN ('stream', 'io', 'media')", name="kind"),)
+
+
+class Event(Base):
+    """Something that happened to a render.
+
+    `number` orders one render's events. The feed of all is read by `(transaction, id)` below the oldest running
+    transaction: ids alone commit out of order, and a reader that trusts them skips some for ever.
+    """
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    transaction: Mapped[int] = mapped_column(TransactionId(), server_default=text("pg_current_xact_id()"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
+    run: Mapped[int]
+    number: Mapped[int]
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        UniqueConstraint("render_id", "number"),
+        Index("ix_events_feed", "transaction", "id"),
+        Index("ix_events_owner_feed", "owner_id", "transaction", "id"),
+    )
+
+
+class Upload(Base):
+    """A file given to us before the render that uses it."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str]
+    media_type: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    storage_key: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    used_at: Mapped[datetime | None]
+
+
+class WebhookDelivery(Base):
+    """The outbox of webhooks: written in the transaction that makes the event, delivered afterwards."""
+
+    __tablename__ = "webhook_outbox"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("events.id", ondelete="CASCADE"), index=True)
+    url: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="pending")
+    tries: Mapped[int] = mapped_column(server_default="0")
+    ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'delivered', 'failed', 'superseded')", name="state"),
+        Index("ix_webhook_outbox_due", "ready_at", postgresql_where=text("state = 'pending'")),
+    )

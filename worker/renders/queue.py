@@ -1,0 +1,259 @@
+"""What is due: the dispatcher's looks at the renders, and the takeover of what a silent worker held."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from worker.database import ago
+from worker.renders import events
+from worker.renders.events import EventType, NewEvent
+from worker.renders.leases import unowned
+from worker.renders.models import Attempt, Lane, Recovery, Render, Worker
+from worker.renders.states import Stage, Status
+
+DUE = "vivideo_due"
+"""NOTIFY channel: something is ready to run now. Never with a payload, at most once a transaction."""
+
+BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
+
+PRIORITY_WEIGHT = {"high": 8.0, "normal": 4.0, "low": 1.0}
+"""Shares of the workers between lanes that all have work: high gets eight times low's, and low still moves."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """A render to send a message about."""
+
+    id: str
+    stage: Stage
+    lease: int
+    canceling: bool
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A render taken from a silent worker."""
+
+    id: str
+    stage: Stage
+    worker: str
+
+
+def notify_due(session: Session) -> None:
+    """Wake the dispatcher when this transaction commits."""
+    session.execute(text(f"NOTIFY {DUE}"))
+
+
+def _not_on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
+    return or_(Render.sent_at.is_(None), Render.sent_at < ago(redispatch))
+
+
+def _mark_sent(session: Session, ids: Sequence[str]) -> list[Due]:
+    rows = session.execute(
+        update(Render)
+        .where(Render.id.in_(ids))
+        .values(sent_at=func.now())
+        .returning(Render.id, Render.stage, Render.lease, Render.cancel_requested_at)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return [Due(row.id, Stage(row.stage), row.lease, row.cancel_requested_at is not None) for row in rows]
+
+
+def due_under_way(session: Session, *, stages: Sequence[Stage], redispatch: timedelta, limit: int) -> list[Due]:
+    """Renders already begun that are ready at one of `stages`, oldest first; marked as sent."""
+    if limit <= 0:
+        return []
+    ids = session.scalars(
+        select(Render.id)
+        .where(
+            unowned(),
+            Render.started_at.is_not(None),
+            Render.stage.in_([stage.value for stage in stages]),
+            Render.ready_at <= func.now(),
+            Render.cancel_requested_at.is_(None),
+            _not_on_its_way(redispatch),
+        )
+        .order_by(Render.ready_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return _mark_sent(session, ids) if ids else []
+
+
+def due_cancels(session: Session, *, redispatch: timedelta, limit: int) -> list[Due]:
+    """Renders nobody holds that were asked to be cancelled; marked as sent."""
+    ids = session.scalars(
+        select(Render.id)
+        .where(
+            unowned(),
+            Render.started_at.is_not(None),
+            Render.cancel_requested_at.is_not(None),
+            _not_on_its_way(redispatch),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return _mark_sent(session, ids) if ids else []
+
+
+def due_new(session: Session, *, redispatch: timedelta, limit: int) -> list[Due]:
+    """Up to `limit` renders that nobody began, shared out between the lanes by virtual time; marked as sent."""
+    if limit <= 0:
+        return []
+    lanes = session.scalars(
+        select(Lane)
+        .where(Lane.paused_at.is_(None), _new_in_lane(redispatch).exists())
+        .order_by(Lane.virtual_time, Lane.id)
+        .limit(100)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not lanes:
+        return []
+    # A lane that slept has a low virtual time: it starts level with the others instead of catching up.
+    floor = lanes[-1].virtual_time - 1.0
+    shares = share_out({lane.id: (max(lane.virtual_time, floor), lane.priority) for lane in lanes}, limit)
+    ids: list[str] = []
+    for lane in lanes:
+        chosen = session.scalars(
+            _new_in_lane(redispatch, lane.id)
+            .order_by(Render.ready_at, Render.id)
+            .limit(shares[lane.id])
+            .with_for_update(skip_locked=True)
+        ).all()
+        ids += chosen
+        lane.virtual_time = max(lane.virtual_time, floor) + len(chosen) / PRIORITY_WEIGHT[lane.priority]
+    return _mark_sent(session, ids) if ids else []
+
+
+def _new_in_lane(redispatch: timedelta, lane_id: int | None = None):
+    return select(Render.id).where(
+        Render.lane_id == (Lane.id if lane_id is None else lane_id),
+        unowned(),
+        Render.started_at.is_(None),
+        Render.ready_at <= func.now(),
+        _not_on_its_way(redispatch),
+    )
+
+
+def share_out(lanes: dict[int, tuple[float, str]], places: int) -> dict[int, int]:
+    """Give `places` one by one to the lane with the least virtual time; each place costs it 1 / weight."""
+    times = {lane: time for lane, (time, _) in lanes.items()}
+    given = dict.fromkeys(lanes, 0)
+    for _ in range(places):
+        lane = min(times, key=lambda key: (times[key], key))
+        given[lane] += 1
+        times[lane] += 1 / PRIORITY_WEIGHT[lanes[lane][1]]
+    return given
+
+
+def capacity(session: Session, *, lease: timedelta) -> dict[str, int]:
+    """Places of the live workers, by kind."""
+    rows = session.execute(
+        select(Worker.kind, func.sum(Worker.capacity)).where(_alive(lease)).group_by(Worker.kind)
+    ).all()
+    return {kind: int(places) for kind, places in rows}
+
+
+def _alive(lease: timedelta) -> ColumnElement[bool]:
+    return and_(Worker.stopped_at.is_(None), Worker.seen_at >= ago(lease))
+
+
+def on_their_way(session: Session, *, redispatch: timedelta) -> dict[Stage, int]:
+    """Messages presumably in the broker, by stage."""
+    rows = session.execute(
+        select(Render.stage, func.count())
+        .where(unowned(), or_(Render.started_at.is_not(None), Render.sent_at.is_not(None)))
+        .where(Render.sent_at >= ago(redispatch), Render.ready_at <= func.now())
+        .group_by(Render.stage)
+    ).all()
+    return {Stage(stage): count for stage, count in rows}
+
+
+def before_their_stream_ends(session: Session) -> int:
+    """Renders sent or begun whose stream is still to come or open; what waits (for credits, say) does not count."""
+    return session.execute(
+        select(func.count())
+        .select_from(Render)
+        .where(
+            Render.finished_at.is_(None),
+            or_(Render.started_at.is_not(None), Render.sent_at.is_not(None)),
+            Render.stage.in_([stage.value for stage in BEFORE_STREAM_ENDS]),
+            Render.status != Status.WAITING.value,
+        )
+    ).scalar_one()
+
+
+def take_over(session: Session, *, lease: timedelta, limit: int = 500) -> list[Taken]:
+    """Free the renders of workers that fell silent for a lease or said goodbye, whenever that was.
+
+    After the database itself was away (its start is younger than a lease) nobody is silent yet: every worker's
+    heartbeat had nowhere to go. A poll keeps its time, so no export is asked sooner for having changed hands.
+    """
+    silent = session.execute(
+        select(Render.id, Render.worker_id, Worker.stopped_at)
+        .outerjoin(Worker, Worker.id == Render.worker_id)
+        .where(
+            Render.worker_id.is_not(None),
+            or_(
+                Worker.stopped_at.is_not(None),
+                and_(
+                    func.pg_postmaster_start_time() < ago(lease), or_(Worker.id.is_(None), Worker.seen_at < ago(lease))
+                ),
+            ),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Render)
+    ).all()
+    return [_free(session, row.id, row.worker_id, stopped=row.stopped_at is not None) for row in silent]
+
+
+def _free(session: Session, render_id: str, worker: str, *, stopped: bool) -> Taken:
+    row = session.execute(
+        update(Render)
+        .where(Render.id == render_id, Render.worker_id == worker)
+        .values(
+            worker_id=None,
+            sent_at=None,
+            ready_at=case((Render.stage == Stage.POLL.value, Render.ready_at), else_=func.now()),
+            event_number=Render.event_number + 1,
+        )
+        .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
+        .execution_options(synchronize_session=False)
+    ).one()
+    why = "worker stopped" if stopped else "worker silent for a lease"
+    recovery = session.execute(
+        insert(Recovery)
+        .values(
+            owner_id=row.owner_id,
+            render_id=render_id,
+            run=row.run,
+            stage=row.stage,
+            why=why,
+            from_worker=worker,
+            lease=row.lease,
+        )
+        .returning(Recovery.id)
+    ).scalar_one()
+    session.execute(
+        update(Render)
+        .where(Render.id == render_id)
+        .values(recovery_id=recovery)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Attempt)
+        .where(Attempt.render_id == render_id, Attempt.lease == row.lease, Attempt.ended_at.is_(None))
+        .values(ended_at=func.now(), outcome="taken_over", error_message=why)
+    )
+    events.append(
+        session,
+        render_id=render_id,
+        owner_id=row.owner_id,
+        run=row.run,
+        last=row.event_number,
+        events=[NewEvent(EventType.RECOVERED, {"stage": row.stage, "why": why, "from": worker})],
+    )
+    return Taken(render_id, Stage(row.stage), worker)

@@ -1,0 +1,199 @@
+"""The intake's verbs: accept, show, list, cancel. Every query names the owner it is for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import Session
+
+from worker.database import new_id
+from worker.renders import events
+from worker.renders.events import EventType, NewEvent
+from worker.renders.leases import unowned
+from worker.renders.models import Attempt, Draft, Export, Lane, Render, Result
+from worker.renders.queue import notify_due
+from worker.renders.states import Stage, Status
+
+CANCEL = "vivideo_cancel"
+"""NOTIFY channel: a render that a worker holds was asked to be cancelled."""
+
+
+@dataclass(frozen=True)
+class NewRender:
+    """A validated request."""
+
+    prompt: str
+    language: str
+    assets: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    output: dict[str, Any] = field(default_factory=lambda: {"format": "mp4", "quality": "high"})
+    priority: str = "normal"
+    on_unconfirmed: str = "fail"
+    external_ref: str | None = None
+    tags: list[str] = field(default_factory=list[str])
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = None) -> int:
+    """The lane of an owner, batch and priority; made on first use."""
+    where = (Lane.owner_id == owner_id, Lane.priority == priority, Lane.batch_id.is_not_distinct_from(batch_id))
+    found = session.scalar(select(Lane.id).where(*where))
+    if found is None:
+        session.execute(
+            pg_insert(Lane).values(owner_id=owner_id, priority=priority, batch_id=batch_id).on_conflict_do_nothing()
+        )
+        found = session.scalar(select(Lane.id).where(*where))
+    assert found is not None, "the insert above or the one it met made it"
+    return found
+
+
+def accept(session: Session, owner_id: str, request: NewRender) -> Render:
+    """Take a render on: from this transaction's commit on it will end in exactly one final status."""
+    render = session.scalars(
+        pg_insert(Render)
+        .values(
+            id=new_id("rnd"),
+            owner_id=owner_id,
+            lane_id=lane(session, owner_id, request.priority),
+            prompt=request.prompt,
+            language=request.language,
+            assets=request.assets,
+            output=request.output,
+            priority=request.priority,
+            on_unconfirmed=request.on_unconfirmed,
+            external_ref=request.external_ref,
+            tags=request.tags,
+            meta=request.metadata,
+            hints=request.hints,
+            event_number=1,
+        )
+        .returning(Render)
+    ).one()
+    events.append(session, render_id=render.id, owner_id=owner_id, run=1, last=1, events=[NewEvent(EventType.QUEUED)])
+    notify_due(session)
+    return render
+
+
+def get(session: Session, owner_id: str, render_id: str) -> Render | None:
+    """The owner's render, or None: somebody else's is as good as none."""
+    return session.scalars(select(Render).where(Render.id == render_id, Render.owner_id == owner_id)).one_or_none()
+
+
+def page(
+    session: Session,
+    owner_id: str,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+    status: Sequence[str] = (),
+    tag: str | None = None,
+    external_ref: str | None = None,
+) -> Sequence[Render]:
+    """Up to `limit` of the owner's renders, newest first, behind `after` (keyset: creation time and id)."""
+    query = select(Render).where(Render.owner_id == owner_id)
+    if status:
+        query = query.where(Render.status.in_(status))
+    if tag is not None:
+        query = query.where(Render.tags.contains([tag]))
+    if external_ref is not None:
+        query = query.where(Render.external_ref == external_ref)
+    if after is not None:
+        query = query.where(tuple_(Render.created_at, Render.id) < tuple_(*after))
+    return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(limit)).all()
+
+
+def result(session: Session, render: Render) -> Result | None:
+    """The file of the render's current run."""
+    return session.get(Result, (render.id, render.run))
+
+
+def draft(session: Session, render: Render) -> Draft | None:
+    """The draft kept with the render's current run."""
+    return session.get(Draft, (render.id, render.run))
+
+
+def attempts(session: Session, render_id: str) -> Sequence[Attempt]:
+    """Every attempt at every stage, in order."""
+    return session.scalars(select(Attempt).where(Attempt.render_id == render_id).order_by(Attempt.lease)).all()
+
+
+def exports(session: Session, render_id: str) -> Sequence[Export]:
+    """Every export of a render, in order."""
+    return session.scalars(select(Export).where(Export.render_id == render_id).order_by(Export.created_at)).all()
+
+
+def cancel(session: Session, owner_id: str, render_id: str) -> Render | None:
+    """Ask for a render to be cancelled; None when the owner has no such render.
+
+    One that nobody began is canceled at once (`prevented`). One under way is `canceling` until a worker has undone
+    what can be undone and says what that was. One that is final stays as it is.
+    """
+    render = session.scalars(
+        select(Render).where(Render.id == render_id, Render.owner_id == owner_id).with_for_update()
+    ).one_or_none()
+    if render is None or render.finished_at is not None or render.cancel_requested_at is not None:
+        return render
+    if render.started_at is None:
+        _close_unbegun(session, render)
+    else:
+        _ask_to_cancel(session, render)
+    session.refresh(render)
+    return render
+
+
+def _close_unbegun(session: Session, render: Render) -> None:
+    last = session.execute(
+        update(Render)
+        .where(Render.id == render.id, unowned())
+        .values(
+            status=Status.CANCELED.value,
+            reason=None,
+            cancel_requested_at=func.now(),
+            cancel_effect="prevented",
+            finished_at=func.now(),
+            sent_at=None,
+            event_number=Render.event_number + 1,
+        )
+        .returning(Render.event_number)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    _tell(session, render, last, NewEvent(EventType.CANCELED, {"effect": "prevented"}))
+
+
+def _ask_to_cancel(session: Session, render: Render) -> None:
+    last = session.execute(
+        update(Render)
+        .where(Render.id == render.id)
+        .values(
+            status=Status.CANCELING.value,
+            reason=None,
+            cancel_requested_at=func.now(),
+            sent_at=None,
+            event_number=Render.event_number + 1,
+        )
+        .returning(Render.event_number)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    _tell(session, render, last, NewEvent(EventType.CANCELING, {"stage": render.stage}))
+    notify_due(session)
+    session.execute(text(f"NOTIFY {CANCEL}"))
+
+
+def _tell(session: Session, render: Render, last: int, event: NewEvent) -> None:
+    events.append(session, render_id=render.id, owner_id=render.owner_id, run=render.run, last=last, events=[event])
+
+
+def stage_seconds(session: Session) -> dict[Stage, float]:
+    """Median seconds of each stage over the last day's finished attempts, for estimates."""
+    rows = session.execute(
+        text(
+            "SELECT stage, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - started_at))"
+            " FROM (SELECT stage, started_at, ended_at, row_number() OVER (PARTITION BY stage ORDER BY ended_at DESC) n"
+            "       FROM attempts WHERE outcome = 'advance' AND ended_at > now() - interval '1 day') recent"
+            " WHERE n <= 200 GROUP BY stage"
+        )
+    ).all()
+    return {Stage(stage): float(seconds) for stage, seconds in rows}

@@ -1,0 +1,184 @@
+"""The paid message: its intent is committed, then it is sent once and its stream followed.
+
+Dies here: *unsent* or *refused* → sent again; anything else is looked up, never sent.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from config.logging import get
+from worker import liveness
+from worker.database import from_now, new_id, transact
+from worker.failures import BACKEND_UNAVAILABLE
+from worker.job import Job
+from worker.outcomes import Advance, Fault, Outcome, Snooze
+from worker.remote import gui, intents
+from worker.remote.errors import RemoteError
+from worker.remote.intents import Intent, IntentState
+from worker.remote.stream import Abort, StreamEvent, Turn
+from worker.renders import leases
+from worker.renders.events import EventType, NewEvent
+from worker.renders.states import Charge, Stage
+
+log = get(__name__)
+
+ABOUT_A_CLIP = 100.0
+"""Credits: what the backend's contract says that one generation costs, about."""
+
+
+def run(job: Job) -> Outcome:
+    """Send the message and follow it, unless one of this run may have been received already."""
+    open_one = transact(lambda session: intents.unsettled(session, job.render.id, job.render.run))
+    if open_one is not None:
+        return _look_up(job, open_one, cause="its sender fell silent")
+    if liveness.process().draining:
+        return Snooze(wait=timedelta(0))
+    began = time.monotonic()
+    intent = _commit_intent(job)
+    turn = _send(job, intent, send_by=began + job.waits.send_window.total_seconds())
+    log.info("message.ended", render=job.render.id, outcome=turn.outcome, cause=turn.cause, seconds=turn.seconds)
+    return _outcome(job, intent, turn)
+
+
+def _commit_intent(job: Job) -> Intent:
+    """The record of the message, on disk before its first byte; the state before is what the look-up compares with."""
+    before = job.remote.state(job.bearer(), job.session_id())
+    identity = new_id("int")
+
+    def commit(session: Session) -> Intent:
+        # A COMMIT whose answer was lost is read back by this id: the row is there or it is not.
+        found = session.get(Intent, identity)
+        if found is not None:
+            return found
+        assert job.account is not None, "admission set it"
+        assert job.remote_session is not None, "the session stage set it"
+        leases.write(session, job.held, {"charge_state": Charge.UNKNOWN.value}, [NewEvent(EventType.MESSAGE_SENT)])
+        row = Intent(
+            id=identity,
+            owner_id=job.render.owner_id,
+            render_id=job.render.id,
+            run=job.render.run,
+            account_id=job.account.id,
+            remote_session_id=job.remote_session.id,
+            message=job.render.prompt,
+            before=before.fingerprint,
+            draft_before=before.draft,
+            reserved_credits=ABOUT_A_CLIP,
+            send_by=from_now(job.waits.send_window),
+        )
+        session.add(row)
+        session.flush()
+        session.refresh(row)
+        return row
+
+    return transact(commit)
+
+
+def _send(job: Job, intent: Intent, *, send_by: float) -> Turn:
+    abort = Abort()
+    process = liveness.process()
+    process.streams[job.render.id] = abort.now
+    try:
+        if process.draining:
+            abort.now("drain")
+        return job.remote.send_message(
+            job.bearer(),
+            job.session_id(),
+            intent.message,
+            deadline=send_by,
+            on_event=_Listener(job),
+            abort=abort,
+        )
+    finally:
+        process.streams.pop(job.render.id, None)
+
+
+class _Listener:
+    """Tells the outside, every two minutes, that the backend is still working (its contract, "Talking to people")."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._began = time.monotonic()
+        self._said = self._began
+
+    def __call__(self, _event: StreamEvent) -> None:
+        now = time.monotonic()
+        if now - self._said < self._job.waits.still_working_seconds.total_seconds():
+            return
+        self._said = now
+        self._job.checkpoint({}, NewEvent(EventType.STILL_WORKING, {"seconds": round(now - self._began)}))
+
+
+def _outcome(job: Job, intent: Intent, turn: Turn) -> Outcome:
+    if turn.outcome == "unsent":
+        return _nothing_sent(job, intent, turn)
+    if turn.outcome == "refused":
+        return _refused(job, intent, turn)
+    if turn.outcome == "received":
+        return _received(job, intent, turn)
+    return _look_up(job, intent, cause=turn.cause, turn=turn)
+
+
+def _settle(intent: Intent, state: IntentState, **facts: Any):
+    return lambda session: intents.record(session, intent.id, state, **facts)
+
+
+def _recharge(job: Job):
+    """Nothing was charged for this message: say again what is known of the run's others."""
+
+    def step(session: Session) -> None:
+        state, credits = intents.charge(session, job.render.id, job.render.run)
+        leases.write(session, job.held, {"charge_state": state, "charge_credits": credits})
+
+    return step
+
+
+def _nothing_sent(job: Job, intent: Intent, turn: Turn) -> Outcome:
+    also = (_settle(intent, IntentState.UNSENT, cause=turn.cause), _recharge(job))
+    if turn.cause.startswith("aborted"):
+        return Snooze(wait=timedelta(0), also=also)
+    return Fault(failure=BACKEND_UNAVAILABLE, detail=str(turn.error or turn.cause), also=also)
+
+
+def _refused(job: Job, intent: Intent, turn: Turn) -> Outcome:
+    """Nothing was done: on file first, then the pipeline acts on the code as for any other call."""
+    error = turn.error or RemoteError("send_message", "refused")
+    code = error.code if error.code is not None else error.status
+
+    def commit(session: Session) -> None:
+        intents.record(session, intent.id, IntentState.REFUSED, cause=f"{code}: {error.detail}"[:500])
+        _recharge(job)(session)
+
+    transact(commit)
+    raise error
+
+
+def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
+    spoken = gui.translate(turn.text)
+    facts = {
+        "ended_at": from_now(timedelta(0)),
+        "clean_end": True,
+        "terminal": turn.terminal,
+        "error_frame": turn.error_frame,
+        "answer": turn.text or None,
+    }
+    return Advance(
+        to=Stage.VERIFY,
+        changes={"answer": spoken.text or None},
+        also=(_settle(intent, IntentState.RECEIVED, **facts),),
+    )
+
+
+def _look_up(job: Job, intent: Intent, *, cause: str, turn: Turn | None = None) -> Outcome:
+    """It may have been received: nothing is sent again, the state is read until it tells."""
+    facts: dict[str, Any] = {"cause": cause, "ended_at": from_now(timedelta(0))}
+    if turn is not None:
+        facts |= {"error_frame": turn.error_frame, "answer": turn.text or None, "terminal": turn.terminal}
+    return Advance(
+        to=Stage.LOOKUP,
+        wait=job.waits.lookup_first_seconds,
+        also=(_settle(intent, IntentState.UNKNOWN, **facts),),
+    )

@@ -1,0 +1,104 @@
+"""Whether a message that may have been received was carried out: the state is read, nothing is sent.
+
+First 30 s after the stream was lost, then every 60 s (the backend's contract). *Applied*: the state changed, which outweighs an
+error frame. *Not applied*: unchanged, with an error frame as evidence; or unchanged on five reads **and** the longest
+life of a stream over since the message, which is all that can be known and is called *unconfirmed*.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from worker.database import transact
+from worker.failures import GENERATION_FAILED, UNCONFIRMED, Failure
+from worker.job import Job
+from worker.outcomes import Advance, Failed, Outcome, Snooze
+from worker.remote import intents
+from worker.remote.intents import Intent, IntentState
+from worker.renders import leases
+from worker.renders.events import EventType, NewEvent
+from worker.renders.states import Stage
+
+MOST_ATTEMPTS = 3
+"""Paid attempts that `on_unconfirmed: retry` makes by itself: each may have been charged."""
+
+
+def run(job: Job) -> Outcome:
+    """Read the state once and decide as far as it lets one."""
+    intent = transact(lambda session: intents.unsettled(session, job.render.id, job.render.run))
+    if intent is None:
+        raise LookupError(f"{job.render.id} is looked up but has no message that may have been received")
+    state = job.remote.state(job.bearer(), job.session_id())
+    read: tuple[Callable[[Session], None], ...] = (
+        lambda session: intents.record_read(session, intent, state.fingerprint),
+    )
+    if state.fingerprint != intent.before:
+        return applied(job, intent, read)
+    if intent.error_frame is not None:
+        return _over(job, intent, IntentState.NOT_APPLIED, GENERATION_FAILED, intent.error_frame, read)
+    if _nothing_more_can_come(job, intent):
+        return _over(job, intent, IntentState.UNCONFIRMED, UNCONFIRMED, f"stream: {intent.cause}", read)
+    return Snooze(wait=job.waits.lookup_next_seconds, also=read)
+
+
+def _nothing_more_can_come(job: Job, intent: Intent) -> bool:
+    """This read is the fifth unchanged one, and a turn begun at the latest moment would have ended."""
+    reads = intent.unchanged_reads + 1
+    return reads >= job.waits.lookup_reads and job.held.at >= intent.send_by + job.waits.stream_max_seconds
+
+
+def applied(job: Job, intent: Intent, also: tuple[Callable[[Session], None], ...]) -> Advance:
+    """The backend carried it out: charged, and its draft is waited for."""
+    return Advance(
+        to=Stage.VERIFY,
+        also=(*also, settle(job, intent, IntentState.APPLIED)),
+        events=(NewEvent(EventType.MESSAGE_SETTLED, {"state": IntentState.APPLIED.value}),),
+    )
+
+
+def settle(job: Job, intent: Intent, state: IntentState) -> Callable[[Session], None]:
+    """A step of the outcome's transaction: settle the message and say what that means for the charge."""
+
+    def step(session: Session) -> None:
+        intents.record(session, intent.id, state)
+        charge, credits = intents.charge(session, job.render.id, job.render.run)
+        leases.write(session, job.held, {"charge_state": charge, "charge_credits": credits})
+
+    return step
+
+
+def _over(
+    job: Job,
+    intent: Intent,
+    state: IntentState,
+    failure: Failure,
+    detail: str,
+    read: tuple[Callable[[Session], None], ...],
+) -> Outcome:
+    also = (*read, settle(job, intent, state))
+    events = (NewEvent(EventType.MESSAGE_SETTLED, {"state": state.value}),)
+    made = transact(
+        lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
+    )
+    if job.render.on_unconfirmed == "retry" and made < MOST_ATTEMPTS:
+        return new_attempt(job, also, events)
+    return Failed(failure=failure, detail=detail, also=also, events=events)
+
+
+def new_attempt(
+    job: Job, also: tuple[Callable[[Session], None], ...], events: tuple[NewEvent, ...], wait: timedelta = timedelta(0)
+) -> Advance:
+    """The remote work again, in a new session: whoever still acts for the old one acts on a dead one."""
+    return Advance(
+        to=Stage.SESSION,
+        wait=wait,
+        changes={"remote_session_id": None, "assets": unsent(job), "answer": None},
+        also=also,
+        events=events,
+    )
+
+
+def unsent(job: Job) -> list[dict[str, object]]:
+    """The assets with their ticks taken off: a new session has none of them."""
+    return [{name: value for name, value in asset.items() if name != "sent"} for asset in job.render.assets]

@@ -1,0 +1,86 @@
+"""Asking after exports, every 30 s each, a batch at a time.
+
+Dies here: asked again when due; the next time was written at the claim, so nobody asks sooner.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from config.logging import get
+from worker.accounts.tokens import NotNow
+from worker.job import Job
+from worker.outcomes import Advance, Outcome, Snooze, Wait
+from worker.remote.client import ExportStatus
+from worker.remote.errors import ExportUnknown, RateLimited, RemoteError, TryAgain
+from worker.renders import exports
+from worker.renders.models import Export
+from worker.renders.states import Reason, Stage
+from worker.stages.export import after_answer, export_lost
+
+log = get(__name__)
+
+AT_ONCE = 50
+"""Questions at once in one batch; under gevent these threads are greenlets."""
+
+
+@dataclass(frozen=True)
+class StillGoing:
+    """Nothing new but, perhaps, how far it is (0-1)."""
+
+    progress: float
+
+
+Answer = StillGoing | Outcome | RemoteError
+
+
+def ask_all(jobs: list[tuple[Job, Export]]) -> list[Answer]:
+    """Ask after each export; the answers in the same order."""
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(len(jobs), 1))) as pool:
+        return list(pool.map(lambda pair: _ask(*pair), jobs))
+
+
+def told(answer: Outcome | RemoteError) -> Outcome:
+    """The outcome as it is; a refusal as the client raises it, for the pipeline to act on."""
+    if isinstance(answer, RemoteError):
+        raise answer
+    return answer
+
+
+def _ask(job: Job, export: Export) -> Answer:
+    try:
+        return _meaning(job, export, job.remote.poll_export(job.bearer(), export.id))
+    except ExportUnknown:
+        return Advance(
+            to=Stage.EXPORT,
+            changes={"export_id": None},
+            also=(lambda session: exports.record(session, export.id, "gone", asked=True),),
+        )
+    except RateLimited as error:
+        wait = max(job.waits.export_poll_seconds.total_seconds(), error.retry_after or 0)
+        return Wait(
+            reason=Reason.RATE_LIMIT,
+            wait=timedelta(seconds=wait),
+            also=(lambda session: exports.record(session, export.id, "submitted", asked=True),),
+        )
+    except TryAgain as error:
+        # A 5xx answer is an answer: it counts, and the next question keeps the interval.
+        log.info("poll.fault", render=job.render.id, error=str(error))
+        return _unless_too_many(job, export, StillGoing(job.render.fraction))
+    except NotNow as later:
+        return Snooze(wait=max(job.waits.export_poll_seconds, later.wait))
+    except RemoteError as error:
+        return error
+
+
+def _meaning(job: Job, export: Export, status: ExportStatus) -> Answer:
+    if status.status in ("completed", "failed"):
+        return after_answer(job, export.id, status)
+    return _unless_too_many(job, export, StillGoing(max(job.render.fraction, min(status.progress or 0.0, 1.0))))
+
+
+def _unless_too_many(job: Job, export: Export, answer: StillGoing) -> Answer:
+    most = job.services.settings.waits.export_max_polls
+    if export.polls + 1 >= most:
+        return export_lost(job, export.id, f"not finished after {most} polls", asked=True)
+    return answer

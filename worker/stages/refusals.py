@@ -1,0 +1,136 @@
+"""What a stage's refused call means for its render: the one place that maps the client's errors to outcomes."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import func, update
+from sqlalchemy.orm import Session
+
+from worker import failures
+from worker.accounts import store as accounts
+from worker.accounts.models import RemoteSession
+from worker.database import transact
+from worker.job import Job
+from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
+from worker.remote import errors, intents
+from worker.renders.events import EventType, NewEvent
+from worker.renders.states import Reason, Stage
+from worker.stages.lookup import unsent
+
+CREDITS_AGAIN = timedelta(seconds=60)
+"""How soon to try again without credits: a refused message costs nothing, a top-up should not wait long."""
+
+SUBSCRIPTION_AGAIN = timedelta(minutes=5)
+
+MOST_UNINTELLIGIBLE = 5
+"""Answers of no known shape in a row: a proxy's error page passes, a changed backend does not."""
+
+LONGEST_RATE_LIMIT = timedelta(minutes=10)
+
+
+def outcome(job: Job, error: errors.RemoteError) -> Outcome:
+    """What to do about it."""
+    match error:
+        case errors.TokenGone():
+            return _token_gone(job, error)
+        case errors.RateLimited():
+            return _rate_limited(job, error)
+        case errors.SessionGone():
+            return _session_gone(job)
+        case errors.NeedsCredits():
+            return _wait_for_money(job, Reason.CREDITS, CREDITS_AGAIN, error)
+        case errors.NeedsSubscription():
+            return _wait_for_money(job, Reason.SUBSCRIPTION, SUBSCRIPTION_AGAIN, error)
+        case errors.UnsupportedFile():
+            return Failed(failure=failures.ASSET_UNSUPPORTED, detail=error.detail)
+        case errors.FileTooLarge():
+            return Failed(failure=failures.ASSET_TOO_LARGE, detail=error.detail)
+        case errors.AssetUnreachable():
+            return Failed(failure=failures.ASSET_UNREACHABLE, detail=error.detail)
+        case errors.ClientIdMissing():
+            # A new one was put on file; a backend that refuses that one too is given up like any fault.
+            return Fault(failure=failures.BACKEND_REJECTED, detail=str(error))
+        case errors.Unintelligible():
+            return Fault(failure=failures.BACKEND_UNINTELLIGIBLE, detail=str(error), most=MOST_UNINTELLIGIBLE)
+        case errors.TryAgain():
+            return Fault(failure=failures.BACKEND_UNAVAILABLE, detail=str(error))
+        case _:
+            return Failed(failure=failures.BACKEND_REJECTED, detail=str(error))
+
+
+def _token_gone(job: Job, error: errors.RemoteError) -> Outcome:
+    """The token on file is refused: renewed at the next try, which for a registered one waits for its owner."""
+    account = job.account
+    if account is not None:
+        transact(lambda session: accounts.refuse_token(session, account.id, account.token_version))
+    return Fault(failure=failures.BACKEND_REJECTED, detail=str(error), reason=Reason.TOKEN)
+
+
+def _rate_limited(job: Job, error: errors.RateLimited) -> Outcome:
+    """30 s or what the backend says, one repetition, then longer and longer, and the outside is told."""
+    base = timedelta(seconds=error.retry_after) if error.retry_after else job.waits.rate_limit_seconds
+    wait = min(base * 2 ** min(max(job.render.tries - 1, 0), 10), max(LONGEST_RATE_LIMIT, base))
+    return Wait(reason=Reason.RATE_LIMIT, wait=wait, changes={"tries": job.render.tries + 1})
+
+
+def _session_gone(job: Job) -> Outcome:
+    """Before anything paid may have been received, the remote work starts again in a new session; after it, nothing is
+    started again by itself: that would be paid again."""
+    lost = (_mark_lost(job),)
+    paid = transact(
+        lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
+    )
+    if Stage(job.render.stage) in (Stage.UPLOAD, Stage.GENERATE) and not _in_this_session(job, paid):
+        return Advance(to=Stage.SESSION, changes={"remote_session_id": None, "assets": unsent(job)}, also=lost)
+    return Failed(failure=failures.SESSION_LOST, also=(*lost, _give_up_message(job)))
+
+
+def _in_this_session(job: Job, paid: int) -> bool:
+    """A message of this session may have been received. One of an earlier session (a new attempt) does not count."""
+    if not paid:
+        return False
+    last = transact(lambda session: intents.latest(session, job.render.id, job.render.run))
+    return (
+        last is not None
+        and last.remote_session_id == job.render.remote_session_id
+        and last.state not in (intents.IntentState.UNSENT, intents.IntentState.REFUSED)
+    )
+
+
+def _mark_lost(job: Job) -> Callable[[Session], None]:
+    def step(session: Session) -> None:
+        session.execute(
+            update(RemoteSession).where(RemoteSession.id == job.render.remote_session_id).values(lost_at=func.now())
+        )
+
+    return step
+
+
+def _give_up_message(job: Job) -> Callable[[Session], None]:
+    """With the session gone, nothing can tell any more whether an unsettled message was carried out."""
+
+    def step(session: Session) -> None:
+        open_one = intents.unsettled(session, job.render.id, job.render.run)
+        if open_one is not None:
+            intents.record(session, open_one.id, intents.IntentState.UNCONFIRMED, cause="session lost")
+
+    return step
+
+
+def _wait_for_money(job: Job, reason: Reason, wait: timedelta, error: errors.RemoteError) -> Outcome:
+    hint = _money_hint(job, reason, error)
+    known = [entry for entry in job.render.hints if entry.get("code") != hint["code"]]
+    events = () if len(known) < len(job.render.hints) else (NewEvent(EventType.HINT, hint),)
+    return Wait(reason=reason, wait=wait, changes={"hints": [*known, hint]}, events=events)
+
+
+def _money_hint(job: Job, reason: Reason, error: errors.RemoteError) -> dict[str, str]:
+    web = job.services.settings.upstream.web_url.rstrip("/")
+    if reason is Reason.SUBSCRIPTION:
+        text = f"Exports need a subscription (this is not about credits): {web}"
+    elif job.account is not None and job.account.kind == "anonymous":
+        bind = error.bind_id or (job.remote_session.bind_id if job.remote_session else None)
+        text = f"The trial's credits are spent. Register to go on: {web}/register" + (f"?bind={bind}" if bind else "")
+    else:
+        text = f"The account's credits are spent. Top up to go on: {web}"
+    return {"code": f"account.{reason.value}", "message": text}

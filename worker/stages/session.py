@@ -1,0 +1,29 @@
+"""A session at the backend.
+
+Dies here: done again; a session that nobody uses costs nothing.
+"""
+
+from worker.accounts.models import RemoteSession
+from worker.database import new_id
+from worker.job import Job
+from worker.outcomes import Advance, Outcome
+from worker.renders.states import Stage
+
+
+def run(job: Job) -> Outcome:
+    """Create the remote session and put its ids on file with the move."""
+    assert job.account is not None, "admission set it"
+    ids = job.remote.create_session(job.bearer(), job.render.language)
+    row = RemoteSession(
+        id=new_id("ses"),
+        owner_id=job.render.owner_id,
+        account_id=job.account.id,
+        task_id=ids.task_id,
+        session_id=ids.session_id,
+        bind_id=ids.bind_id,
+    )
+    return Advance(
+        to=Stage.UPLOAD if job.render.assets else Stage.GENERATE,
+        changes={"remote_session_id": row.id},
+        also=(lambda session: (session.merge(row), session.flush())[1],),
+    )

@@ -1,0 +1,114 @@
+"""The finished file is fetched, probed, hashed, given a poster and put into object storage.
+
+Dies here: done again; the file has a temporary name until it is whole, and storing the same twice is the same.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from config.logging import get
+from worker.database import transact
+from worker.failures import RESULT_UNPLAYABLE
+from worker.job import Job
+from worker.media.download import Downloaded, DownloadFailed, download, save
+from worker.media.poster import poster
+from worker.media.probe import NotPlayable, VideoFacts, probe
+from worker.outcomes import Advance, Done, Failed, Fault, Outcome
+from worker.remote.errors import RemoteError
+from worker.renders import exports
+from worker.renders.models import Export, Result
+from worker.renders.states import Stage
+
+log = get(__name__)
+
+MOST_FETCHES = 3
+"""Rounds of both ways before the export counts as broken and a new one is made."""
+
+LARGEST = 4 * 1024**3
+"""Bytes: 60 s of 1080×1920 take 20 MB; this only keeps a broken backend from filling the disk."""
+
+
+def run(job: Job) -> Outcome:
+    """Fetch, check and keep the file."""
+    export = transact(lambda session: exports.current(session, job.render))
+    if export is None:
+        raise LookupError(f"{job.render.id} is stored but has no export")
+    with tempfile.TemporaryDirectory(prefix="vivideo-store-") as folder:
+        fetched = _fetch(job, export, Path(folder))
+        if isinstance(fetched, str):
+            return _broken(job, export, fetched)
+        return _keep(job, *fetched, Path(folder))
+
+
+def _fetch(job: Job, export: Export, folder: Path) -> tuple[Downloaded, VideoFacts] | str:
+    """The file and its facts, from the result's address or else by the fallback call; or why neither gave a video."""
+    problems: list[str] = []
+    ways: tuple[Callable[[], Downloaded], ...] = (
+        *((lambda: _by_address(export, folder),) if export.url else ()),
+        lambda: _by_fallback(job, export, folder),
+    )
+    for way in ways:
+        try:
+            got = way()
+            return got, probe(got.path)
+        except (DownloadFailed, NotPlayable, RemoteError) as error:
+            problems.append(str(error))
+            log.info("result.refused", render=job.render.id, export=export.id, why=str(error))
+    return "; ".join(problems)
+
+
+def _by_address(export: Export, folder: Path) -> Downloaded:
+    assert export.url is not None, "the caller looked"
+    return download(export.url, folder, max_bytes=LARGEST)
+
+
+def _by_fallback(job: Job, export: Export, folder: Path) -> Downloaded:
+    with job.remote.open_fallback_download(job.bearer(), export.id) as response:
+        return save(response, folder, max_bytes=LARGEST)
+
+
+def _broken(job: Job, export: Export, why: str) -> Outcome:
+    """Neither way gave a video: again in a while, then one new export, then the render fails."""
+    if job.render.tries + 1 < MOST_FETCHES:
+        return Fault(failure=RESULT_UNPLAYABLE, detail=why)
+    before = transact(lambda session: exports.failed(session, job.render))
+    also = (lambda session: exports.record(session, export.id, "failed", detail=why[:500]),)
+    if before + 1 < exports.MOST:
+        return Advance(to=Stage.EXPORT, changes={"export_id": None}, also=also)
+    return Failed(failure=RESULT_UNPLAYABLE, detail=why[:500], also=also)
+
+
+def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome:
+    render, storage = job.render, job.services.storage
+    base = f"{render.owner_id}/{render.id}/{render.run}/{got.sha256[:16]}"
+    picture = poster(got.path, folder)
+    # The name carries the content's hash: writing it twice writes the same, whoever was quicker.
+    storage.put_file(f"{base}.mp4", got.path)
+    storage.put_file(f"{base}.jpg", picture.path)
+    values = {
+        "render_id": render.id,
+        "run": render.run,
+        "owner_id": render.owner_id,
+        "storage_key": f"{base}.mp4",
+        "poster_key": f"{base}.jpg",
+        "sha256": got.sha256,
+        "bytes": got.bytes,
+        "duration_seconds": facts.duration_seconds,
+        "width": facts.width,
+        "height": facts.height,
+        "video_codec": facts.video_codec,
+        "audio_codec": facts.audio_codec,
+        "pixel_format": facts.pixel_format,
+        "frame_rate": facts.frame_rate,
+    }
+
+    def keep(session: Session) -> None:
+        session.execute(
+            insert(Result).values(values).on_conflict_do_update(index_elements=["render_id", "run"], set_=values)
+        )
+
+    return Done(also=(keep,))

@@ -1,0 +1,44 @@
+"""Admission: an account with a free slot takes the render, and its token is made good.
+
+Dies here: done again; the account chosen is on the row, so its slot is neither lost nor taken twice.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from worker.accounts import store
+from worker.accounts.models import Account
+from worker.accounts.store import NotAdmitted
+from worker.accounts.tokens import NotNow, bearer
+from worker.database import transact
+from worker.job import Job
+from worker.outcomes import Advance, Outcome, Wait
+from worker.renders import leases
+from worker.renders.states import Reason, Stage
+
+LOOK_AGAIN = timedelta(seconds=5)
+"""For a slot or an account: soon enough to notice a freed one, seldom enough to cost nothing."""
+
+
+def run(job: Job) -> Outcome:
+    """Admit the render to an account and see to the account's token."""
+    account = job.account or transact(lambda session: _admit(session, job))
+    if isinstance(account, NotAdmitted):
+        return Wait(reason=account.reason, wait=LOOK_AGAIN)
+    try:
+        bearer(job.remote, account, job.held.at)
+    except NotNow as later:
+        if later.reason is not Reason.TOKEN:
+            raise
+        # Its owner has to renew it: another account may have a place meanwhile.
+        return Wait(reason=Reason.TOKEN, wait=later.wait, changes={"account_id": None})
+    return Advance(to=Stage.SESSION)
+
+
+def _admit(session: Session, job: Job) -> Account | NotAdmitted:
+    """Choose, and note the choice on the render while the account's row is locked."""
+    admitted = store.admit(session, job.render.owner_id, default_slots=job.services.settings.capacity.account_slots)
+    if isinstance(admitted, Account):
+        leases.write(session, job.held, {"account_id": admitted.id})
+    return admitted

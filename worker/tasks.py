@@ -1,0 +1,33 @@
+"""The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
+
+from worker import housekeeping, pipeline
+from worker.app import TASK_OF, app
+from worker.renders.states import Stage
+
+
+def _stage_task(stage: Stage) -> None:
+    @app.task(name=TASK_OF[stage])
+    def run(render_id: str, lease: int) -> None:  # pyright: ignore[reportUnusedFunction] - registered by its decorator
+        pipeline.drive(render_id, lease, stage)
+
+
+for _stage in pipeline.STAGES:
+    _stage_task(_stage)
+
+
+@app.task(name=TASK_OF[Stage.POLL])
+def poll() -> None:
+    """Claim the exports that are due and ask after them."""
+    pipeline.drive_polls()
+
+
+@app.task(name="cancel")
+def cancel(render_id: str) -> None:
+    """End a render that was asked to be cancelled."""
+    pipeline.drive_cancel(render_id)
+
+
+@app.task(name="housekeeping")
+def sweep() -> None:
+    """Read balances, forget what is old. Running it twice does no harm."""
+    housekeeping.run()
