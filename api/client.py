@@ -191,7 +191,7 @@ class Client:
         render = self.render(render_id)
         result = render["result"]
         if result is None:
-            raise ApiError(409, "render.no_result", f"{render_id} is {render['status']}: it has no video")
+            raise ApiError(409, "render.no_video", f"{render_id} is {render['status']}: it has no video")
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             for attempt in range(1, TRIES + 1):

@@ -93,9 +93,9 @@ def _kept(upload: Upload) -> dict[str, Any]:
     }
 
 
-def found(session: Session, caller: Caller, render_id: str) -> Render:
-    """The caller's render. Raises Problem `render.unknown`."""
-    render = store.get(session, caller.owner_id, render_id)
+def found(session: Session, owner_id: str, render_id: str) -> Render:
+    """The owner's render. Raises Problem `render.unknown`."""
+    render = store.get(session, owner_id, render_id)
     if render is None:
         raise unknown(render_id)
     return render

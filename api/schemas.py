@@ -1,4 +1,4 @@
-"""What a request may hold. Unknown fields are refused, so are those that do nothing yet: nothing is silently ignored."""
+"""What a request may hold. Unknown fields are refused, and so are those that do nothing yet: none is ignored."""
 
 import json
 from typing import Annotated, Any, Literal, Self
@@ -88,7 +88,7 @@ class RenderRequest(_Request):
     priority: Literal["high", "normal", "low"] = "normal"
     on_unconfirmed: Literal["fail", "retry"] = Field(
         "fail",
-        description="Where the paid message was sent and nobody can know whether it was received: give up, or pay again.",
+        description="Where nobody can know whether the paid message was received: give up, or pay again.",
     )
     external_ref: Reference | None = Field(None, description="Your own reference.", examples=["sku-1"])
     tags: list[Tag] = Field(default=[], max_length=limits.TAGS)

@@ -98,7 +98,9 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         timeline=render.timeline,
         result=_result(result) if result else None,
         charge=bodies.ChargeBody(state=render.charge_state, credits=render.charge_credits),
-        hints=[bodies.HintBody.model_validate(hint) for hint in render.hints],
+        hints=[
+            bodies.HintBody(code=str(one.get("code", "")), message=str(one.get("message", ""))) for one in render.hints
+        ],
         cancel_effect=render.cancel_effect,
         error=_error(render),
         attempts=[_attempt(row) for row in related.attempts.get(render.id, ())],

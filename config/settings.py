@@ -108,6 +108,10 @@ class Waits(_Group):
     """Sent and not claimed for this long: sent again."""
     dispatch_tick_seconds: Seconds = timedelta(seconds=1)
     """The dispatcher's look when nothing wakes it."""
+    credits_seconds: Seconds = timedelta(seconds=60)
+    """How soon to try again without credits: a refused message costs nothing, and a top-up should not wait long."""
+    subscription_seconds: Seconds = timedelta(minutes=5)
+    """How soon to try a blocked export again: a subscription is bought once, not every minute."""
     http_connect_seconds: Seconds = timedelta(seconds=10)
     http_read_seconds: Seconds = timedelta(seconds=60)
     """One read of an ordinary call."""

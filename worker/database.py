@@ -42,7 +42,12 @@ NAMING = {
 class Base(DeclarativeBase):
     """Tables. Times carry a zone; text has no length limit that the intake does not check."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text(), dict[str, Any]: JSONB, list[Any]: JSONB}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        str: Text(),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
 
 
 Base.metadata.naming_convention = NAMING
@@ -65,6 +70,7 @@ def dialect_url(url: str) -> str:
 def _engine(url: str, _pid: int) -> Engine:
     """One engine per process: a fork (the prefork pool) gets its own connections."""
     import worker.models  # noqa: F401, PLC0415 - every table is known before the first statement: foreign keys name them
+
     return create_engine(
         dialect_url(url),
         pool_size=20,

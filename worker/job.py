@@ -1,6 +1,6 @@
 """What a stage works with: the render it holds, its account and session, and the services."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,7 +26,7 @@ class Services:
     storage: Storage
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """One stage's work on one render."""
 
@@ -34,6 +34,7 @@ class Job:
     services: Services
     account: Account | None
     remote_session: RemoteSession | None
+    _token: str | None = field(default=None, repr=False)
 
     @property
     def render(self) -> Render:
@@ -51,14 +52,16 @@ class Job:
         return self.services.settings.waits
 
     def bearer(self) -> str:
-        """The account's token, renewed if need be.
+        """The account's token, renewed if need be; the same for the whole of this work.
 
         Raises:
             tokens.NotNow: another worker renews it, or its owner has to.
             RemoteError: the renewal failed.
         """
         assert self.account is not None, "admission set it"
-        return tokens.bearer(self.remote, self.account, self.held.at)
+        if self._token is None:
+            self._token = tokens.bearer(self.remote, self.account, self.held.at)
+        return self._token
 
     def session_id(self) -> str:
         """The backend's id of the render's session."""

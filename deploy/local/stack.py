@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.settings import Capacity, Servers, settings
+from config.settings import Capacity, Servers, Settings
 
 from . import ports
 from .postgres import Postgres
@@ -22,12 +22,13 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a stack departs from the usual: `settings` are environment variables that give way to the caller's own."""
+    """How a stack departs from the usual."""
 
     sandbox: bool = True
     any_port: bool = False
     """Take the next free port for the API too where its own is taken."""
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    sandbox_settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Environment variables while the sandbox is used; the caller's own come first."""
     sandbox_options: tuple[str, ...] = ()
 
 
@@ -67,7 +68,7 @@ class Stack:
 
 def build(state: State, wishes: Wishes) -> Stack:
     """Read the settings, choose the ports and lay out the steps. Raises LocalError where a needed port is taken."""
-    environment = _inherited() | {name: value for name, value in wishes.settings.items() if name not in os.environ}
+    environment = _inherited()
     servers, capacity = Servers(), Capacity()
     api_key = _revealed(servers.api_key) or state.secret("api-key", prefix="vv_")
     flower_password = state.secret("flower-password")
@@ -85,6 +86,7 @@ def build(state: State, wishes: Wishes) -> Stack:
     steps = [embedded, [_migrations()]]
     if sandbox_port:
         environment.pop("NEMO_TOKEN", None)  # a token of the real backend's, meaningless here
+        environment = {**wishes.sandbox_settings, **environment}
         steps.append([_sandbox(state, sandbox_port, wishes.sandbox_options)])
     steps.append(
         [
@@ -128,7 +130,7 @@ def _addresses(servers: Servers, environment: Mapping[str, str], wishes: Wishes)
         api=f"http://{_reachable(host)}:{api_port}",
         flower=f"http://{LOOPBACK}:{flower_port}",
         sandbox=sandbox,
-        backend=sandbox or named or settings().upstream.api_url,
+        backend=sandbox or named or Settings().upstream.api_url,
     ), sandbox_port
 
 

@@ -18,7 +18,7 @@ class State:
     """A state directory held by this process until it ends, however it ends (the kernel drops the lock)."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = private_directory(directory.absolute()).resolve()
+        self.directory = private_directory(directory.resolve())
         self.logs = private_directory(self.directory / "logs")
         self._lock = self._take()
 

@@ -18,7 +18,7 @@ class Dialect(Protocol):
         """Something said; `last` marks the end of the turn."""
         ...
 
-    def thought(self, words: str) -> list[str]:
+    def thought(self, words: str, *, partials: bool = True) -> list[str]:
         """Something thought, not meant for the user."""
         ...
 
@@ -54,9 +54,9 @@ class Typed:
         del last
         return [dump({"type": "text", "content": part}) for part in (_pieces(words, 2) if partials else [words])]
 
-    def thought(self, words: str) -> list[str]:
+    def thought(self, words: str, *, partials: bool = True) -> list[str]:
         """This dialect keeps its thoughts to itself."""
-        del words
+        del words, partials
         return []
 
     def call(self, name: str, args: dict[str, Any]) -> list[str]:
@@ -93,10 +93,10 @@ class Framework:
         chunks = [self._event([{"text": part}], partial=True) for part in (_pieces(words, 3) if partials else [])]
         return [*chunks, self._event([{"text": words}], **({"finishReason": "STOP"} if last else {}))]
 
-    def thought(self, words: str) -> list[str]:
+    def thought(self, words: str, *, partials: bool = True) -> list[str]:
         """A part marked as thought, once partial and once whole."""
         part = {"text": words, "thought": True}
-        return [self._event([part], partial=True), self._event([part])]
+        return [*([self._event([part], partial=True)] if partials else []), self._event([part])]
 
     def call(self, name: str, args: dict[str, Any]) -> list[str]:
         """A function call of the model."""

@@ -126,7 +126,7 @@ class Exports:
             async with self._slots:
                 self._progress(export_id, 1)
                 await self._compositor.compose(json.loads(draft), path, lambda done: self._progress(export_id, done))
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # whatever is wrong with a file fails its render, and nothing else
             self._end(export_id, "failed", error=f"{type(error).__name__}: {error}"[:300])
         else:
             self._end(export_id, "completed", path=str(path))

@@ -8,7 +8,7 @@ from functools import cache
 
 import imageio_ffmpeg
 
-POLITENESS = 10  # niceness: what is being tried beside the sandbox comes first
+POLITENESS = 5  # niceness: what is being tried beside the sandbox comes first
 
 
 @cache

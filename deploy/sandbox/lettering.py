@@ -1,6 +1,7 @@
 """Letters as pictures: fonts that come with wheels, wrapping for Latin and East Asian text, and overlays."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -11,9 +12,10 @@ from PIL.ImageFont import FreeTypeFont
 from PIL.ImageFont import ImageFont as BitmapFont
 
 NOWHERE = "\U0010fffd"  # a private code point no font has: it is drawn as the font's box for missing letters
+STROKES = dict(zip("ŁłĐđĦħŦŧŊŋ", "LlDdHhTtNn", strict=True))  # letters Unicode does not take apart
 PROBE = 18  # pixels: small enough to be quick, large enough to tell a letter from the box
 CLOSING = "，。！？、；：”』」》）)]}…,.!?;:%"  # never at the start of a line
-OPENING = "“『「《（([{"  # never at the end of one
+OPENING = "“『「《（([{￥¥$€£"  # never at the end of one
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _TOKEN = re.compile(rf"[{_EAST_ASIAN}]|[^\s{_EAST_ASIAN}]+|\s+")
 
@@ -60,10 +62,16 @@ def _pixels(font: Font, letter: str) -> bytes:
     return picture.tobytes()
 
 
+def _plain(letter: str) -> str:
+    """The letter without its accent or stroke, for one no font has."""
+    return STROKES.get(letter) or unicodedata.normalize("NFKD", letter)[0]
+
+
 def runs(words: str, size: int) -> list[tuple[str, Font]]:
     """The words cut where the font changes; letters nobody has are left out."""
     found: list[tuple[str, Font]] = []
-    for letter in words:
+    for wanted in words:
+        letter = wanted if font_for(wanted, size) else _plain(wanted)
         font = font_for(letter, size)
         if font is None:
             continue

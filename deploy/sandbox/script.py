@@ -39,7 +39,8 @@ class Script:
         turn, say = self._turn, self._say
         async for beat in self._prelude():
             yield beat
-        for event in [*say.thought(talk.thought(turn.edit)), *self._text(talk.opening(turn.language, turn.edit))]:
+        thoughts = say.thought(talk.thought(turn.edit), partials=self._partials)
+        for event in [*thoughts, *self._text(talk.opening(turn.language, turn.edit))]:
             yield event
         if "question" in self._told:
             turn.free = True

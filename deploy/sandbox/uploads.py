@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -62,6 +63,11 @@ class Uploads:
         self._room = settings.data / "uploads"
         self._room.mkdir(parents=True, exist_ok=True)
 
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made once: each new one would read the system's certificates again."""
+        return httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=True)
+
     async def keep(self, session: str, filename: str, chunks: AsyncIterator[bytes]) -> Upload:
         """Store one file. Raises 4002 for one above the limit, 4001 for one that is not an accepted format."""
         name = Path(filename.replace("\\", "/")).name or "file"
@@ -87,8 +93,7 @@ class Uploads:
         name = unquote(Path(parts.path).name) or "file"
         try:
             async with (
-                httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=True) as client,
-                client.stream("GET", address) as reply,
+                self._client.stream("GET", address) as reply,
             ):
                 if reply.status_code != 200:
                     raise fetch_failed(f"the address answers {reply.status_code}")
@@ -135,5 +140,5 @@ def _probe(path: Path, form: Format, name: str) -> tuple[float, int, int]:
                 return seconds, 0, 0
             picture = container.streams.video[0]
             return seconds, picture.width, picture.height
-    except (OSError, IndexError, FFmpegError) as error:
+    except (OSError, ValueError, IndexError, FFmpegError, Image.DecompressionBombError) as error:
         raise unsupported_file(name) from error

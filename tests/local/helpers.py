@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from deploy.local import processes
 
@@ -22,20 +23,20 @@ def until(condition: Callable[[], bool], patience: float = 5) -> None:
         time.sleep(0.02)
 
 
-def start(state: Path, flaw: str = "none", **options: object) -> subprocess.Popen[str]:
+def start(state: Path, flaw: str = "none", *, python: str = sys.executable, **options: Any) -> subprocess.Popen[str]:
     """The stand-in stack as a process; its lines are read from `stdout`."""
-    return subprocess.Popen(  # pyright: ignore[reportCallIssue]
-        [sys.executable, "-m", "tests.local.stand_in", str(state), flaw],
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [python, "-m", "tests.local.stand_in", str(state), flaw],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        **options,  # pyright: ignore[reportArgumentType]
+        **options,
     )
 
 
 @contextlib.contextmanager
-def stack(state: Path, flaw: str = "none", **options: object) -> Iterator[subprocess.Popen[str]]:
+def stack(state: Path, flaw: str = "none", **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A stand-in stack that is ready; whatever is left of it is killed at the end."""
     process = start(state, flaw, **options)
     try:

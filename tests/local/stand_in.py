@@ -34,9 +34,22 @@ def programs(state: State, flaw: str) -> list[list[Program]]:
     pids = str(state.directory / "pids")
     database = _embedded(Postgres(state.directory / "postgres", durable=False), Wave.DATABASE)
     once = Program("once", python("-c", "raise SystemExit(0)"), once=True)
-    front = Program("front", python("-c", WORK, "main", pids, "none"), environment={"WORK": WORK})
-    worker = Program("worker", python("-c", WORK, "main", pids, flaw), environment={"WORK": WORK}, wave=Wave.WORKERS)
+    environment = {"WORK": WORK}
+
+    async def all_run() -> bool:
+        return _lines(pids) >= 4
+
+    async def survives() -> bool:
+        return flaw != "dying"
+
+    front = Program("front", python("-c", WORK, "main", pids, "none"), environment, ready=all_run)
+    work = python("-c", WORK, "main", pids, flaw)
+    worker = Program("worker", work, environment, ready=survives, wave=Wave.WORKERS)
     return [[database], [once], [front, worker]]
+
+
+def _lines(file: str) -> int:
+    return Path(file).read_text().count("\n") if Path(file).exists() else 0
 
 
 def main() -> int:

@@ -77,7 +77,7 @@ def test_servers_do_not_outlive_a_killed_starter(tmp_path: Path) -> None:
         "with Running(Postgres(home / 'p', durable=False), home / 'log'), Running(Valkey(home / 'v'), home / 'log'):\n"
         "    print('ready', flush=True); signal.pause()\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    starter = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)  # noqa: S603
     assert starter.stdout is not None
     assert starter.stdout.readline() == b"ready\n"
     homes = [tmp_path / "p" / "data", tmp_path / "v"]

@@ -91,7 +91,7 @@ class Scripted:
     def _play(self, script: Script, peer: Peer) -> None:
         try:
             script(peer)
-        except BaseException as failure:  # noqa: BLE001 - shown by the test that looks
+        except BaseException as failure:  # shown by the test that looks
             self.failures.append(failure)
         finally:
             peer.sock.close()

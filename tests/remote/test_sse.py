@@ -55,14 +55,17 @@ CASES: dict[str, tuple[bytes, list[tuple[str, str, str]]]] = {
     "colons in the value": (b"data: a:b::c\n\n", [(M, "a:b::c", "")]),
     "NUL in data": (b"data: a\x00b\n\n", [(M, "a\x00b", "")]),
     "UTF-8": ("data: 视频 🎬 é\n\n".encode(), [(M, "视频 🎬 é", "")]),
-    "U+2028, U+2029 and U+0085 end no line": ("data: a\u2028b\u2029c\u0085d\n\n".encode(), [(M, "a\u2028b\u2029c\u0085d", "")]),
+    "U+2028, U+2029 and U+0085 end no line": (
+        "data: a\u2028b\u2029c\u0085d\n\n".encode(),
+        [(M, "a\u2028b\u2029c\u0085d", "")],
+    ),
     "form feed and vertical tab end no line": (b"data: a\x0bb\x0cc\x1cd\n\n", [(M, "a\x0bb\x0cc\x1cd", "")]),
     "invalid UTF-8 is replaced": (b"data: a\xffb\n\n", [(M, "a\ufffdb", "")]),
     "half a character at a line's end": (b"data: a\xe4\xbd\ndata: b\n\n", [(M, "a\ufffd\nb", "")]),
     "a lone surrogate's bytes": (b"data: \xed\xa0\x80\n\n", [(M, "\ufffd\ufffd\ufffd", "")]),
     "retry alone": (b"retry: 3000\n\ndata: a\n\n", [(M, "a", "")]),
     "empty input": (b"", []),
-}  # fmt: skip
+}
 
 
 def parsed(*pieces: bytes) -> list[tuple[str, str, str]]:
@@ -130,9 +133,9 @@ def test_comments_are_counted():
 def test_an_event_without_end_is_refused(piece: bytes):
     """Neither one endless line nor endless lines of one event fill the memory."""
     parser = Parser(largest=1000)
+    endless = itertools.chain.from_iterable(parser.feed(piece) for _ in range(200))
     with pytest.raises(EventTooLarge):
-        for _ in itertools.repeat(None, 200):
-            list(parser.feed(piece))
+        list(endless)
 
 
 def test_many_events_are_not_one_large_one():

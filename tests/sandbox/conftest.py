@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from sandbox_driver import Caller, Sandbox
+
+from tests.sandbox.driver import Caller, Sandbox
 
 QUICK = ("--no-draw", "--stream-seconds", "0", "--min-poll-seconds", "0")
 
@@ -21,8 +21,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running: Sandbox) -> Iterator[Sandbox]:
     """The sandbox with an empty ledger, no rules and its usual settings."""
-    usual = httpx.get(f"{running.address}/_sandbox/settings").json()
-    httpx.post(f"{running.address}/_sandbox/reset").raise_for_status()
+    usual = running.http.get("/_sandbox/settings").json()
+    running.http.post("/_sandbox/reset").raise_for_status()
     yield running
     fixed = ("data", "draw", "render_slots")
     running.switch(**{name: value for name, value in usual.items() if name not in fixed})

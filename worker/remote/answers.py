@@ -3,19 +3,18 @@
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-import msgspec
 from pydantic import ValidationError
 
 from worker.remote.errors import AssetUnreachable, Unintelligible
 from worker.remote.faults import bind_id, decoded
 from worker.remote.models import ExportState, ExportStatus, UploadedFile, Wire
+from worker.remote.slices import members
 from worker.remote.state import State, loads, state_of
 from worker.remote.text import redact
 
 Object = dict[str, Any]
 Model = TypeVar("Model", bound=Wire)
 
-_SLICES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STATE_KEYS = frozenset({"draft", "video_infos", "generated_media", "canvas_config"})
 _STATUSES: dict[str, ExportState] = {
     **dict.fromkeys(("pending", "queued", "submitted", "created", "waiting", "accepted"), "pending"),
@@ -85,21 +84,17 @@ def export(call: str, body: bytes) -> ExportStatus:
 def state(body: bytes) -> State:
     """The state under `data.state`, `state`, `data`, or bare; a session nothing was done in has an empty one."""
     try:
-        members = _SLICES.decode(body.removeprefix(b"\xef\xbb\xbf"))
-        around: dict[str, msgspec.Raw] = {}
+        inside, around = members(body), dict[str, bytes]()
         for key in ("data", "state"):
-            if key in members and not _STATE_KEYS & members.keys():
-                inner = bytes(members.pop(key))
-                around |= members
-                members = {} if inner in (b"null", b'""') else _SLICES.decode(inner)
-                around[key] = msgspec.Raw(b"null")
-        if not around and not _STATE_KEYS & members.keys():
+            if key in inside and not _STATE_KEYS & inside.keys():
+                value = inside.pop(key)
+                around |= {**inside, key: b"null"}
+                inside = {} if value in (b"null", b'""') else members(value)
+        if not around and not _STATE_KEYS & inside.keys():
             raise Unintelligible("state", "no state in it")
-        found = state_of(members)
-        return (
-            found if found.bind_id else replace(found, bind_id=bind_id({k: loads(bytes(v)) for k, v in around.items()}))
-        )
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        found = state_of(inside)
+        return found if found.bind_id else replace(found, bind_id=bind_id({k: loads(v) for k, v in around.items()}))
+    except (ValueError, RecursionError):
         raise Unintelligible("state", "not the JSON of a state") from None
 
 

@@ -200,10 +200,10 @@ class Remote:
                         yield response
                         return
                 url, headers = urljoin(url, following), {}
-        except httpx.TransportError as error:
-            raise TryAgain(call, type(error).__name__) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Unintelligible(call, "not a URL to download from") from error
+        except httpx.TransportError as error:
+            raise TryAgain(call, type(error).__name__) from error
         raise Unintelligible(call, "too many redirects")
 
     def _call(
@@ -278,4 +278,4 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode("ascii")
 
 
-__all__ = ["Remote", "RemoteError", "tls_context"]
+__all__ = ["ExportStatus", "Remote", "RemoteError", "State", "tls_context"]

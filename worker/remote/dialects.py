@@ -72,7 +72,7 @@ class Reader:
         try:
             event: object = json.loads(data)
         except (ValueError, RecursionError):
-            event = None
+            event = _unescaped_error(data)
         if not isinstance(event, dict):
             self.unknown += 1
             return []
@@ -191,6 +191,12 @@ class Reader:
         self.error = event
         self.error_frame = _failure(event)
         yield StreamEvent("error", self.error_frame)
+
+
+def _unescaped_error(data: str) -> dict[str, Any] | None:
+    """The framework's 1.x pastes an exception's text into `{"error": "…"}` as it is, quotes, line breaks and all."""
+    found = re.match(r'\s*\{\s*"error"\s*:\s*"?(.*?)"?\s*\}?\s*\Z', data, re.DOTALL)
+    return {"error": found[1] or "failed"} if found else None
 
 
 def _is_error(event: dict[str, Any]) -> bool:

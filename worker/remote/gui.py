@@ -50,47 +50,54 @@ _DRAGGED = (
 _NOW = r"(?:(?:now|then|also|directly)\s+)*"
 _OUR = r"(?:the\s+|your\s+)"
 _ZH = r"(?:^\W*|请|可以?|您|你|然后|再|直接|只需|只要|通过|或者?|并|也|先|需要|即可|来|：)(?:在[^，。]{0,20}?)?"
-_ZH_PRESS = r"(?:点击|单击|双击|点按|轻点|按下)(?!声|率|量|音)"
+_ZH_PRESS = r"(?:点击|单击|双击|点按|轻点|按下)(?!声|率|量|音|鼠标|屏幕|键盘|快门)"
 _ZH_DRAG = r"(?:拖拽|拖动|拖放|拖入|拖到|拖至)"
 _ZH_AREA = r"(?:面板|时间[线轴]|设置|菜单|侧边栏|编辑器|素材库|工作区|选项卡|标签页)"
 
 # In this order: "open the export panel and click Export" is about the export.
 _PATTERNS: tuple[tuple[Want, str], ...] = (
     ("export", r"\bexport\s+(?:button|panel|menu|tab|icon|option|dialog)\b"),
-    ("export", rf"{_ADDRESSED}{_PRESS}[^.]*\b(?:export|download)\b"),
+    ("export", rf"{_ADDRESSED}{_PRESS}[^.]{{0,120}}\b(?:export|download)\b"),
     ("export", rf"\byou (?:can|may|could)\s+{_NOW}(?:export|download|save)\s+(?:it|the|your|this)\b"),
     ("export", r"^\W*[\[【]\s*(?:export|download|导出|下载)\s*[\]】]\W*$"),
     ("export", r"(?<!已)(?<!已经)(?<!正在)导出(?!完成|成功|失败)"),
-    ("export", rf"{_ZH}{_ZH_PRESS}[^，。]*下载"),
+    ("export", rf"{_ZH}{_ZH_PRESS}[^，。]{{0,40}}下载"),
     ("credits", rf"{_ADDRESSED}(?:check|visit|see|view|open|review|manage|go to)\s+{_OUR}(?:\w+\s+)?{_ACCOUNT}"),
     ("credits", rf"{_ADDRESSED}(?:check|visit|open|go to)\s+(?:account|billing)\b"),
-    ("credits", rf"{_ZH}(?:点击|打开|查看|检查|前往)[^，。]*(?:账户|账号|帐户|账单|余额|积分|订阅)"),
+    ("credits", rf"{_ZH}(?:点击|打开|查看|检查|前往)[^，。]{{0,40}}(?:账户|账号|帐户|账单|余额|积分|订阅)"),
     (
         "summary",
-        rf"{_ADDRESSED}(?:preview|view|see|watch|play|review|check)\b[^.]*\b(?:in|on)\s+{_OUR}?(?:\w+\s+)?{_AREA}",
+        rf"{_ADDRESSED}(?:preview|view|see|watch|play|review|check)\b[^.]{{0,120}}\b(?:in|on)\s+{_OUR}?(?:\w+\s+)?{_AREA}",
     ),
-    ("summary", rf"{_ZH}[^，。]*时间[线轴][^，。]*(?:预览|查看|播放)|{_ZH}(?:预览|查看)[^，。]*时间[线轴]"),
+    (
+        "summary",
+        rf"{_ZH}[^，。]{{0,40}}时间[线轴][^，。]{{0,40}}(?:预览|查看|播放)|{_ZH}(?:预览|查看)[^，。]{{0,40}}时间[线轴]",
+    ),
     (
         "state",
         rf"{_ADDRESSED}(?:open(?:ing)?|go(?:ing)? to|navigate to|switch to|head to|expand)\s+(?:up\s+)?{_OUR}?"
         rf"(?:\S+\s+){{0,3}}?{_AREA}",
     ),
-    ("state", rf"{_ZH}(?:打开|进入|切换到|展开)[^，。]*{_ZH_AREA}"),
-    ("edit", rf"{_ADDRESSED}drag(?:ging)?\b(?![ -]rac|[ -]queen)[^.]*\b{_DRAGGED}"),
+    ("state", rf"{_ZH}(?:打开|进入|切换到|展开)[^，。]{{0,40}}{_ZH_AREA}"),
+    ("edit", rf"{_ADDRESSED}drag(?:ging)?\b(?![ -]rac|[ -]queen)[^.]{{0,120}}\b{_DRAGGED}"),
     ("edit", r"\bdrag[ -]and[ -]drop(?:ping)?\b"),
-    ("edit", rf"{_ADDRESSED}{_PRESS}\s+(?:[^.]*?\b{_GUI}|{_NAMED}|(?:on\s+)?(?:the\s+)?[\[\"“'‘「【])"),
-    ("edit", rf"^\W*(?:select|choose|open|go|hover|scroll|simply|just|use)\b[^.]*\band\s+{_PRESS}"),
-    ("edit", rf"\byou\b[^.]*\b(?:in|from|using|via|through|under)\s+(?:the|your)\s+(?:\S+\s+){{0,4}}?{_AREA}"),
+    ("edit", rf"{_ADDRESSED}{_PRESS}\s+(?:[^.]{{0,120}}?\b{_GUI}|{_NAMED}|(?:on\s+)?(?:the\s+)?[\[\"“'‘「【])"),
+    ("edit", rf"^\W*(?:select|choose|open|go|hover|scroll|simply|just|use)\b[^.]{{0,120}}\band\s+{_PRESS}"),
+    ("edit", rf"\byou\b[^.]{{0,120}}\b(?:in|from|using|via|through|under)\s+(?:the|your)\s+(?:\S+\s+){{0,4}}?{_AREA}"),
     (
         "edit",
         r"\b(?:use|using|find|see|via|through)\s+the\s+(?:\w+\s+){0,2}"
         r"(?:download|save|share|generate|render|preview|undo|upload)\s+(?:button|icon|menu|tab|option)\b",
     ),
     ("edit", rf"{_ZH}{_ZH_PRESS}"),
-    ("edit", rf"{_ZH}(?:将|把)?[^，。]*{_ZH_DRAG}|(?:素材|片段|轨道|文件|滑块|图层|字幕)[^，。]*{_ZH_DRAG}"),
+    (
+        "edit",
+        rf"{_ZH}(?:将|把)?[^，。]{{0,40}}{_ZH_DRAG}|(?:素材|片段|轨道|文件|滑块|图层|字幕)[^，。]{{0,40}}{_ZH_DRAG}",
+    ),
 )
 _RULES: list[tuple[Want, re.Pattern[str]]] = [(want, re.compile(pattern, re.IGNORECASE)) for want, pattern in _PATTERNS]
 
+_EXPORTING = re.compile(r"export|download|导出|下载", re.IGNORECASE)
 _QUOTED = re.compile(
     r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」|『[^』\n]*』|《[^》\n]*》|(?<!\w)[\'‘][^\'’\n]{2,80}[\'’](?!\w)'
 )
@@ -155,7 +162,7 @@ def _hide(line: str) -> str:
 
 def _sentence(sentence: str, hidden: str, wants: set[Want]) -> str:
     clauses = list(_clauses(hidden))
-    asked: list[Want | None] = [_asks(hidden[start:end]) for start, end in clauses]
+    asked: list[Want | None] = [_asks(hidden[start:end], sentence[start:end]) for start, end in clauses]
     if not any(asked):
         return sentence
     wants.update(want for want in asked if want)
@@ -177,11 +184,11 @@ def _clauses(hidden: str) -> Iterator[tuple[int, int]]:
         yield start, len(hidden)
 
 
-def _asks(clause: str) -> Want | None:
-    """What a clause wants done in a GUI; None where it is about the video."""
+def _asks(clause: str, shown: str) -> Want | None:
+    """What a clause wants done in a GUI; None if it is about the video. A button's quoted name is read in `shown`."""
     for want, rule in _RULES:
         if rule.search(clause):
-            return want
+            return "export" if want == "edit" and _EXPORTING.search(shown) else want
     return None
 
 

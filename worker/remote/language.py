@@ -3,7 +3,7 @@
 Scripts that name their language decide by themselves; among the rest, words that a language has almost to itself
 decide next, and statistics (py3langid, restricted to languages that people write prompts in) last, because prompts are
 too short for statistics alone. Measured: 74 of 74 short prompts in 13 languages, and 39 of 39 that were not looked at
-while the words were chosen (`pytest -s -k accuracy tests/remote/test_language.py`).
+while the words were chosen (`pytest -k accuracy tests/remote/test_language.py`).
 """
 
 import re

@@ -25,7 +25,7 @@ _CREDITS = r"(?:credits?(?:\s*balance)?|balance|points)"
 _REQUESTS: tuple[tuple[Route, str], ...] = (
     (
         "export",
-        rf"(?:re-?)?export(?:\s*{_VIDEO})?|download(?:\s*{_VIDEO})?|(?:send|give|get|deliver)(?:\s*me)?\s*{_VIDEO}"
+        rf"(?:re-?)?export(?:\s*{_VIDEO})?(?:\s*(?:as|to)\s*mp4)?|download(?:\s*{_VIDEO})?|(?:send|give|get|deliver)(?:\s*me)?\s*{_VIDEO}"
         rf"|{_VIDEO}\s*(?:export|download)|save(?:\s*{_VIDEO})"
         r"|(?:把)?(?:这个|我的)?(?:视频|影片|成片|文件)?(?:导出|下载|发给我|发送给我|保存)(?:来|出来)?"
         r"(?:这个|我的)?(?:视频|影片|成片|文件)?(?:mp4)?",
@@ -33,9 +33,9 @@ _REQUESTS: tuple[tuple[Route, str], ...] = (
     (
         "credits",
         rf"(?:(?:show|check|see|view|get|tell|give)(?:\s*me)?\s*)?{_MY}{_CREDITS}(?:\s*(?:left|remaining|status))?"
-        rf"|how\s*(?:many|much)\s*{_MY}{_CREDITS}(?:\s*(?:do|have)?\s*i\s*(?:have|got)?)?(?:\s*(?:left|remaining))?"
+        rf"|how\s*(?:many|much)\s*{_MY}{_CREDITS}(?:\s*(?:are|(?:do|have)?\s*i\s*(?:have|got)?))?(?:\s*(?:left|remaining))?"
         rf"|what(?:'s| is| are)\s*{_MY}{_CREDITS}"
-        r"|(?:查询?|查看|看看?|显示)?(?:我的|账户|账号)?(?:还有|还剩|剩余)?(?:多少)?(?:积分|余额|点数)"
+        r"|(?:查询?|查看|看看?|显示)?(?:我的?|账户|账号)?(?:还有|还剩|剩余)?(?:多少)?(?:积分|余额|点数)"
         r"(?:还有|还剩|剩余)?(?:多少|是多少|剩多少)?",
     ),
     (

@@ -41,7 +41,9 @@ class Parser:
         self._first = True
         self._after_cr = False
         self._line: list[bytes] = []
+        self._line_size = 0
         self._data: list[bytes] = []
+        self._data_size = 0
         self._type = b""
         self._id = b""
 
@@ -56,13 +58,15 @@ class Parser:
             if self._line:
                 line = b"".join((*self._line, line))
                 self._line.clear()
+                self._line_size = 0
             self._after_cr = end[0] == b"\r" and position == len(chunk)
             event = self._read(line)
             if event:
                 yield event
         if position < len(chunk):
             self._line.append(chunk[position:])
-        if sum(map(len, self._line)) + sum(map(len, self._data)) > self._largest:
+            self._line_size += len(chunk) - position
+        if self._line_size + self._data_size > self._largest:
             raise EventTooLarge
 
     def _read(self, line: bytes) -> Event | None:
@@ -75,6 +79,7 @@ class Parser:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
+            self._data_size += len(value) + 1
         elif name == b"event":
             self._type = value
         elif name == b"id" and b"\0" not in value:
@@ -87,7 +92,7 @@ class Parser:
 
     def _dispatch(self) -> Event | None:
         data, kind = self._data, self._type
-        self._data, self._type = [], b""
+        self._data, self._data_size, self._type = [], 0, b""
         return Event(_text(b"\n".join(data)), _text(kind) or "message", _text(self._id)) if data else None
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import msgspec
-
 from worker.remote.faults import bind_id
 from worker.remote.models import UploadedFile
 
@@ -30,7 +28,7 @@ class State:
     """Whether the draft has a track with segments, which an export needs."""
     raw_generated: bool
     """Whether raw media exist: the first of generation's two stages is over."""
-    uploaded: tuple[UploadedFile, ...] = ()
+    files: tuple[UploadedFile, ...] = ()
     """The files the session holds: what need not be uploaded again."""
     bind_id: str | None = None
 
@@ -39,23 +37,21 @@ class State:
         return self.fingerprint != fingerprint
 
 
-def state_of(slices: Mapping[str, msgspec.Raw]) -> State:
+def state_of(slices: Mapping[str, bytes]) -> State:
     """The state whose members are given as slices of the answer; `ValueError` where one is no JSON."""
-    raw = bytes(slices.get("draft", msgspec.Raw(b"null")))
+    raw = slices.get("draft", b"null")
     draft = loads(raw)
-    media = loads(bytes(slices.get("generated_media", msgspec.Raw(b"null"))))
-    videos = loads(bytes(slices.get("video_infos", msgspec.Raw(b"null"))))
+    media = loads(slices.get("generated_media", b"null"))
+    videos = loads(slices.get("video_infos", b"null"))
     rest = {
-        key: loads(bytes(value))
-        for key, value in slices.items()
-        if key not in ("draft", "generated_media", "video_infos")
+        key: loads(value) for key, value in slices.items() if key not in ("draft", "generated_media", "video_infos")
     }
     return State(
         draft=raw if isinstance(draft, dict) and draft else None,
         fingerprint=fingerprint(draft, media),
         ready=is_ready(draft),
         raw_generated=_canonical(media) is not None,
-        uploaded=tuple(_files(videos)),
+        files=tuple(_files(videos)),
         bind_id=bind_id(rest),
     )
 
@@ -90,8 +86,8 @@ def is_ready(draft: object) -> bool:
 
 
 def loads(raw: bytes) -> object:
-    """JSON as Python holds it; lenient on what other parsers refuse (lone surrogates, NaN)."""
-    return json.loads(raw.decode("utf-8", "replace"))
+    """JSON as Python holds it; lenient on what other parsers refuse (lone surrogates, NaN, raw control characters)."""
+    return json.loads(raw.decode("utf-8", "replace"), strict=False)
 
 
 def _canonical(value: object) -> object:

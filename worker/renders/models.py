@@ -118,6 +118,8 @@ class Render(Base):
     # What it has at the backend.
     account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id"))
     remote_session_id: Mapped[str | None] = mapped_column(ForeignKey("remote_sessions.id"))
+    sessions: Mapped[int] = mapped_column(server_default="0")
+    """Sessions made in this run: a backend that loses each of them at once is not asked for ever."""
     export_id: Mapped[str | None]
 
     # What came of it.

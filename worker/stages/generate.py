@@ -36,6 +36,7 @@ def run(job: Job) -> Outcome:
         return _look_up(job, open_one, cause="its sender fell silent")
     if liveness.process().draining:
         return Snooze(wait=timedelta(0))
+    job.bearer()  # renewed beforehand if need be: between the intent and its bytes nothing else may fail
     began = time.monotonic()
     intent = _commit_intent(job)
     turn = _send(job, intent, send_by=began + job.waits.send_window.total_seconds())
@@ -157,7 +158,8 @@ def _refused(job: Job, intent: Intent, turn: Turn) -> Outcome:
 
 
 def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
-    spoken = gui.translate(turn.text)
+    # Words before the last tool call announce; what was done is told by the state (a silent edit).
+    spoken = gui.translate(turn.text).text if turn.terminal else None
     facts = {
         "ended_at": from_now(timedelta(0)),
         "clean_end": True,
@@ -167,7 +169,7 @@ def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
     }
     return Advance(
         to=Stage.VERIFY,
-        changes={"answer": spoken.text or None},
+        changes={"answer": spoken or None},
         also=(_settle(intent, IntentState.RECEIVED, **facts),),
     )
 

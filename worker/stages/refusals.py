@@ -17,13 +17,11 @@ from worker.renders.events import EventType, NewEvent
 from worker.renders.states import Reason, Stage
 from worker.stages.lookup import unsent
 
-CREDITS_AGAIN = timedelta(seconds=60)
-"""How soon to try again without credits: a refused message costs nothing, a top-up should not wait long."""
-
-SUBSCRIPTION_AGAIN = timedelta(minutes=5)
-
 MOST_UNINTELLIGIBLE = 5
 """Answers of no known shape in a row: a proxy's error page passes, a changed backend does not."""
+
+MOST_SESSIONS = 10
+"""A backend that restarts loses a session or two; one that loses ten of a render in a row loses the next one too."""
 
 LONGEST_RATE_LIMIT = timedelta(minutes=10)
 
@@ -38,9 +36,9 @@ def outcome(job: Job, error: errors.RemoteError) -> Outcome:
         case errors.SessionGone():
             return _session_gone(job)
         case errors.NeedsCredits():
-            return _wait_for_money(job, Reason.CREDITS, CREDITS_AGAIN, error)
+            return _wait_for_money(job, Reason.CREDITS, job.waits.credits_seconds, error)
         case errors.NeedsSubscription():
-            return _wait_for_money(job, Reason.SUBSCRIPTION, SUBSCRIPTION_AGAIN, error)
+            return _wait_for_money(job, Reason.SUBSCRIPTION, job.waits.subscription_seconds, error)
         case errors.UnsupportedFile():
             return Failed(failure=failures.ASSET_UNSUPPORTED, detail=error.detail)
         case errors.FileTooLarge():

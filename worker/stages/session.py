@@ -3,6 +3,8 @@
 Dies here: done again; a session that nobody uses costs nothing.
 """
 
+from sqlalchemy.orm import Session
+
 from worker.accounts.models import RemoteSession
 from worker.database import new_id
 from worker.job import Job
@@ -24,6 +26,12 @@ def run(job: Job) -> Outcome:
     )
     return Advance(
         to=Stage.UPLOAD if job.render.assets else Stage.GENERATE,
-        changes={"remote_session_id": row.id},
-        also=(lambda session: (session.merge(row), session.flush())[1],),
+        changes={"remote_session_id": row.id, "sessions": job.render.sessions + 1},
+        also=(lambda session: _keep(session, row),),
     )
+
+
+def _keep(session: Session, row: RemoteSession) -> None:
+    """Before the render's row names it: a foreign key says that it exists. Merged, for a transaction that runs again."""
+    session.merge(row)
+    session.flush()

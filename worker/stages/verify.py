@@ -96,8 +96,10 @@ def _ready(job: Job, intent: Intent, state: State, steps: Steps) -> Outcome:
 
 
 def _has_changed_long_enough(job: Job, intent: Intent) -> bool:
-    """A draft that differs at every read for longer than a turn lives is taken as it is: it is paid for and ready."""
-    return intent.ended_at is not None and job.held.at >= intent.ended_at + job.waits.stream_max_seconds
+    """A draft that differed at every read, of which there were enough, for longer than a turn lives is taken as it is:
+    it is paid for and ready."""
+    enough = intent.reads - intent.unchanged_reads >= job.waits.lookup_reads
+    return enough and intent.ended_at is not None and job.held.at >= intent.ended_at + job.waits.stream_max_seconds
 
 
 def _settled(job: Job, intent: Intent, state: State, steps: Steps) -> Outcome:

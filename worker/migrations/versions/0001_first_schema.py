@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+import worker.renders.models
 from alembic import op
 from sqlalchemy.dialects import postgresql
-
-import worker.renders.models
 
 revision: str = "0001"
 down_revision: str | None = None
@@ -190,6 +189,7 @@ def upgrade() -> None:
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("account_id", sa.Text(), nullable=True),
         sa.Column("remote_session_id", sa.Text(), nullable=True),
+        sa.Column("sessions", sa.Integer(), server_default="0", nullable=False),
         sa.Column("export_id", sa.Text(), nullable=True),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("timeline", sa.Text(), nullable=True),

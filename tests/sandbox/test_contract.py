@@ -5,12 +5,12 @@ import json
 import uuid
 import wave
 
-import httpx
 import pytest
 from PIL import Image
-from sandbox_driver import ATTRIBUTION, PROMPT, Caller, Sandbox, until
 
-TOKEN = "/api/auth/anonymous-token"
+from tests.sandbox.driver import ATTRIBUTION, PROMPT, Caller, Sandbox, until
+
+ANONYMOUS = "/api/auth/anonymous-token"
 
 
 def a_picture(form: str = "PNG", colour: str = "red") -> bytes:
@@ -23,10 +23,10 @@ def a_picture(form: str = "PNG", colour: str = "red") -> bytes:
 def test_a_client_keeps_its_user_and_balance_when_its_token_is_renewed(sandbox: Sandbox):
     """The same client id gets another token for the same user, who has spent what he spent."""
     head = {**ATTRIBUTION, "X-Client-Id": str(uuid.uuid4())}
-    first = httpx.post(sandbox.address + TOKEN, headers=head).json()["data"]
+    first = sandbox.http.post(ANONYMOUS, headers=head).json()["data"]
     spender = Caller(sandbox, first["token"])
     spender.say(spender.session())
-    second = httpx.post(sandbox.address + TOKEN, headers=head).json()["data"]
+    second = sandbox.http.post(ANONYMOUS, headers=head).json()["data"]
     assert first["token"].startswith("nmv_usr_")
     assert second["token"] != first["token"]
     assert second["user_id"] == first["user_id"]
@@ -35,11 +35,11 @@ def test_a_client_keeps_its_user_and_balance_when_its_token_is_renewed(sandbox: 
 
 def test_a_token_needs_a_client_id_and_may_be_limited(sandbox: Sandbox):
     """Without X-Client-Id comes 400; with the limit on, a second token within the week is 429."""
-    assert httpx.post(sandbox.address + TOKEN, headers=ATTRIBUTION).status_code == 400
+    assert sandbox.http.post(ANONYMOUS, headers=ATTRIBUTION).status_code == 400
     sandbox.switch(anonymous_limit=True)
     head = {**ATTRIBUTION, "X-Client-Id": str(uuid.uuid4())}
-    assert httpx.post(sandbox.address + TOKEN, headers=head).status_code == 200
-    assert httpx.post(sandbox.address + TOKEN, headers=head).status_code == 429
+    assert sandbox.http.post(ANONYMOUS, headers=head).status_code == 200
+    assert sandbox.http.post(ANONYMOUS, headers=head).status_code == 429
 
 
 def test_unknown_and_expired_tokens_are_1001(sandbox: Sandbox):
@@ -47,9 +47,9 @@ def test_unknown_and_expired_tokens_are_1001(sandbox: Sandbox):
     path = "/api/credits/balance/simple"
     assert Caller(sandbox, "nmv_usr_nobody").http.get(path).json()["code"] == 1001
     head = {**ATTRIBUTION, "X-Client-Id": str(uuid.uuid4())}
-    token = httpx.post(sandbox.address + TOKEN, headers=head).json()["data"]["token"]
+    token = sandbox.http.post(ANONYMOUS, headers=head).json()["data"]["token"]
     assert Caller(sandbox, token).http.get(path).json()["code"] == 0
-    httpx.post(f"{sandbox.address}/_sandbox/expire-tokens")
+    sandbox.http.post("/_sandbox/expire-tokens")
     sandbox.switch(error_status="http")
     refused = Caller(sandbox, token).http.get(path)
     assert (refused.status_code, refused.json()["code"]) == (401, 1001)
@@ -63,7 +63,7 @@ def test_a_session_belongs_to_its_user(sandbox: Sandbox, caller: Caller):
     assert caller.http.get(path).json()["data"]["state"]["draft"] is None
     assert Caller(sandbox).http.get(path).json()["code"] == 1002
     assert caller.say("123").code == 1002
-    httpx.post(f"{sandbox.address}/_sandbox/forget-sessions")
+    sandbox.http.post("/_sandbox/forget-sessions")
     assert caller.http.get(path).json()["code"] == 1002
 
 
@@ -115,12 +115,12 @@ def test_drafts_are_deterministic(sandbox: Sandbox):
     assert '"v":1.0' in texts[0]
 
 
-def test_files_are_known_by_their_content(caller: Caller):
+def test_files_are_known_by_their_content(sandbox: Sandbox, caller: Caller):
     """Names do not matter: a picture called .txt is taken, a text called .png is 4001."""
     session = caller.session()
     kept = caller.upload(session, ("a.txt", a_picture("JPEG")), ("b", a_picture("WEBP"))).json()["data"]["files"]
     assert [(one["file_type"], one["width"], one["height"]) for one in kept] == [("image", 40, 30)] * 2
-    assert httpx.get(kept[0]["cdn_url"]).content == a_picture("JPEG")
+    assert sandbox.http.get(kept[0]["cdn_url"]).content == a_picture("JPEG")
     assert caller.upload(session, ("c.png", b"hello, I am no picture")).json()["code"] == 4001
     assert caller.upload(session, ("d.png", a_picture()[:20])).json()["code"] == 4001
 
@@ -164,7 +164,12 @@ def test_an_export_needs_attribution(sandbox: Sandbox, caller: Caller):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"gain":0.10', '"gain":0.1'), ('"v":1.0', '"v":1'), ('"x_notes":null,', ""), ("9007199254740993", "9007199254740992")],
+    [
+        ('"gain":0.10', '"gain":0.1'),
+        ('"v":1.0', '"v":1'),
+        ('"x_notes":null,', ""),
+        ("9007199254740993", "9007199254740992"),
+    ],
 )
 def test_an_altered_draft_is_refused(sandbox: Sandbox, caller: Caller, old: str, new: str):
     """A number rounded or a key dropped on the way is seen."""
@@ -181,7 +186,9 @@ def test_layout_and_order_of_a_draft_do_not_matter(sandbox: Sandbox, caller: Cal
     session = caller.session()
     caller.say(session)
     draft = caller.draft_text(session)
-    assert caller.export(session, draft.replace('"x_notes":null,', "").replace("{", '{ "x_notes" : null,', 1)).is_success
+    assert caller.export(
+        session, draft.replace('"x_notes":null,', "").replace("{", '{ "x_notes" : null,', 1)
+    ).is_success
     assert caller.export(session, draft).is_success
     assert [one["same_bytes"] for one in sandbox.ledger()["exports"]] == [0, 1]
 
@@ -192,17 +199,17 @@ def test_an_export_from_submit_to_download(sandbox: Sandbox, caller: Caller):
     caller.say(session)
     done = caller.exported(session)
     assert done["status"] == "completed"
-    film = httpx.get(done["output"]["url"])
+    film = sandbox.http.get(done["output"]["url"])
     assert film.status_code == 200
     assert film.content[4:8] == b"ftyp"
     for leak in ({"Authorization": f"Bearer {caller.token}"}, ATTRIBUTION):
-        assert httpx.get(done["output"]["url"], headers=leak).status_code == 400
+        assert sandbox.http.get(done["output"]["url"], headers=leak).status_code == 400
     assert sandbox.violations() == ["headers_on_download"] * 2
-    assert httpx.get(done["output"]["url"][:-1] + "x").status_code == 403
+    assert sandbox.http.get(done["output"]["url"][:-1] + "x").status_code == 403
     fallback = f"/api/render/proxy/{done['id']}/download"
     assert caller.http.get(fallback).content == film.content
     assert Caller(sandbox).http.get(fallback).status_code == 404
-    assert httpx.get(sandbox.address + fallback, headers=ATTRIBUTION).json()["code"] == 1001
+    assert sandbox.http.get(fallback, headers=ATTRIBUTION).json()["code"] == 1001
 
 
 def test_a_render_id_is_good_once(sandbox: Sandbox, caller: Caller):
@@ -250,7 +257,7 @@ def test_envelopes_and_poll_shapes(sandbox: Sandbox, caller: Caller):
     caller.say(session)
     render = caller.export(session).json()["data"]["id"]
     done = until(lambda: (got := caller.poll(render).json()["data"])["status"] == "completed" and got)
-    assert httpx.get(done["outputUrl"]).status_code == 200
+    assert sandbox.http.get(done["outputUrl"]).status_code == 200
 
 
 def test_a_claim_token_needs_both_ids(caller: Caller):

@@ -5,11 +5,12 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
+UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # all is plain HTTP; a usual one reads all certificates each time
 ATTRIBUTION = {
     "X-Skill-Source": "vivideo-ai-video-generator",
     "X-Skill-Version": "1.0.0",
@@ -53,17 +55,22 @@ class Sandbox:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._options = options
+        self.http = httpx.Client(
+            base_url=self.address, timeout=30, verify=UNUSED
+        )  # without a token: control, downloads
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "deploy.sandbox", "--port", str(self.port), "--data", str(self.data)]
-        process = subprocess.Popen([*command, *self._options], cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*command, *self._options], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
         until(self._answers, 20)
         return process
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.address).status_code == 200
+            return self.http.get("/").status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -85,15 +92,15 @@ class Sandbox:
 
     def rule(self, **wish: Any) -> None:
         """Add a rule."""
-        httpx.post(f"{self.address}/_sandbox/rules", json=wish).raise_for_status()
+        self.http.post("/_sandbox/rules", json=wish).raise_for_status()
 
     def switch(self, **values: Any) -> None:
         """Change settings."""
-        httpx.post(f"{self.address}/_sandbox/settings", json=values).raise_for_status()
+        self.http.post("/_sandbox/settings", json=values).raise_for_status()
 
     def ledger(self) -> dict[str, Any]:
         """The whole ledger."""
-        report: dict[str, Any] = httpx.get(f"{self.address}/_sandbox/ledger").json()
+        report: dict[str, Any] = self.http.get("/_sandbox/ledger").json()
         return report
 
     def violations(self) -> list[str]:
@@ -141,7 +148,7 @@ class Caller:
         self.sandbox = sandbox
         self.token = token or f"nmv_sandbox_{uuid.uuid4().hex}"
         headers = {**ATTRIBUTION, "Authorization": f"Bearer {self.token}"}
-        self.http = httpx.Client(base_url=sandbox.address, headers=headers, timeout=30)
+        self.http = httpx.Client(base_url=sandbox.address, headers=headers, timeout=30, verify=UNUSED)
 
     def session(self, language: str = "en") -> str:
         """A new session."""
@@ -159,7 +166,7 @@ class Caller:
         return self.http.post(f"/api/upload-video/nemo_agent/me/{session}", json=body)
 
     @contextmanager
-    def saying(self, session: str, text: str, seconds: float = 30) -> Iterator[httpx.Response]:
+    def saying(self, session: str, text: str, seconds: float = 30) -> Generator[httpx.Response]:
         """Send a message and leave its stream open."""
         body = {"app_name": "nemo_agent", "user_id": "me", "session_id": session}
         body |= {"new_message": {"parts": [{"text": text}]}}

@@ -1,0 +1,47 @@
+# `make` shows what there is. Every target builds .venv first when its lock changed.
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo up test check chaos bench lock clean
+SHELL := /bin/sh
+BIN := .venv/bin
+# One worker per core; the servers are shared. PYTEST="-k name -x" adds options.
+WORKERS ?= auto
+PYTEST ?=
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+install: ## build .venv with .venv/bin/vivideo
+	@deploy/local/install.sh requirements.lock
+
+install-dev:
+	@deploy/local/install.sh requirements-dev.lock
+
+demo: install ## start everything and make one video
+	@$(BIN)/vivideo demo
+
+up: install ## start everything and stay
+	@$(BIN)/vivideo up
+
+test: install-dev ## tests on real servers, in parallel
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+check: install-dev ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+chaos: install-dev ## kill everything at random and count what was lost or paid twice
+	@$(BIN)/python -m pytest tests/chaos $(PYTEST)
+
+bench: install-dev ## measure throughput and cost
+	@$(BIN)/python -m tests.bench
+
+lock: install-dev ## resolve the newest versions into the lock files
+	@$(COMPILE) --upgrade --extra local -o requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra local --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean: ## remove what was built; the state directory (.vivideo) stays
+	@rm -rf .venv build out *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

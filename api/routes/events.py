@@ -1,0 +1,75 @@
+"""Events: one render's as a stream or a page, and the owner's whole feed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from api import cursors, event_feed, intake, limits, stream
+from api.auth import CallerHere
+from api.bodies import EventPage, FeedPage
+from api.database import transact
+from api.routes.common import RenderId, only_known, problems
+from api.views import event_body
+from worker.renders import events
+
+router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(only_known)])
+
+After = Annotated[int, Query(ge=0, le=limits.LARGEST_NUMBER, description="Only events with a greater number.")]
+
+
+@router.get(
+    "/renders/{id}/events",
+    response_model=EventPage,
+    responses=problems("render.unknown")
+    | {
+        200: {"model": EventPage, "content": {"text/event-stream": {}}},
+        204: {"description": "A stream was asked for, and nothing will come any more."},
+    },
+)
+async def of_render(
+    id: RenderId,
+    caller: CallerHere,
+    request: Request,
+    after: After = 0,
+    last_event_id: Annotated[int | None, Header(ge=0, le=limits.LARGEST_NUMBER)] = None,
+) -> Response:
+    """One render's events. With `Accept: text/event-stream` they are sent as they happen, each with its number as id,
+    until the final one; `Last-Event-ID` (or `after`) resumes. Without, a JSON page."""
+    after = after if last_event_id is None else last_event_id
+    page, over = await run_in_threadpool(lambda: transact(lambda session: _page(session, caller.owner_id, id, after)))
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return Response(page.model_dump_json(), media_type="application/json")
+    if over and not page.data:
+        # An EventSource connects again after every end; only this tells it to stop.
+        return Response(status_code=204)
+    return StreamingResponse(
+        stream.follow(request.app.state.feed, id, after),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+def _page(session: Session, owner_id: str, render_id: str, after: int) -> tuple[EventPage, bool]:
+    intake.found(session, owner_id, render_id)
+    page, over = stream.history(session, render_id, after)
+    return EventPage(data=page), over
+
+
+@router.get("/events", responses=problems("cursor.invalid"))
+def feed(
+    caller: CallerHere,
+    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last answer.")] = None,
+    limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE)] = limits.EVENTS_PAGE,
+) -> FeedPage:
+    """Everything that happened to your renders, complete and in an order that never changes, from the beginning on."""
+    place = cursors.unpack_feed(after) if after else events.Cursor()
+
+    def work(session: Session) -> FeedPage:
+        found = event_feed.behind(session, place, owner_id=caller.owner_id, limit=limit)
+        last = events.Cursor(found[-1].transaction, found[-1].id) if found else place
+        return FeedPage(data=[event_body(event) for event in found], next_cursor=cursors.pack_feed(last))
+
+    return transact(work)

@@ -1,0 +1,1 @@
+"""Files given to us: received, typed by their content, stored."""

@@ -1,0 +1,66 @@
+"""What a worker does to a render, done by the tests with the workers' own verbs."""
+
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from worker.renders import leases
+from worker.renders.events import EventType, NewEvent
+from worker.renders.leases import Held
+from worker.renders.models import Draft, Render, Result, Worker
+from worker.renders.states import Stage, Status
+
+WORKER = "stream-1@tests"
+
+
+def claimed(session: Session, render_id: str) -> Held:
+    """The render in a worker's hands, at whatever stage it is."""
+    row = session.scalars(select(Render).where(Render.id == render_id)).one()
+    held = leases.claim(session, render_id, lease=row.lease, stage=Stage(row.stage), worker=WORKER)
+    assert held is not None
+    return held
+
+
+def happened(session: Session, held: Held, *types: EventType) -> None:
+    """Events on a held render."""
+    leases.write(session, held, {}, [NewEvent(one) for one in types])
+
+
+def finished(session: Session, held: Held, status: Status = Status.SUCCEEDED, **changes: Any) -> None:
+    """The render's end."""
+    leases.write(session, held, leases.finish(status, **changes), [NewEvent(EventType(f"render.{status.value}"))])
+
+
+def with_result(session: Session, held: Held, *, key: str, size: int, sha256: str, poster: str | None = None) -> None:
+    """The record of a finished file."""
+    session.execute(
+        insert(Result).values(
+            render_id=held.render.id,
+            run=held.render.run,
+            owner_id=held.render.owner_id,
+            storage_key=key,
+            poster_key=poster,
+            sha256=sha256,
+            bytes=size,
+            duration_seconds=2.5,
+            width=1080,
+            height=1920,
+            video_codec="h264",
+            pixel_format="yuv420p",
+        )
+    )
+
+
+def with_draft(session: Session, held: Held, body: bytes) -> None:
+    """The draft of a run."""
+    session.execute(
+        insert(Draft).values(render_id=held.render.id, run=held.render.run, owner_id=held.render.owner_id, body=body)
+    )
+
+
+def alive(session: Session, kind: str) -> None:
+    """A worker of this kind that reports now."""
+    session.execute(
+        insert(Worker).values(id=f"{kind}@tests", kind=kind, hostname="tests", pid=1, version="0", capacity=1)
+    )

@@ -1,0 +1,108 @@
+"""A whole stack for a module's journeys, and what a test does with it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import settings
+from tests.stack import Stack, until
+from worker.database import transact
+from worker.owners.store import owner
+from worker.remote.intents import Intent
+from worker.renders import events, store
+from worker.renders.models import Event, Export, Recovery, Render, Result
+from worker.renders.store import NewRender
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
+    """Sandbox, dispatcher and workers; this process reads and writes the same database."""
+    with Stack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running):
+        running.start_all()
+        yield running
+
+
+class here:  # noqa: N801 - reads as a verb: `with here(stack):`
+    """This process with the stack's settings, for as long as it lasts."""
+
+    def __init__(self, running: Stack) -> None:
+        self._patch = pytest.MonkeyPatch()
+        self._running = running
+
+    def __enter__(self) -> None:
+        for name, value in self._running.environment.items():
+            self._patch.setenv(name, value)
+        settings.cache_clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+        settings.cache_clear()
+
+
+class Journey:
+    """One render on its way."""
+
+    def __init__(self, running: Stack, prompt: str, **fields: Any) -> None:
+        self.stack = running
+        self.prompt = prompt
+        request = NewRender(**{"prompt": prompt, "language": "en", **fields})
+        self.id = transact(lambda session: store.accept(session, owner(session, "default").id, request)).id
+
+    @property
+    def row(self) -> Render:
+        """The row as it is now."""
+        return transact(lambda session: session.get_one(Render, self.id))
+
+    def end(self, seconds: float = 60) -> Render:
+        """The row once it is final."""
+        return until(lambda: (row := self.row).finished_at and row, seconds, what=f"the end of {self.prompt!r}")
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The paid messages that the backend saw for this render, by their words."""
+        words = self.prompt.partition("[[")[0].strip()
+        return [one for one in self.stack.ledger()["messages"] if one["text"].strip().startswith(words)]
+
+    def executed(self) -> int:
+        """How many of them it carried out."""
+        return sum(one["executed"] for one in self.messages())
+
+    def charged(self) -> float:
+        """Credits charged and not given back."""
+        return sum(one["charged"] for one in self.messages())
+
+    def events(self) -> list[Event]:
+        """Its events, in order."""
+        return list(transact(lambda session: events.of_render(session, self.id)))
+
+    def types(self) -> list[str]:
+        """Their types."""
+        return [event.type.removeprefix("render.") for event in self.events()]
+
+    def all(self, model: Any) -> list[Any]:
+        """Rows of a table that belong to it."""
+        return transact(lambda session: list(session.query(model).filter(model.render_id == self.id).all()))
+
+    def intents(self) -> list[Intent]:
+        """Its paid messages as our books have them."""
+        return sorted(self.all(Intent), key=lambda intent: intent.created_at)
+
+    def exports(self) -> list[Export]:
+        """Its exports."""
+        return sorted(self.all(Export), key=lambda export: export.created_at)
+
+    def result(self) -> Result:
+        """Its file."""
+        (row,) = self.all(Result)
+        return row
+
+    def recoveries(self) -> list[Recovery]:
+        """Its takeovers."""
+        return self.all(Recovery)
+
+
+def stored(running: Stack, key: str) -> Path:
+    """Where the local object storage keeps a key."""
+    return Path(os.path.join(running.home, "results", key))

@@ -1,0 +1,236 @@
+"""The real stack, from the `vivideo` program: refused ports, the notes it leaves, kill -9, a clean stop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local import ports, processes
+from deploy.local.errors import LocalError, PortTaken
+from deploy.local.stack import Wishes, build
+from deploy.local.state import State
+from tests.local.helpers import ROOT, leave, running, until
+
+START_SECONDS = 90
+"""Nine Python programs on a machine that runs other tests at the same time."""
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "state"
+    yield path
+    processes.end(lambda: processes.marked(path), signal.SIGKILL)
+
+
+@pytest.fixture
+def environment(state: Path, worker_number: int) -> dict[str, str]:
+    """Settings of a small stack on ports of its own, free of the caller's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIVIDEO_", "NEMO_"))}
+    first = 21_000 + 100 * worker_number
+    return kept | {
+        "VIVIDEO_STATE_DIR": str(state),
+        "VIVIDEO_API_PORT": str(ports.choose("127.0.0.1", first, setting="", fixed=False)),
+        "VIVIDEO_FLOWER_PORT": str(ports.choose("127.0.0.1", first + 50, setting="", fixed=False)),
+        "VIVIDEO_STREAM_CONCURRENCY": "20",
+        "VIVIDEO_IO_CONCURRENCY": "20",
+        "VIVIDEO_MEDIA_CONCURRENCY": "1",
+    }
+
+
+def _up(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "deploy.local.entry", "up", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+def _notes(state: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((state / "stack.json").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _ready(process: subprocess.Popen[str], state: Path) -> dict[str, Any]:
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0][-3000:])
+        return _notes(state) is not None
+
+    until(ready, START_SECONDS)
+    notes = _notes(state)
+    assert notes is not None
+    return notes
+
+
+def test_the_whole_stack_starts_survives_kill_9_and_stops(state: Path, environment: dict[str, str]) -> None:
+    """All processes become ready and are noted privately; a second `up` is refused; after kill -9 of the supervisor
+    nothing is left and the next `up` works with the same key; SIGTERM stops it within 15 s."""
+    first = _up(environment, "--quiet")
+    notes = _ready(first, state)
+    assert (state / "stack.json").stat().st_mode & 0o777 == 0o600
+    names = {"api", "dispatcher", "worker-stream", "worker-io", "worker-media", "beat", "flower", "sandbox"}
+    assert set(notes["processes"]) == names | {"postgres", "valkey"}
+    assert all(processes.alive(pid) for pid in notes["processes"].values())
+    assert httpx.get(f"{notes['api']['url']}/readyz").status_code == 200
+    assert httpx.get(notes["flower"]["url"]).status_code == 401
+    flower = (notes["flower"]["user"], notes["flower"]["password"])
+    assert httpx.get(notes["flower"]["url"], auth=flower, follow_redirects=True).status_code == 200
+    for pid in notes["processes"].values():
+        assert notes["flower"]["password"].encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    second = _up(environment)
+    said, _ = second.communicate(timeout=30)
+    assert (second.returncode, f"pid {first.pid}" in said) == (1, True)
+
+    first.kill()
+    first.communicate()
+    until(lambda: not running(state))
+    (state / "stack.json").unlink()
+
+    again = _up(environment, "--quiet")
+    assert _ready(again, state)["api_key"] == notes["api_key"]
+    assert leave(again) < 15
+    assert again.returncode == 0
+    assert not running(state)
+    assert _notes(state) is None
+
+
+def test_a_taken_api_port_is_named_with_its_setting(state: Path, environment: dict[str, str]) -> None:
+    """Nothing is started when the API could not listen; the message says which setting chooses another port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = _up(environment | {"VIVIDEO_API_PORT": str(port)})
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"127.0.0.1:{port} is in use" in said
+    assert "VIVIDEO_API_PORT=" in said
+    assert not (state / "postgres").exists()
+
+
+def test_a_wrong_setting_is_named(environment: dict[str, str]) -> None:
+    """A setting that is no number ends in one line that names it, without a traceback."""
+    process = _up(environment | {"VIVIDEO_API_PORT": "eight thousand"})
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "api_port" in said
+    assert "Traceback" not in said
+
+
+def test_a_port_nobody_asked_for_moves_and_a_chosen_one_does_not() -> None:
+    """A default that is taken gives way to the next free port; one that somebody set is an error."""
+    with socket.socket() as other:
+        port = ports.choose("127.0.0.1", 22_500, setting="X", fixed=False)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        assert port < ports.choose("127.0.0.1", port, setting="X", fixed=False) <= ports.LAST
+        with pytest.raises(PortTaken, match="X="):
+            ports.choose("127.0.0.1", port, setting="X", fixed=True)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment without settings, in a directory without `.env`."""
+    for name in list(os.environ):
+        if name.startswith(("VIVIDEO_", "NEMO_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIVIDEO_API_PORT", str(ports.choose("127.0.0.1", 22_700, setting="", fixed=False)))
+    return monkeypatch
+
+
+def _programs(state: State, wishes: Wishes) -> tuple[set[str], dict[str, str]]:
+    stack = build(state, wishes)
+    return {program.name for step in stack.steps for program in step}, stack.environment
+
+
+def test_named_servers_and_backends_replace_the_embedded_ones(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a database, a broker and a backend of one's own nothing is embedded; the children get those addresses."""
+    settings.setenv("VIVIDEO_DATABASE_URL", "postgresql://me@db.example/renders")
+    settings.setenv("VIVIDEO_BROKER_URL", "amqp://me@mq.example//")
+    settings.setenv("NEMO_API_URL", "https://backend.example")
+    settings.setenv("NEMO_TOKEN", "kept")
+    state = State(tmp_path / "state")
+    names, environment = _programs(state, Wishes())
+    assert names.isdisjoint({"postgres", "valkey", "sandbox"})
+    assert environment["VIVIDEO_DATABASE_URL"] == "postgresql://me@db.example/renders"
+    assert environment["VIVIDEO_BROKER_URL"] == "amqp://me@mq.example//"
+    assert environment["NEMO_API_URL"] == "https://backend.example"
+    assert environment["NEMO_TOKEN"] == "kept"  # noqa: S105 - not a secret
+    state.release()
+
+
+def test_without_a_sandbox_the_live_backend_is_used(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`--no-sandbox` alone means the vendor's own address, with the waits of its contract."""
+    state = State(tmp_path / "state")
+    names, environment = _programs(state, Wishes(sandbox=False, sandbox_settings={"VIVIDEO_SETTLE_SECONDS": "1"}))
+    assert "sandbox" not in names
+    assert environment["NEMO_API_URL"].startswith("https://")
+    assert "VIVIDEO_SETTLE_SECONDS" not in environment
+    state.release()
+
+
+def test_the_sandbox_never_sees_the_real_token(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A token of the real backend's, from the environment or `.env`, is not handed to children that use the sandbox."""
+    (tmp_path / ".env").write_text("NEMO_TOKEN=real\nVIVIDEO_SETTLE_SECONDS=4\n")
+    state = State(tmp_path / "state")
+    names, environment = _programs(state, Wishes(sandbox_settings={"VIVIDEO_SETTLE_SECONDS": "1"}))
+    assert "sandbox" in names
+    assert "NEMO_TOKEN" not in environment
+    assert environment["VIVIDEO_SETTLE_SECONDS"] == "4"
+    state.release()
+
+
+def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
+    """Keys survive a restart and are readable by their owner alone."""
+    state = State(tmp_path / "state")
+    key = state.secret("api-key", prefix="vv_")
+    assert key.startswith("vv_")
+    assert len(key) > 40
+    assert (tmp_path / "state" / "api-key").stat().st_mode & 0o777 == 0o600
+    state.release()
+    again = State(tmp_path / "state")
+    assert again.secret("api-key") == key
+    again.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_state_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Secrets are not written where another user could read or replace them."""
+    (tmp_path / "state").mkdir(mode=0o777)
+    os.chown(tmp_path / "state", 12345, 12345)
+    with pytest.raises(LocalError, match="VIVIDEO_STATE_DIR"):
+        State(tmp_path / "state")
+
+
+def test_a_linked_state_directory_is_used_where_it_points(tmp_path: Path) -> None:
+    """`.vivideo` may be a link to another disk; the lock and the addresses then name the real place."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "disk")
+    state = State(tmp_path / "state")
+    assert state.directory == tmp_path / "disk"
+    state.release()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`vivideo --help` answers at once because servers, HTTP and settings are imported by the commands alone."""
+    program = "import sys, deploy.local.entry; print(*sys.modules)"
+    shown = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    heavy = {"celery", "psycopg", "pydantic", "httpx", "sqlalchemy", "fastapi", "asyncio"}
+    assert heavy.isdisjoint(shown.stdout.split())
