@@ -17,7 +17,7 @@ from worker.database import ago
 from worker.owners import store
 from worker.owners.models import ApiKey
 
-REMEMBER_SECONDS = 5.0
+REMEMBER_SECONDS = 3.0
 """How long a revoked key may still work: the price of not asking the database at every request."""
 REMEMBER_KEYS = 10_000
 USED_EVERY = timedelta(minutes=1)

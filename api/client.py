@@ -194,14 +194,7 @@ class Client:
             raise ApiError(409, "render.no_video", f"{render_id} is {render['status']}: it has no video")
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            for attempt in range(1, TRIES + 1):
-                try:
-                    self._fetch(f"{_path(render_id)}/video", part, result, on_progress)
-                    break
-                except (httpx.TransportError, Damaged) as fault:
-                    if attempt == TRIES:
-                        raise (fault if isinstance(fault, Damaged) else Unreachable(self.base_url, fault)) from None
-                    _pause(attempt)
+            self._fetch_patiently(f"{_path(render_id)}/video", part, result, on_progress)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -210,6 +203,19 @@ class Client:
     def credits(self) -> dict[str, Any]:
         """The balances as last read from the backend, with their times."""
         return self._call("GET", "/v1/credits")
+
+    def _fetch_patiently(self, url: str, part: Path, result: Mapping[str, Any], on_progress: Progress | None) -> None:
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._fetch(url, part, result, on_progress)
+            except httpx.TransportError as fault:
+                if attempt == TRIES:
+                    raise Unreachable(self.base_url, fault) from None
+            except Damaged:
+                if attempt > 1:  # twice is no accident on the way
+                    raise
+            _pause(attempt)
+        return None
 
     def _fetch(self, url: str, part: Path, result: Mapping[str, Any], on_progress: Progress | None) -> None:
         digest, done = hashlib.sha256(), 0

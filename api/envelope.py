@@ -1,5 +1,6 @@
 """Around every request: an id, security headers, a bound on JSON bodies, and a net below unexpected faults."""
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -32,6 +33,10 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+LINGER_BYTES = 256 * 1000 * 1000
+"""A file refused for its format may still be on its way; so may one somewhat over the limit."""
+LINGER_SECONDS = 10.0
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -48,6 +53,8 @@ class Envelope:
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
         answered: dict[str, int] = {}
+        body = _Body(receive, scope)
+        receive = body.receive
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -71,6 +78,35 @@ class Envelope:
                     raise  # half an answer is out: the connection has to break, or it would look whole
                 await problems.response(Problem("internal"), request_id)(scope, receive, sending)
             _note(scope, answered.get("status", 0), started)
+            await body.linger()
+
+
+class _Body:
+    """The request's body, which is read to its end also where it was refused.
+
+    A server that answers and closes while the client still sends resets the connection, and the client, deaf while it
+    talks, may never see the answer.
+    """
+
+    def __init__(self, receive: Receive, scope: Scope) -> None:
+        self._receive = receive
+        self._over = scope["method"] in ("GET", "HEAD")
+
+    async def receive(self) -> Message:
+        """The next message of the request."""
+        message = await self._receive()
+        self._over = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def linger(self) -> None:
+        """Take what still comes, within bounds, and throw it away."""
+        left = LINGER_BYTES
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._over and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return
 
 
 def _request_id(given: str) -> str:

@@ -74,9 +74,14 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _database(request: Request, error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and not retryable(error):
+    if isinstance(error, DBAPIError) and not retryable(error) and not _not_migrated(error):
         raise error
     return answer(request, Problem("database.unavailable", "The database does not answer at the moment."))
+
+
+def _not_migrated(error: DBAPIError) -> bool:
+    """An undefined table or column: this version started before its migrations ran."""
+    return getattr(error.orig, "sqlstate", None) in ("42P01", "42703")
 
 
 def _not_stored(request: Request, _: Exception) -> Response:

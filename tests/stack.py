@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import pytest
 
+from config.settings import settings
 from deploy.local import leash
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +61,19 @@ def until(holds: Callable[[], Any], seconds: float = 30.0, *, what: str = "the c
             return value
         assert time.monotonic() < end, f"{what} did not come within {seconds} s"
         time.sleep(0.03)
+
+
+@contextmanager
+def here(environment: dict[str, str]) -> Iterator[None]:
+    """This process with these settings, for as long as it lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        try:
+            yield
+        finally:
+            settings.cache_clear()
 
 
 class Stack:

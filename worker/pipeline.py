@@ -99,6 +99,13 @@ def drive_polls() -> None:
     ]
     if still:
         transact(lambda db: _still_going(db, still))
+    refused = [
+        job.render.export_id or ""
+        for (job, _), answer in zip(jobs, answers, strict=True)
+        if isinstance(answer, RemoteError)
+    ]
+    if refused:
+        transact(lambda db: exports.record_asked(db, refused))
     for (job, _), answer in zip(jobs, answers, strict=True):
         if not isinstance(answer, poll.StillGoing):
             act(job, _work(job, lambda _job, given=answer: poll.told(given)))
@@ -231,6 +238,8 @@ def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], l
 def _again_later(job: Job, outcome: Fault) -> tuple[dict[str, Any], list[NewEvent]]:
     tries = job.render.tries
     wait = max(pause(tries), outcome.at_least)
+    if Stage(job.render.stage) is Stage.POLL:
+        wait = max(wait, settings().waits.export_poll_seconds)  # a refused question was a question too
     # A single hiccup is not worth telling; from the third in a row on, the outside sees what is waited for.
     reason = outcome.reason.value if tries >= 2 or outcome.at_least else None
     changes = leases.release(wait=wait, reason=reason) | {

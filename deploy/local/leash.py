@@ -8,7 +8,7 @@ children are started by the main thread only. `-I -S` keeps it at about 15 ms; i
 
 Identities, for servers that refuse to run as root:
 - `self`: stay who you are;
-- `namespace`: a user namespace in which root's files belong to uid 1000. Reaches everything below root's private
+- `namespace:UID`: a user namespace in which the caller's files belong to UID. Reaches everything below root's private
   directories and leaves ownership as it is, so it is the first choice;
 - `nobody`: uid 65534, for containers that forbid user namespaces; keeps the one capability that passes through
   private directories, where there is one to keep.
@@ -22,7 +22,6 @@ import sys
 from pathlib import Path
 
 NOBODY = 65534
-INSIDE = 1000
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
@@ -46,13 +45,13 @@ def _must(result: int, what: str) -> None:
         raise OSError(error, f"{what}: {os.strerror(error)}")
 
 
-def _enter_namespace() -> None:
+def _enter_namespace(inside: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
     _must(_libc.unshare(_CLONE_NEWUSER), "unshare")
     process = Path("/proc/self")
     (process / "setgroups").write_text("deny")
-    (process / "uid_map").write_text(f"{INSIDE} {uid} 1")
-    (process / "gid_map").write_text(f"{INSIDE} {gid} 1")
+    (process / "uid_map").write_text(f"{inside} {uid} 1")
+    (process / "gid_map").write_text(f"{inside} {gid} 1")
 
 
 def _become_nobody() -> None:
@@ -70,8 +69,9 @@ def _become_nobody() -> None:
 
 def main() -> None:
     parent, death_signal, identity, *program = sys.argv[1:]
-    if identity == "namespace":
-        _enter_namespace()
+    kind, _, inside = identity.partition(":")
+    if kind == "namespace":
+        _enter_namespace(int(inside))
     elif identity == "nobody":
         _become_nobody()
     _must(_libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0), "prctl")

@@ -4,6 +4,7 @@ Only the wheel's binaries are used: its own `get_server()` adds a system user an
 """
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -102,17 +103,21 @@ class Postgres:
 
     @cached_property
     def _identity(self) -> str:
-        """Who runs the server: PostgreSQL refuses root. Tried in turn, because containers forbid one or the other."""
-        if os.geteuid() != 0:
+        """Who runs the server: PostgreSQL refuses root, and initdb a user without a name (as containers have them).
+        Tried in turn, because machines forbid one or the other."""
+        names = {entry.pw_uid for entry in pwd.getpwall()} - {0}
+        if os.geteuid() in names:
             return "self"
-        for identity in ("namespace", "nobody"):
+        choices = [f"namespace:{uid}" for uid in sorted(names, reverse=True)[:1]]
+        if os.geteuid() == 0 and leash.NOBODY in names:
+            choices.append("nobody")
+        for identity in choices:
             probe = ["/bin/sh", "-c", 'test -x "$0" && cd "$1"', str(self.binaries / "postgres"), str(self.home)]
-            tried = _run(leash.command(probe, identity=identity))
-            if tried.returncode == 0:
+            if _run(leash.command(probe, identity=identity)).returncode == 0:
                 return identity
         raise LocalError(
-            "PostgreSQL refuses to run as root, and this machine allows neither a user namespace nor a change of user: "
-            "run as an ordinary user, or name a server of yours with VIVIDEO_DATABASE_URL=…"
+            "PostgreSQL runs neither as root nor as a user without a name, and this machine allows no user namespace "
+            "and no change of user: run as an ordinary user, or name a server of yours with VIVIDEO_DATABASE_URL=…"
         )
 
     def _own(self, path: Path) -> None:

@@ -38,6 +38,7 @@ class Service:
         }
         self._engine = create_engine(dialect_url(database))
         self._open: list[httpx.Client] = []
+        self.process: subprocess.Popen[bytes] | None = None
         self.nobody = self._client(None)
         self.first = self._client(FIRST_KEY)
         self.second_key = ""
@@ -58,6 +59,8 @@ class Service:
 
     def stop(self) -> float:
         """Ask it to leave; the seconds it took."""
+        if self.process is None:
+            return 0.0
         began = time.monotonic()
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
@@ -87,7 +90,7 @@ class Service:
 
     def _in_group(self, pid: int) -> bool:
         try:
-            return os.getpgid(pid) == self.process.pid
+            return self.process is not None and os.getpgid(pid) == self.process.pid
         except ProcessLookupError:
             return False
 
@@ -122,6 +125,10 @@ class Service:
         with self.session() as session, session.begin():
             return work(session)
 
+    def forget_connections(self) -> None:
+        """After a restart of the database."""
+        self._engine.dispose()
+
     def make(self, owner: httpx.Client | None = None, **fields: Any) -> dict[str, Any]:
         """A render, asked for over HTTP."""
         answer = (owner or self.first).post("/v1/renders", json={"prompt": "a red kite over the sea", **fields})
@@ -135,6 +142,7 @@ class Service:
         return client
 
     def _answers(self) -> bool:
+        assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
             return self.nobody.get("/livez").status_code == 200

@@ -38,6 +38,7 @@ def test_the_intake_outlives_its_database(own_postgres: Running, tmp_path: Path,
         own_postgres.__enter__()
         server.ensure_database()
         until(lambda: service.nobody.get("/readyz").json()["checks"].get("migrations") is False)
+        _refused(service.first.get("/v1/credits"))
         migrations.upgrade(server.url())
         until(lambda: service.first.get("/v1/credits").status_code == 200)
         render_id = service.make()["id"]
@@ -51,7 +52,7 @@ def test_the_intake_outlives_its_database(own_postgres: Running, tmp_path: Path,
             _refused(service.first.post("/v1/renders", json={"prompt": "kites"}, headers={"Idempotency-Key": "k"}))
             own_postgres.__enter__()
             until(lambda: service.first.get(f"/v1/renders/{render_id}").status_code == 200)
-            service._engine.dispose()
+            service.forget_connections()
             service.write(lambda session: working.finished(session, held))
             until(lambda: "render.succeeded" in next(lines))
         assert "request.fault" not in service.log

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import settings
-from tests.stack import Stack, until
+from tests.stack import Stack, here, until
 from worker.database import transact
 from worker.owners.store import owner
 from worker.remote.intents import Intent
@@ -20,26 +19,9 @@ from worker.renders.store import NewRender
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     """Sandbox, dispatcher and workers; this process reads and writes the same database."""
-    with Stack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running):
+    with Stack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running.environment):
         running.start_all()
         yield running
-
-
-class here:  # noqa: N801 - reads as a verb: `with here(stack):`
-    """This process with the stack's settings, for as long as it lasts."""
-
-    def __init__(self, running: Stack) -> None:
-        self._patch = pytest.MonkeyPatch()
-        self._running = running
-
-    def __enter__(self) -> None:
-        for name, value in self._running.environment.items():
-            self._patch.setenv(name, value)
-        settings.cache_clear()
-
-    def __exit__(self, *_: object) -> None:
-        self._patch.undo()
-        settings.cache_clear()
 
 
 class Journey:

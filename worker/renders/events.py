@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy import BigInteger, func, insert, literal, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from worker.renders.models import Event
+from worker.renders.models import Event, TransactionId
 
 
 class EventType(StrEnum):
@@ -85,7 +85,8 @@ def feed(session: Session, *, after: Cursor, owner_id: str | None = None, limit:
     query = (
         select(Event)
         .where(
-            tuple_(Event.transaction, Event.id) > tuple_(after.transaction, after.id),
+            tuple_(Event.transaction, Event.id)
+            > tuple_(literal(after.transaction, TransactionId()), literal(after.id, BigInteger)),
             Event.transaction < text("pg_snapshot_xmin(pg_current_snapshot())"),
         )
         .order_by(Event.transaction, Event.id)

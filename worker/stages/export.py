@@ -11,7 +11,7 @@ from worker.failures import EXPORT_FAILED
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Snooze
 from worker.remote.client import ExportStatus
-from worker.remote.errors import ExportUnknown, IdTaken, NeedsSubscription, TryAgain
+from worker.remote.errors import ExportUnknown, IdTaken, RemoteError, TryAgain, Unintelligible
 from worker.renders import exports, leases
 from worker.renders.models import Draft, Export
 from worker.renders.states import Stage
@@ -40,7 +40,7 @@ def _ask(job: Job, export: Export) -> Outcome:
     except ExportUnknown:
         transact(lambda session: exports.record(session, export.id, "gone", asked=True))
         return _submit(job)
-    except TryAgain:
+    except RemoteError:
         transact(lambda session: exports.record(session, export.id, export.state, asked=True))
         raise
     return after_answer(job, export.id, status)
@@ -86,8 +86,10 @@ def _submit(job: Job) -> Outcome:
         except IdTaken:
             transact(lambda session, taken=export_id: exports.record(session, taken, "refused"))
             continue
-        except NeedsSubscription:
-            # Refused before anything began: a later try takes a new id.
+        except (TryAgain, Unintelligible):
+            raise  # it may have been accepted: the next try asks for this id first
+        except RemoteError:
+            # Refused before anything began: the next try takes a new id.
             transact(lambda session, refused=export_id: exports.record(session, refused, "refused"))
             raise
         return _submitted(job, export_id, status)

@@ -1,0 +1,69 @@
+"""A database of a module's own, and renders in any state."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from tests.stack import here
+from worker.database import transact
+from worker.owners.store import owner
+from worker.renders import leases, store
+from worker.renders.leases import Held
+from worker.renders.models import Render
+from worker.renders.states import Stage
+from worker.renders.store import NewRender
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings(database: str) -> Iterator[None]:
+    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _empty(_settings: None) -> None:
+    transact(lambda session: session.execute(text("TRUNCATE renders, workers, lanes, owners CASCADE")))
+
+
+def a_render(owner_name: str = "default", **columns: Any) -> str:
+    """Accept a render and put it into the state given by its columns; its id."""
+    priority = columns.get("priority", "normal")
+
+    def make(session):  # noqa: ANN001, ANN202
+        row = store.accept(
+            session, owner(session, owner_name).id, NewRender(prompt="a lamp", language="en", priority=priority)
+        )
+        if columns:
+            session.execute(update(Render).where(Render.id == row.id).values(**columns))
+        return row.id
+
+    return transact(make)
+
+
+def the(render_id: str) -> Render:
+    """The row as it is now."""
+    return transact(lambda session: session.get_one(Render, render_id))
+
+
+def claimed(render_id: str, worker: str = "io-1", stage: Stage = Stage.TOKEN, lease: int = 0) -> Held | None:
+    """Claim it."""
+    return transact(lambda session: leases.claim(session, render_id, lease=lease, stage=stage, worker=worker))
+
+
+def a_worker(
+    identity: str = "io-1", kind: str = "io", capacity: int = 10, *, silent_for: timedelta = timedelta(0)
+) -> str:
+    """Register a worker that was last seen so long ago."""
+    transact(
+        lambda session: session.execute(
+            text(
+                "INSERT INTO workers (id, kind, hostname, pid, version, capacity, seen_at)"
+                " VALUES (:id, :kind, 'here', 1, '1', :capacity, now() - CAST(:silent AS interval))"
+            ),
+            {"id": identity, "kind": kind, "capacity": capacity, "silent": f"{silent_for.total_seconds()} seconds"},
+        )
+    )
+    return identity

@@ -1,0 +1,134 @@
+"""What the dispatcher finds due, hands out and takes over."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from tests.renders.conftest import a_render, a_worker, claimed, the
+from worker.database import ago, from_now, transact
+from worker.renders import queue
+from worker.renders.models import Recovery
+from worker.renders.states import Stage
+
+REDISPATCH = timedelta(seconds=30)
+
+
+def new(limit: int = 100) -> list[str]:
+    return [due.id for due in transact(lambda s: queue.due_new(s, redispatch=REDISPATCH, limit=limit))]
+
+
+def under_way(limit: int = 100) -> list[str]:
+    stages = list(Stage)
+    found = transact(lambda s: queue.due_under_way(s, stages=stages, redispatch=REDISPATCH, limit=limit))
+    return [due.id for due in found]
+
+
+def begun(**columns: object) -> str:
+    return a_render(**{"started_at": ago(timedelta(0)), "status": "running", "stage": "upload"} | columns)
+
+
+def test_what_was_sent_is_not_sent_again_until_it_is_overdue():
+    """Sent: left alone. Sent and not claimed for 30 s: the message is lost, it is sent again with the same lease."""
+    render = a_render()
+    assert new() == [render]
+    assert new() == []
+    lost = a_render(sent_at=ago(timedelta(seconds=31)))
+    fresh = a_render(sent_at=ago(timedelta(seconds=29)))
+    assert new() == [lost]
+    assert the(lost).lease == 0
+    assert the(fresh).lease == 0
+
+
+def test_only_what_is_ready_and_free_is_due():
+    """Later, owned and final renders stay; one that is ready goes."""
+    ready = begun()
+    begun(ready_at=from_now(timedelta(seconds=1)))
+    begun(worker_id="io-1")
+    begun(status="succeeded", finished_at=ago(timedelta(0)))
+    begun(cancel_requested_at=ago(timedelta(0)), status="canceling")
+    assert under_way() == [ready]
+
+
+def test_no_more_than_the_limit_and_the_oldest_first():
+    """What has been ready longest goes first."""
+    renders = [begun(ready_at=ago(timedelta(seconds=10 - age))) for age in range(5)]
+    assert under_way(limit=3) == renders[:3]
+    assert under_way(limit=0) == []
+
+
+def test_a_cancelled_render_goes_to_the_canceller_whenever_it_was_due():
+    """One that would be due in an hour is cancelled now."""
+    render = begun(cancel_requested_at=ago(timedelta(0)), status="canceling", ready_at=from_now(timedelta(hours=1)))
+    (due,) = transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))
+    assert (due.id, due.canceling) == (render, True)
+
+
+def test_one_owners_hundred_do_not_hold_up_anothers_one():
+    """Lanes share: the owner with a single render is served in the first handful."""
+    for _ in range(100):
+        a_render("big")
+    single = a_render("small")
+    assert single in new(limit=4)
+
+
+def test_high_comes_before_low_and_low_is_not_starved():
+    """Of eighteen places, high gets sixteen and low two."""
+    low = {a_render(priority="low") for _ in range(20)}
+    high = {a_render(priority="high") for _ in range(20)}
+    first = set(new(limit=18))
+    assert (len(first & high), len(first & low)) == (16, 2)
+
+
+@given(
+    lanes=st.dictionaries(
+        st.integers(1, 50),
+        st.tuples(st.floats(0, 1000), st.sampled_from(["high", "normal", "low"])),
+        min_size=1,
+        max_size=10,
+    ),
+    places=st.integers(0, 200),
+)
+def test_every_place_is_given_away_and_the_furthest_behind_is_served_first(
+    lanes: dict[int, tuple[float, str]], places: int
+):
+    """Nothing is kept back, and no lane gets a place while one with less virtual time gets none."""
+    given_away = queue.share_out(lanes, places)
+    assert sum(given_away.values()) == places
+    least = min(lanes, key=lambda lane: (lanes[lane][0], lane))
+    assert places == 0 or given_away[least] > 0
+
+
+def test_silent_workers_lose_their_renders_and_live_ones_keep_them():
+    """A worker that still reports is left alone; one silent for a lease, and one that said goodbye, are relieved."""
+    a_worker("alive")
+    a_worker("silent", silent_for=timedelta(hours=11))
+    kept, lost = begun(worker_id="alive"), begun(worker_id="silent")
+    unknown = begun(worker_id="never registered")
+    taken = transact(lambda s: queue.take_over(s, lease=timedelta(hours=10)))
+    # The server of this run is younger than such a lease: it was away, so silence proves nothing yet.
+    assert taken == []
+    taken = transact(lambda s: queue.take_over(s, lease=timedelta(seconds=0.5)))
+    assert {one.id for one in taken} == {lost, unknown}
+    assert the(kept).worker_id == "alive"
+
+
+def test_a_takeover_is_on_record_until_its_outcome():
+    """Who, from whom, why; then to whom."""
+    a_worker("silent", silent_for=timedelta(seconds=60))
+    render = begun(worker_id="silent", lease=4)
+    transact(lambda s: queue.take_over(s, lease=timedelta(seconds=0.5)))
+    held = claimed(render, worker="rescuer", stage=Stage.UPLOAD, lease=4)
+    assert held is not None
+    (recovery,) = transact(lambda s: s.scalars(select(Recovery)).all())
+    assert (recovery.from_worker, recovery.to_worker, recovery.stage) == ("silent", "rescuer", "upload")
+    assert recovery.ended_at is None
+
+
+def test_capacity_counts_only_the_living():
+    """Places of workers that are seen and not stopped."""
+    a_worker("io-a", capacity=10)
+    a_worker("io-b", capacity=5)
+    a_worker("stream-a", kind="stream", capacity=100, silent_for=timedelta(seconds=100))
+    assert transact(lambda s: queue.capacity(s, lease=timedelta(seconds=45))) == {"io": 15}
