@@ -38,9 +38,10 @@ chaos: install-dev ## kill everything at random and count what was lost or paid 
 bench: install-dev ## measure throughput and cost
 	@$(BIN)/python -m tests.bench
 
+# The tools' lock first: what both share must be one version.
 lock: install-dev ## resolve the newest versions into the lock files
-	@$(COMPILE) --upgrade --extra local -o requirements.lock pyproject.toml
-	@$(COMPILE) --upgrade --extra local --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra local --extra dev -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra local -c requirements-dev.lock -o requirements.lock pyproject.toml
 
 clean: ## remove what was built; the state directory (.vivideo) stays
 	@rm -rf .venv build out *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ from worker import database
 
 Result = TypeVar("Result")
 
-RETRY_FOR_SECONDS = 2.0
+RETRY_FOR_SECONDS = 1.0
 """A broken pooled connection is replaced within this; a caller waiting longer is better told to come again."""
 
 

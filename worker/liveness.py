@@ -107,7 +107,8 @@ def _beat(connection: psycopg.Connection, me: Process) -> None:
 def _listen(connection: psycopg.Connection, me: Process) -> None:
     """Wait for the next beat; end the streams of renders that are cancelled meanwhile."""
     heartbeat = settings().waits.heartbeat.total_seconds()
-    for _ in connection.notifies(timeout=heartbeat, stop_after=1):
+    # Read to its end first: the generator holds the connection's lock, a query within the loop would wait for ever.
+    if list(connection.notifies(timeout=heartbeat, stop_after=1)):
         rows = connection.execute(
             "SELECT id FROM renders WHERE worker_id = %s AND cancel_requested_at IS NOT NULL", (me.id,)
         ).fetchall()

@@ -119,6 +119,8 @@ def _plain(looks: Iterator[tuple[dict[str, Any], list[str]]], console: Console) 
         words = label(render)
         for line in (*notes, *([words] if words != said else [])):
             elapsed = time.monotonic() - started
-            console.print(f"{elapsed:6.1f} s  {render['progress']:4.0%}  {line}", markup=False, highlight=False)
+            console.print(
+                f"{elapsed:6.1f} s  {render['progress']:4.0%}  {line}", markup=False, highlight=False, soft_wrap=True
+            )
         said = words
     return render

@@ -7,8 +7,8 @@ from api.pages.html import join, link, page, table, tag
 from config.settings import settings
 
 
-def home() -> HTMLResponse:
-    """The page at `/`."""
+def home(address: str) -> HTMLResponse:
+    """The page at `/`; `address` is how the visitor reached it."""
     health = look()
     state = "Everything is running." if health.ready else "Renders are accepted, but something is missing."
     rows = [
@@ -33,11 +33,11 @@ def home() -> HTMLResponse:
         tag("h2", "A first video"),
         tag("pre", tag("code", 'vivideo render "create a 20-second video about a quiet morning by the sea"')),
         join(["Or over HTTP:"]),
-        tag("pre", tag("code", CURL)),
+        tag("pre", tag("code", CURL.replace("ADDRESS", address))),
     )
 
 
-CURL = """curl -s http://127.0.0.1:8000/v1/renders \\
+CURL = """curl -s ADDRESS/v1/renders \\
   -H "Authorization: Bearer $VIVIDEO_API_KEY" -H "Idempotency-Key: $(date +%s)" \\
   -H "Content-Type: application/json" \\
   -d '{"prompt": "create a 20-second video about a quiet morning by the sea"}'"""

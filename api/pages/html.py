@@ -26,6 +26,12 @@ def join(content: Iterable[Content]) -> Markup:
     return Markup("".join(one if isinstance(one, Markup) else escape(one) for one in content))
 
 
+def words(text: str) -> Markup:
+    """A text in which `backticks` mark code."""
+    parts = text.split("`")
+    return join(tag("code", part) if place % 2 else part for place, part in enumerate(parts))
+
+
 def link(address: str, text: Content) -> Markup:
     """A link."""
     return tag("a", text, href=address)

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-from api.pages.html import Content, Markup, join, link, page, table, tag
+from api.pages.html import Content, Markup, join, link, page, table, tag, words
 from api.problems import KINDS
 
 Document = dict[str, Any]
@@ -21,7 +21,7 @@ def reference(document: Document) -> HTMLResponse:
     sections = [section for name, found in groups.items() for section in (tag("h2", name.capitalize()), *found)]
     return page(
         "API reference",
-        tag("p", document["info"]["description"]),
+        tag("p", words(document["info"]["description"])),
         tag("p", "For tools: ", link("/openapi.json", "openapi.json"), "."),
         *sections,
     )
@@ -30,7 +30,8 @@ def reference(document: Document) -> HTMLResponse:
 def errors() -> HTMLResponse:
     """The page at `/docs/errors`: an anchor per code."""
     rows = [
-        (tag("code", code, id=code), str(kind.status), kind.title, kind.help) for code, kind in sorted(KINDS.items())
+        (tag("code", code, id=code), str(kind.status), kind.title, words(kind.help))
+        for code, kind in sorted(KINDS.items())
     ]
     return page(
         "Errors",
@@ -42,16 +43,16 @@ def errors() -> HTMLResponse:
 def _operation(document: Document, method: str, path: str, operation: Document) -> Markup:
     parts: list[Content] = [
         tag("h3", tag("span", method.upper(), class_="method"), " ", tag("code", path), id=operation["operationId"]),
-        tag("p", operation.get("description") or operation.get("summary", "")),
+        tag("p", words(operation.get("description") or operation.get("summary", ""))),
     ]
     if parameters := operation.get("parameters"):
         rows = [
-            (tag("code", one["name"]), one["in"], _type(document, one["schema"]), one.get("description", ""))
+            (tag("code", one["name"]), one["in"], _type(document, one["schema"]), words(one.get("description", "")))
             for one in parameters
         ]
         parts.append(table(("parameter", "in", "type", ""), rows))
     parts += _body(document, operation)
-    answers = [(status, one["description"]) for status, one in operation["responses"].items()]
+    answers = [(status, words(one["description"])) for status, one in operation["responses"].items()]
     parts.append(table(("status", "answer"), answers))
     return join(parts)
 
@@ -60,7 +61,7 @@ def _body(document: Document, operation: Document) -> list[Markup]:
     content = operation.get("requestBody", {}).get("content", {})
     schema = _resolved(document, content.get("application/json", {}).get("schema", {}))
     rows = [
-        (tag("code", name), _type(document, one), one.get("description", ""), _default(schema, name, one))
+        (tag("code", name), _type(document, one), words(one.get("description", "")), _default(schema, name, one))
         for name, one in schema.get("properties", {}).items()
     ]
     return [table(("field", "type", "", "default"), rows)] if rows else []

@@ -14,8 +14,8 @@ _STYLE = (Path(__file__).parents[1] / "pages" / "style.css").read_text()
 
 
 @router.get("/")
-def home() -> HTMLResponse:
-    return front.home()
+def home(request: Request) -> HTMLResponse:
+    return front.home(str(request.base_url).rstrip("/"))
 
 
 @router.get("/docs")

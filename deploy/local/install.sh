@@ -29,6 +29,7 @@ if [ "$home" != "$PWD" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1;
     echo "$PWD" >.venv/.home
 fi
 rm -f "$stamp"
+echo "installing from $lock (half a minute the first time)"
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@" --quiet --no-input --root-user-action=ignore; }
 pip install --require-hashes --no-deps -r "$lock"
 pip install --no-deps --no-build-isolation --editable .

@@ -71,11 +71,12 @@ def test_takeovers_are_shown_to_their_owner(service: Service) -> None:
     """A render freed from a worker that said goodbye appears with who, where and why; pages go by key."""
     ids = [service.make()["id"] for _ in range(3)]
     service.write(lambda session: working.alive(session, "stream"))
-    gone = update(Worker).values(stopped_at=func.now(), id=working.WORKER)
+    gone = update(Worker).values(stopped_at=func.now())
     service.write(lambda session: session.execute(gone))
     for render_id in ids:
-        service.write(lambda session, one=render_id: working.claimed(session, one))
-    service.write(lambda session: queue.take_over(session, lease=timedelta(seconds=45)))
+        service.write(lambda session, one=render_id: working.claimed(session, one, "stream@tests"))
+    # A lease of a day: the other tests' worker, which never reports, is none of this test's business.
+    service.write(lambda session: queue.take_over(session, lease=timedelta(days=1)))
     page = service.first.get("/v1/recoveries", params={"limit": 2}).json()
     rest = service.first.get("/v1/recoveries", params={"limit": 2, "cursor": page["next_cursor"]}).json()
     found = page["data"] + rest["data"]
@@ -83,7 +84,7 @@ def test_takeovers_are_shown_to_their_owner(service: Service) -> None:
     assert len(found) == 3
     assert rest["next_cursor"] is None
     assert {(row["stage"], row["from_worker"], row["why"]) for row in found} == {
-        ("token", working.WORKER, "worker stopped")
+        ("token", "stream@tests", "worker stopped")
     }
     assert service.second.get("/v1/recoveries").json()["data"] == []
     attempts = service.first.get(f"/v1/renders/{ids[0]}").json()["attempts"]

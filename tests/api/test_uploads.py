@@ -122,14 +122,6 @@ def test_more_than_200_megabytes_are_refused(service: Service, announced: bool) 
     until(lambda: (_stored(service), _rows(service)) == before)
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(service: Service) -> None:
-    """A large file of a wrong format is refused at its first bytes, and the client, deaf while it sends, hears why."""
-    for _ in range(3):
-        body = (b"%PDF-1.7" + bytes(999_992) for _ in range(30))
-        answer = service.first.post("/v1/uploads", content=body, headers={"Content-Length": "30000000"})
-        assert (answer.status_code, answer.json()["code"]) == (415, "upload.format")
-
-
 def _head(service: Service, length: str) -> bytes:
     return (
         f"POST /v1/uploads?name=a.png HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"

@@ -14,10 +14,10 @@ from worker.renders.states import Stage, Status
 WORKER = "stream-1@tests"
 
 
-def claimed(session: Session, render_id: str) -> Held:
+def claimed(session: Session, render_id: str, worker: str = WORKER) -> Held:
     """The render in a worker's hands, at whatever stage it is."""
     row = session.scalars(select(Render).where(Render.id == render_id)).one()
-    held = leases.claim(session, render_id, lease=row.lease, stage=Stage(row.stage), worker=WORKER)
+    held = leases.claim(session, render_id, lease=row.lease, stage=Stage(row.stage), worker=worker)
     assert held is not None
     return held
 

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from deploy.local import guard, processes
 from tests.local.helpers import leave, members, running, stack, start, until
 
 NOBODY = 65534
-AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+NAMELESS = 54321  # as containers have them: no line in /etc/passwd
 
 
 @pytest.fixture
@@ -120,29 +122,35 @@ def test_a_child_that_cannot_start_ends_the_stack_with_its_last_words(state: Pat
     assert not running(state)
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A private directory that other users could reach, were it theirs (pytest's own they cannot)."""
+    with tempfile.TemporaryDirectory(prefix="vivideo-user-") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_it_works_as_an_ordinary_user_too(tmp_path: Path) -> None:
-    """The same stack, run by an unprivileged user in a private directory of its own, starts and stops cleanly."""
-    python = next((python for python in (sys.executable, "/usr/bin/python3") if _serves(python)), None)
+@pytest.mark.parametrize("uid", [NOBODY, NAMELESS])
+def test_it_works_as_an_ordinary_user_too(home: Path, uid: int) -> None:
+    """The same stack, run by an unprivileged user (with and without a name) in a private directory of its own, starts
+    and stops cleanly."""
+    user: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []}
+    python = next((python for python in (sys.executable, "/usr/bin/python3") if _serves(python, user)), None)
     if python is None:
         pytest.skip("no Python of this version that other users may run")
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
-    home = tmp_path / "home"
-    home.mkdir()
-    os.chown(home, NOBODY, NOBODY)
+    os.chown(home, uid, uid)
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with stack(home / "state", python=python, env=environment, **AS_NOBODY) as process:
+    with stack(home / "state", python=python, env=environment, **user) as process:
         assert (home / "state").stat().st_mode & 0o777 == 0o700
         assert leave(process) < 15
         assert process.returncode == 0
 
 
-def _serves(python: str) -> bool:
+def _serves(python: str, user: dict[str, Any]) -> bool:
     """Whether an unprivileged user may run it and it can use this environment's packages."""
     version = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     try:
-        tried = subprocess.run([python, "-c", version], check=False, capture_output=True, **AS_NOBODY)  # noqa: S603
+        tried = subprocess.run([python, "-c", version], check=False, capture_output=True, **user)  # noqa: S603
     except OSError:
         return False
     return tried.returncode == 0
