@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker.database import ago, from_now, transact
-from worker.renders import queue
+from worker.renders import leases, queue, store
 from worker.renders.models import Recovery
 from worker.renders.states import Stage
 
@@ -63,6 +63,19 @@ def test_a_cancelled_render_goes_to_the_canceller_whenever_it_was_due():
     render = begun(cancel_requested_at=ago(timedelta(0)), status="canceling", ready_at=from_now(timedelta(hours=1)))
     (due,) = transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))
     assert (due.id, due.canceling) == (render, True)
+
+
+def test_a_cancel_during_a_stage_is_due_when_the_stage_ends():
+    """Asked for while a worker holds the render: the canceller's message does not wait for a lost one to be overdue."""
+    render = a_render()
+    held = claimed(render)
+    assert held is not None
+    row = transact(lambda s: store.cancel(s, held.render.owner_id, render))
+    assert row is not None
+    assert row.status == "canceling"
+    transact(lambda s: leases.write(s, held, leases.release(to=Stage.SESSION)))
+    (due,) = transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))
+    assert (due.id, due.stage) == (render, Stage.SESSION)
 
 
 def test_one_owners_hundred_do_not_hold_up_anothers_one():

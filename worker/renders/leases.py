@@ -236,7 +236,8 @@ def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: 
         "worker_id": None,
         "recovery_id": None,
         "ready_at": from_now(wait),
-        "sent_at": None if wait else func.now(),
+        # One that is being cancelled goes to the canceller: the stage's message finds nothing to claim.
+        "sent_at": None if wait else case((canceling, None), else_=func.now()),
         "status": case((canceling, Status.CANCELING.value), else_=waiting),
         "reason": case((canceling, None), else_=reason),
     }
