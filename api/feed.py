@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import event_feed
 from api.bodies import EventBody
 from api.database import transact
 from api.views import event_body
@@ -146,7 +145,7 @@ class Feed:
 
     def _hand_on(self, cursor: Cursor) -> tuple[Cursor, bool]:
         """Deliver what is behind `cursor`; the new place, and whether there may be more at once."""
-        found = transact(lambda session: event_feed.behind(session, cursor, limit=BATCH), retry_for=0)
+        found = transact(lambda session: events.feed(session, after=cursor, limit=BATCH), retry_for=0)
         if not found:
             return cursor, False
         self._call(self._deliver, [event_body(event) for event in found])

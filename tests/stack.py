@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 import pytest
 
 from config.settings import settings
@@ -100,10 +101,8 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self.running.values()):
-            process.kill()
-        for process in self.running.values():
-            process.wait(10)
+        for name in reversed(list(self.running)):
+            self.kill(name)
         self._logs.close()
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
@@ -170,9 +169,13 @@ class Stack:
         return f"http://127.0.0.1:{port}"
 
     def kill(self, name: str) -> None:
-        """kill -9."""
+        """kill -9, its children too: a prefork pool's, or the server's below its main process."""
         process = self.running.pop(name)
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
+        for child in family:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         process.wait(10)
 
     def terminate(self, name: str, patience: float = 15) -> float:

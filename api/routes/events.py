@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from api import cursors, event_feed, intake, limits, stream
+from api import cursors, intake, limits, stream
 from api.auth import CallerHere
 from api.bodies import EventPage, FeedPage
 from api.database import transact
@@ -68,7 +68,7 @@ def feed(
     place = cursors.unpack_feed(after) if after else events.Cursor()
 
     def work(session: Session) -> FeedPage:
-        found = event_feed.behind(session, place, owner_id=caller.owner_id, limit=limit)
+        found = events.feed(session, after=place, owner_id=caller.owner_id, limit=limit)
         last = events.Cursor(found[-1].transaction, found[-1].id) if found else place
         return FeedPage(data=[event_body(event) for event in found], next_cursor=cursors.pack_feed(last))
 

@@ -51,6 +51,8 @@ class Stack:
     addresses: Addresses
     api_key: str
     flower_password: str
+    token_unused: bool
+    """A token of the real backend's is set, and the sandbox is used."""
 
     def notes(self, pids: Mapping[str, int]) -> dict[str, Any]:
         """What `stack.json` says."""
@@ -84,8 +86,9 @@ def build(state: State, wishes: Wishes) -> Stack:
     _choose_database(servers, state, environment, embedded)
     _choose_broker(servers, state, environment, embedded)
     steps = [embedded, [_migrations()]]
+    token_unused = False
     if sandbox_port:
-        environment.pop("NEMO_TOKEN", None)  # a token of the real backend's, meaningless here
+        token_unused = bool(environment.pop("NEMO_TOKEN", ""))  # of the real backend's, meaningless here
         environment = {**wishes.sandbox_settings, **environment}
         steps.append([_sandbox(state, sandbox_port, wishes.sandbox_options)])
     steps.append(
@@ -97,7 +100,7 @@ def build(state: State, wishes: Wishes) -> Stack:
             _flower(addresses.flower, flower_password),
         ]
     )
-    return Stack([step for step in steps if step], environment, addresses, api_key, flower_password)
+    return Stack([step for step in steps if step], environment, addresses, api_key, flower_password, token_unused)
 
 
 def _inherited() -> dict[str, str]:

@@ -60,4 +60,6 @@ def summary(stack: Stack, directory: Path) -> str:
         ("backend", f"{found.sandbox} (sandbox: a local stand-in)" if found.sandbox else found.backend),
         ("logs", f"{directory / 'logs'}"),
     ]
+    if stack.token_unused:
+        lines.append(("note", "NEMO_TOKEN is set but not used: the sandbox has no use for it; --no-sandbox has"))
     return "\n".join(["", "vivideo is ready", *(f"  {name:<9} {value}" for name, value in lines), ""])

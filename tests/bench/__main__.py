@@ -59,6 +59,7 @@ def main() -> None:
         idle = idle_latency(running, api)
         single = _one_alone(running)
         meter = Meter(running, {"postgres": _pid(database), "valkey": _pid(broker)})
+        report.say(f"one alone took {single:.1f} s; {wanted.renders} at once, streams of {wanted.stream_seconds:g} s …")
         ids = _accept(wanted.renders)
         with meter:
             _wait(ids)

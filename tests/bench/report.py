@@ -68,7 +68,7 @@ class Report:
     def machine(self) -> None:
         """What it ran on."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        self._say(f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}")
+        self.say(f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}")
 
     def show(
         self, renders: int, idle: list[float], single: float, took: float, waited: list[float], meter: Meter
@@ -78,27 +78,28 @@ class Report:
         statuses = transact(
             lambda session: session.execute(text("SELECT status, count(*) FROM renders GROUP BY 1")).all()
         )
-        self._say(f"renders by status: {dict(statuses)}; violations: {summary['violations'] or 'none'}")
+        self.say(f"renders by status: {dict(statuses)}; violations: {summary['violations'] or 'none'}")
         succeeded = dict(statuses).get("succeeded", 0)
         self._aim("succeeded", succeeded, succeeded >= renders + 3, f"{renders} and 3 alone")
         self._aim("streams open at once", summary["most_streams"], summary["most_streams"] >= renders, f"{renders}")
         self._aim("a stream's wait to open, max s", round(waited[-1], 2), waited[-1] <= 5, "5")
-        self._say(f"                                p50 {waited[len(waited) // 2]:.2f} s")
+        self.say(f"                                p50 {waited[len(waited) // 2]:.2f} s")
         self._aim("makespan / one alone", round(took / single, 3), took <= 1.1 * single, "1.1")
-        self._say(f"                                {took:.1f} s / {single:.1f} s")
+        self.say(f"                                {took:.1f} s / {single:.1f} s")
         stream = meter.peak_rss["stream"]
         self._aim("worker-stream, peak resident MB", round(stream), stream <= 256, "256")
-        self._say(f"idle, intake's answer to first call: p50 {statistics.median(idle):.1f} ms, max {idle[-1]:.1f} ms")
-        self._say("by process: CPU ms a render, peak MB (proportional)")
+        self.say(f"idle, intake's answer to first call: p50 {statistics.median(idle):.1f} ms, max {idle[-1]:.1f} ms")
+        self.say("by process: CPU ms a render, peak MB (proportional)")
         for name, seconds in meter.cpu.items():
-            self._say(f"  {name:<12} {seconds * 1000 / renders:7.1f} {meter.peak.get(name, 0):8.0f}")
+            self.say(f"  {name:<12} {seconds * 1000 / renders:7.1f} {meter.peak.get(name, 0):8.0f}")
         ours = sum(seconds for name, seconds in meter.cpu.items() if name not in {"sandbox", "api"})
-        self._say(f"CPU a render (workers, dispatcher, database, broker): {ours * 1000 / renders:.1f} ms")
+        self.say(f"CPU a render (workers, dispatcher, database, broker): {ours * 1000 / renders:.1f} ms")
 
     def _aim(self, what: str, value: object, met: bool, aim: str) -> None:
         self.missed += not met
-        self._say(f"{what}: {value} (aim {aim}: {'met' if met else 'MISSED'})")
+        self.say(f"{what}: {value} (aim {aim}: {'met' if met else 'MISSED'})")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line, at once."""
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

@@ -123,6 +123,7 @@ def test_a_deep_directory_gets_a_short_socket(tmp_path: Path) -> None:
     assert short.stat().st_mode & 0o777 == 0o700
     with Running(Valkey(deep), tmp_path / "log"):
         assert redis.Redis.from_url(Valkey(deep).redis_url()).ping()
+    short.rmdir()
 
 
 def test_valkey_evicts_nothing_and_has_no_port(valkey: Valkey) -> None:

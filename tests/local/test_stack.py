@@ -17,6 +17,7 @@ from deploy.local import ports, processes
 from deploy.local.errors import LocalError, PortTaken
 from deploy.local.stack import Wishes, build
 from deploy.local.state import State
+from deploy.local.up import summary
 from tests.local.helpers import ROOT, leave, running, until
 
 START_SECONDS = 90
@@ -188,10 +189,11 @@ def test_the_sandbox_never_sees_the_real_token(settings: pytest.MonkeyPatch, tmp
     """A token of the real backend's, from the environment or `.env`, is not handed to children that use the sandbox."""
     (tmp_path / ".env").write_text("NEMO_TOKEN=real\nVIVIDEO_SETTLE_SECONDS=4\n")
     state = State(tmp_path / "state")
-    names, environment = _programs(state, Wishes(sandbox_settings={"VIVIDEO_SETTLE_SECONDS": "1"}))
-    assert "sandbox" in names
-    assert "NEMO_TOKEN" not in environment
-    assert environment["VIVIDEO_SETTLE_SECONDS"] == "4"
+    stack = build(state, Wishes(sandbox_settings={"VIVIDEO_SETTLE_SECONDS": "1"}))
+    assert stack.addresses.sandbox
+    assert "NEMO_TOKEN" not in stack.environment
+    assert stack.environment["VIVIDEO_SETTLE_SECONDS"] == "4"
+    assert "NEMO_TOKEN is set but not used" in summary(stack, tmp_path)
     state.release()
 
 
