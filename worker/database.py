@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.elements import ColumnElement
 from ulid import ULID
@@ -29,6 +30,15 @@ RETRY_FOR_SECONDS = 20.0
 
 # Serialization failure, deadlock, the server going down or coming up: the transaction did nothing, run it again.
 RETRYABLE_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300"})
+
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Seconds (the last one milliseconds): a connection whose other end vanished is noticed in 20 s, not in hours."""
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -69,7 +79,7 @@ def dialect_url(url: str) -> str:
 @lru_cache(maxsize=4)
 def _engine(url: str, _pid: int) -> Engine:
     """One engine per process: a fork (the prefork pool) gets its own connections."""
-    import worker.models  # noqa: F401, PLC0415 - every table is known before the first statement: foreign keys name them
+    import worker.models  # noqa: F401 - every table is known before the first statement: foreign keys name them
 
     return create_engine(
         dialect_url(url),
@@ -78,7 +88,8 @@ def _engine(url: str, _pid: int) -> Engine:
         pool_timeout=30,
         pool_pre_ping=False,
         pool_recycle=1800,
-        connect_args={"connect_timeout": 5, "application_name": f"vivideo-{os.environ.get('VIVIDEO_PROCESS', 'app')}"},
+        hide_parameters=True,  # an error's text goes into logs and rows; parameters hold tokens and signed addresses
+        connect_args={"application_name": "vivideo", **CONNECTION},
     )
 
 
@@ -87,8 +98,11 @@ def engine() -> Engine:
     return _engine(settings().servers.database_url, os.getpid())
 
 
-def retryable(error: DBAPIError) -> bool:
-    """Whether running the whole transaction again can help: the connection broke or the server was away."""
+def retryable(error: DBAPIError | PoolTimeout) -> bool:
+    """Whether running the whole transaction again can help: the connection broke, the server was away, or all
+    connections were in use."""
+    if isinstance(error, PoolTimeout):
+        return True
     state = getattr(error.orig, "sqlstate", None)
     return error.connection_invalidated or state in RETRYABLE_STATES or state is None
 
@@ -102,17 +116,36 @@ def transact(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_
     Raises:
         sqlalchemy.exc.DBAPIError: still failing after `retry_for` seconds, or no fault that passes.
     """
+    return _persistently(lambda: _in_transaction(work), retry_for)
+
+
+def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_SECONDS) -> Result:
+    """As `transact`, for work of one statement (or of reads that need no common moment): each statement commits by
+    itself, which saves the round trips of BEGIN and COMMIT."""
+    return _persistently(lambda: _statement_by_statement(work), retry_for)
+
+
+def _in_transaction(work: Callable[[Session], Result]) -> Result:
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        return work(session)
+
+
+def _statement_by_statement(work: Callable[[Session], Result]) -> Result:
+    with Session(engine().execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False) as session:
+        return work(session)
+
+
+def _persistently(attempt: Callable[[], Result], retry_for: float) -> Result:
     give_up = time.monotonic() + retry_for
     pause = 0.05
     while True:
         try:
-            with Session(engine(), expire_on_commit=False) as session, session.begin():
-                return work(session)
-        except DBAPIError as error:
+            return attempt()
+        except (DBAPIError, PoolTimeout) as error:
             if not retryable(error) or time.monotonic() + pause > give_up:
                 raise
-            log.warning("database.retry", error=type(error.orig).__name__, pause=pause)
-            if error.connection_invalidated:
+            log.warning("database.retry", error=type(error).__name__, pause=pause)
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
                 engine().dispose()
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 2.0)

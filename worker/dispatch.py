@@ -1,7 +1,7 @@
 """The dispatcher: hands due rows to Celery and takes over what silent workers held.
 
-Woken by NOTIFY and by a one-second tick. What is due: ready to run, due for a poll, asked to be cancelled, or owned by a
-worker that fell silent. Two dispatchers share the work (`FOR UPDATE SKIP LOCKED`), one is enough.
+Woken by NOTIFY and by a one-second tick. What is due: ready to run, due for a poll, asked to be cancelled, or owned by
+a worker that fell silent. Two dispatchers share the work (`FOR UPDATE SKIP LOCKED`), one is enough.
 
 At most a small multiple of the workers' free places is in the broker: a hundred thousand queued renders stay in
 PostgreSQL, where they can be reordered, paused or cancelled.
@@ -10,6 +10,7 @@ PostgreSQL, where they can be reordered, paused or cancelled.
 import signal
 import threading
 import time
+from datetime import datetime
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +19,8 @@ from sqlalchemy.orm import Session
 from config.logging import get, setup
 from config.settings import settings
 from worker import app
-from worker.database import transact
+from worker.accounts import store as accounts
+from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
 from worker.renders import queue
 from worker.renders.queue import DUE, Due
@@ -39,6 +41,8 @@ class Dispatcher:
         self._stop = threading.Event()
         self._away_since: float | None = None
         self._patient_until = 0.0
+        self._taken_at = 0.0
+        self._looked_at: datetime | None = None
 
     def stop(self) -> None:
         """End after the look under way."""
@@ -50,6 +54,8 @@ class Dispatcher:
             try:
                 self._listen_and_look()
             except (psycopg.OperationalError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and not retryable(error):
+                    raise  # a fault of ours: the supervisor starts a fresh one, and the log has the place
                 self._database_away(error)
 
     def _listen_and_look(self) -> None:
@@ -58,23 +64,33 @@ class Dispatcher:
         with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="vivideo-dispatch") as listening:
             listening.execute(f"LISTEN {DUE}")
             self._database_back()
-            looked = 0.0
             while not self._stop.is_set():
-                full = self.look(take_over=time.monotonic() - looked >= tick)
-                looked = time.monotonic()
-                if not full:
+                # Its own clock: wake-up calls may come faster than the tick for hours.
+                if time.monotonic() - self._taken_at >= tick:
+                    self._taken_at = time.monotonic()
+                    self._take_over()
+                if not self.look():
                     for _ in listening.notifies(timeout=tick, stop_after=1):
                         pass
 
-    def look(self, *, take_over: bool = True) -> bool:
+    def look(self) -> bool:
         """One look; True when there may be more due than one batch."""
-        waits = settings().waits
-        if take_over and time.monotonic() >= self._patient_until:
-            for taken in transact(lambda session: queue.take_over(session, lease=waits.lease_seconds), retry_for=0):
-                log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
         due = transact(_due, retry_for=0)
-        _send(due)
-        return len(due) >= BATCH
+        return _send(due) and len(due) >= BATCH
+
+    def _take_over(self) -> None:
+        """Free what silent workers hold, unless everybody may have been silent."""
+        lease = settings().waits.lease_seconds
+        now = at_once(queue.now, retry_for=0)
+        if self._looked_at is not None and now - self._looked_at > lease / 3:
+            # The database stood still, or this machine did: nobody's heartbeat could be seen meanwhile.
+            self._patient_until = time.monotonic() + lease.total_seconds()
+            log.warning("database.stalled", seconds=round((now - self._looked_at).total_seconds(), 1))
+        self._looked_at = now
+        if time.monotonic() < self._patient_until:
+            return
+        for taken in transact(lambda session: queue.take_over(session, lease=lease), retry_for=0):
+            log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
 
     def _database_away(self, error: Exception) -> None:
         if self._away_since is None:
@@ -102,21 +118,26 @@ def _due(session: Session) -> list[Due]:
         due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
     # New ones are admitted as streams become free, so that no session is made long before its message is sent.
     open_places = places.get("stream", 0) - queue.before_their_stream_ends(session)
+    admissible = accounts.open_places(session, default_slots=settings().capacity.account_slots)
+    if admissible is not None:
+        open_places = min(open_places, admissible)
     free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
     return due + queue.due_new(session, redispatch=waits.redispatch_seconds, limit=min(open_places, free_io, BATCH))
 
 
-def _send(due: list[Due]) -> None:
-    polls = 0
-    for one in due:
-        if one.canceling:
-            app.send_cancel(one.id)
-        elif one.stage is Stage.POLL:
-            polls += 1
-        else:
-            app.send(one.stage, one.id, one.lease)
-    for _ in range(-(-polls // POLLS_A_MESSAGE)):
-        app.send_poll()
+def _send(due: list[Due]) -> bool:
+    """Send them; False at the first that the broker does not take. The others would each wait for the same time-out:
+    all of them are sent again once overdue."""
+    polls = sum(one.stage is Stage.POLL and not one.canceling for one in due)
+    return all(_send_one(one) for one in due) and all(app.send_poll() for _ in range(-(-polls // POLLS_A_MESSAGE)))
+
+
+def _send_one(one: Due) -> bool:
+    if one.canceling:
+        return app.send_cancel(one.id)
+    if one.stage is Stage.POLL:
+        return True  # several go with one message
+    return app.send(one.stage, one.id, one.lease)
 
 
 POLLS_A_MESSAGE = 100

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from config.settings import Settings, Waits
 from worker.accounts import tokens
 from worker.accounts.models import Account, RemoteSession
@@ -32,14 +30,22 @@ class Job:
 
     held: Held
     services: Services
-    account: Account | None
-    remote_session: RemoteSession | None
     _token: str | None = field(default=None, repr=False)
 
     @property
     def render(self) -> Render:
         """The row as it was at the claim."""
         return self.held.render
+
+    @property
+    def account(self) -> Account | None:
+        """Its account, once admitted."""
+        return self.held.account
+
+    @property
+    def remote_session(self) -> RemoteSession | None:
+        """Its session at the backend, once made."""
+        return self.held.remote_session
 
     @property
     def remote(self) -> Remote:
@@ -71,12 +77,3 @@ class Job:
     def checkpoint(self, changes: dict[str, Any] | None = None, *new: NewEvent) -> None:
         """Write under the lease in the middle of a stage. Raises LeaseLost."""
         transact(lambda session: leases.write(session, self.held, changes, new))
-
-
-def load(session: Session, held: Held) -> tuple[Account | None, RemoteSession | None]:
-    """The account and remote session of a held render."""
-    render = held.render
-    return (
-        session.get(Account, render.account_id) if render.account_id else None,
-        session.get(RemoteSession, render.remote_session_id) if render.remote_session_id else None,
-    )

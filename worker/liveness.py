@@ -7,7 +7,8 @@ database connections never makes a healthy worker look dead. The same connection
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -17,6 +18,8 @@ from ulid import ULID
 
 from config.logging import get
 from config.settings import settings
+from worker.database import CONNECTION, transact
+from worker.renders import queue
 from worker.renders.store import CANCEL
 
 log = get(__name__)
@@ -37,6 +40,26 @@ class Process:
     streams: dict[str, Stop] = field(default_factory=dict[str, Stop])
     """Streams in hand, by render id."""
     done: threading.Event = field(default_factory=threading.Event)
+    in_hand: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    """Render id and lease number of what this process works on at the moment."""
+    _strays: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+
+    @contextmanager
+    def holding(self, claims: Sequence[tuple[str, int]]) -> Iterator[None]:
+        """Note that these claims are being worked on."""
+        self.in_hand.update(claims)
+        try:
+            yield
+        finally:
+            self.in_hand.difference_update(claims)
+
+    def strays(self, owned: set[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Of the rows that name this process, those that it has not been working on for two looks: a claim whose answer
+        was lost, or an outcome that could not be written while the database was away. (One look may fall between a
+        claim and its note.)"""
+        unknown = owned - self.in_hand
+        lost, self._strays = unknown & self._strays, unknown
+        return lost
 
     def drain(self) -> None:
         """Take nothing new and end what streams; each hands its render over to the look-up."""
@@ -83,12 +106,15 @@ def _beat_for_ever(me: Process, beating: threading.Event) -> None:
             with psycopg.connect(
                 connection_url(settings().servers.database_url),
                 autocommit=True,
-                connect_timeout=5,
                 application_name=f"vivideo-heartbeat-{me.kind}",
+                options="-c statement_timeout=10s",
+                **CONNECTION,
             ) as connection:
                 connection.execute(f"LISTEN {CANCEL}")
+                _stop_cancelled(connection, me)
                 while not me.done.is_set():
                     _beat(connection, me)
+                    _let_go_of_strays(connection, me)
                     beating.set()
                     _listen(connection, me)
         except psycopg.Error as error:
@@ -104,11 +130,26 @@ def _beat(connection: psycopg.Connection, me: Process) -> None:
     )
 
 
+def _let_go_of_strays(connection: psycopg.Connection, me: Process) -> None:
+    """Rows that this process owns without working on them would stay so for as long as it lives."""
+    rows = connection.execute("SELECT id, lease FROM renders WHERE worker_id = %s", (me.id,)).fetchall()
+    lost = me.strays({(row[0], row[1]) for row in rows})
+    if lost:
+        log.warning("worker.strays", worker=me.id, renders=[render for render, _ in lost])
+        transact(lambda session: queue.let_go(session, worker=me.id, claims=sorted(lost)))
+
+
 def _listen(connection: psycopg.Connection, me: Process) -> None:
     """Wait for the next beat; end the streams of renders that are cancelled meanwhile."""
     heartbeat = settings().waits.heartbeat.total_seconds()
+    # Looked at on each beat too, not only when told: what was told while the connection was away is not told again.
     # Read to its end first: the generator holds the connection's lock, a query within the loop would wait for ever.
-    if list(connection.notifies(timeout=heartbeat, stop_after=1)):
+    list(connection.notifies(timeout=heartbeat, stop_after=1))
+    _stop_cancelled(connection, me)
+
+
+def _stop_cancelled(connection: psycopg.Connection, me: Process) -> None:
+    if me.streams:
         rows = connection.execute(
             "SELECT id FROM renders WHERE worker_id = %s AND cancel_requested_at IS NOT NULL", (me.id,)
         ).fetchall()

@@ -44,6 +44,8 @@ class Snooze(Outcome):
     """The same stage again."""
 
     wait: timedelta
+    ends_faults: bool = True
+    """The stage got as far as it could: faults before and after this are not in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class Wait(Outcome):
 
     reason: Reason
     wait: timedelta
+    ends_faults: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

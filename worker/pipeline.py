@@ -9,21 +9,25 @@ message is sent. If that message is lost, the dispatcher finds the row and sends
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import case, func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.logging import get
 from config.settings import settings
 from worker import app, liveness
+from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow
-from worker.database import transact
+from worker.database import at_once, transact
 from worker.failures import INTERNAL, Failure
-from worker.job import Job, Services, load
-from worker.media.storage import open_storage
+from worker.job import Job, Services
+from worker.media.storage import StorageUnavailable, open_storage
 from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Snooze, Wait
 from worker.remote import intents
 from worker.remote.client import Remote
@@ -51,9 +55,17 @@ STAGES: dict[Stage, Callable[[Job], Outcome]] = {
 }
 """POLL goes in batches: `drive_polls`."""
 
+PASSING = (OperationalError, PoolTimeout, StorageUnavailable, OSError)
+"""The database, the storage or the disk is away or full: it passes, and nothing is given up for it in a hurry."""
+
 MOST_SURPRISES = 3
 """Exceptions that nobody foresaw, in a row, before a render is given up: one may be a passing one."""
 
+
+NO_FAULTS: dict[str, Any] = {"tries": 0, "failing_since": None}
+
+TOO_LATE: dict[str, Any] = {"cancel_effect": case((Render.cancel_requested_at.is_not(None), "too_late"), else_=None)}
+"""A render that ended by itself while it was being cancelled says so."""
 
 POLL_BATCH = 100
 """Exports asked after by one task: at 50 questions at once a batch takes two round trips."""
@@ -68,52 +80,59 @@ def services() -> Services:
 
 def drive(render_id: str, lease: int, stage: Stage) -> None:
     """Claim a render at a stage, work, act on the outcome. Not there to be claimed: somebody else was quicker."""
-    claimed = transact(
-        lambda db: _with_job(db, leases.claim(db, render_id, lease=lease, stage=stage, worker=liveness.process().id))
-    )
-    if claimed is None:
+    me = liveness.process()
+    held = at_once(lambda db: leases.claim(db, render_id, lease=lease, stage=stage, worker=me.id))
+    if held is None:
         log.debug("claim.missed", render=render_id, stage=stage.value, lease=lease)
         return
-    act(claimed, _work(claimed, STAGES[stage]))
+    with me.holding([(render_id, held.lease)]):
+        job = Job(held, services())
+        act(job, _work(job, STAGES[stage]))
 
 
 def drive_cancel(render_id: str) -> None:
     """Claim a render that was asked to be cancelled, whatever its stage, and end it."""
-    claimed = transact(lambda db: _with_job(db, leases.claim_for_cancel(db, render_id, worker=liveness.process().id)))
-    if claimed is not None:
-        act(claimed, _work(claimed, cancel.run))
+    me = liveness.process()
+    held = at_once(lambda db: leases.claim_for_cancel(db, render_id, worker=me.id))
+    if held is None:
+        return
+    with me.holding([(render_id, held.lease)]):
+        job = Job(held, services())
+        act(job, _work(job, cancel.run))
 
 
 def drive_polls() -> None:
     """Claim a batch of exports that are due, ask after them concurrently, write back what came."""
-    waits = settings().waits
-    me = liveness.process().id
-    jobs = transact(
-        lambda db: _poll_jobs(
-            db, leases.claim_polls(db, worker=me, limit=POLL_BATCH, interval=waits.export_poll_seconds)
-        )
-    )
-    answers = poll.ask_all(jobs)
-    still = [
-        (job, answer) for (job, _), answer in zip(jobs, answers, strict=True) if isinstance(answer, poll.StillGoing)
-    ]
+    me, interval = liveness.process(), settings().waits.export_poll_seconds
+    held = at_once(lambda db: leases.claim_polls(db, worker=me.id, limit=POLL_BATCH, interval=interval))
+    if not held:
+        return
+    with me.holding([(one.render.id, one.lease) for one in held]):
+        jobs = at_once(lambda db: _poll_jobs(db, held))
+        _write_back(list(zip((job for job, _ in jobs), poll.ask_all(jobs), strict=True)))
+
+
+def _poll_jobs(db: Session, held: list[Held]) -> list[tuple[Job, Export]]:
+    rows = exports.of_renders(db, [one.render.export_id for one in held if one.render.export_id])
+    accounts = {row.id: row for row in db.scalars(select(Account))}
+    jobs = (Job(replace(one, account=accounts.get(one.render.account_id or "")), services()) for one in held)
+    return [(job, rows[job.render.export_id or ""]) for job in jobs]
+
+
+def _write_back(answers: list[tuple[Job, poll.Answer]]) -> None:
+    """Those that go on in one statement, the others each by its outcome."""
+    still = [(job, answer) for job, answer in answers if isinstance(answer, poll.StillGoing)]
     if still:
         transact(lambda db: _still_going(db, still))
-    refused = [
-        job.render.export_id or ""
-        for (job, _), answer in zip(jobs, answers, strict=True)
-        if isinstance(answer, RemoteError)
-    ]
+    refused = [job.render.export_id or "" for job, answer in answers if isinstance(answer, RemoteError)]
     if refused:
         transact(lambda db: exports.record_asked(db, refused))
-    for (job, _), answer in zip(jobs, answers, strict=True):
+    for job, answer in answers:
         if not isinstance(answer, poll.StillGoing):
-            act(job, _work(job, lambda _job, given=answer: poll.told(given)))
-
-
-def _poll_jobs(db: Session, helds: list[Held]) -> list[tuple[Job, Export]]:
-    rows = exports.of_renders(db, [held.render.export_id for held in helds if held.render.export_id])
-    return [(Job(held, services(), *load(db, held)), rows[held.render.export_id or ""]) for held in helds]
+            try:
+                act(job, _work(job, lambda _job, given=answer: poll.told(given)))
+            except PASSING as error:  # one that cannot be written must not hold up the others of its batch
+                log.warning("poll.unwritten", render=job.render.id, error=type(error).__name__)
 
 
 def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> None:
@@ -121,10 +140,6 @@ def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> None:
         db, [(job.held, answer.progress) for job, answer in still], interval=settings().waits.export_poll_seconds
     )
     exports.record_asked(db, [job.render.export_id or "" for job, _ in still if job.render.id in released])
-
-
-def _with_job(db: Session, held: Held | None) -> Job | None:
-    return None if held is None else Job(held, services(), *load(db, held))
 
 
 def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
@@ -136,14 +151,23 @@ def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
         return None
     except NotNow as later:
         if later.reason is None:
-            return Snooze(wait=later.wait)
-        return Wait(reason=later.reason, wait=later.wait)
+            return Snooze(wait=later.wait, ends_faults=False)
+        return Wait(reason=later.reason, wait=later.wait, ends_faults=False)
     except RemoteError as error:
         log.info("remote.refused", render=job.render.id, stage=job.render.stage, error=str(error))
-        return refusals.outcome(job, error)
-    except Exception as error:  # a bug of ours must end in a final status too, not in a silent loop
-        log.exception("stage.surprise", render=job.render.id, stage=job.render.stage)
-        return Fault(failure=INTERNAL, detail=f"{type(error).__name__}: {error}"[:500], most=MOST_SURPRISES)
+        return _work(job, lambda job, refused=error: refusals.outcome(job, refused))
+    except PASSING as error:
+        log.warning("stage.fault", render=job.render.id, stage=job.render.stage, error=type(error).__name__)
+        return Fault(failure=INTERNAL, detail=type(error).__name__)
+    except Exception as error:
+        return _surprise(job, error)
+
+
+def _surprise(job: Job, error: Exception) -> Fault:
+    """A bug of ours must end in a final status too, not in a silent loop. Its text stays in the log: it may hold what a
+    customer must not see."""
+    log.exception("stage.surprise", render=job.render.id, stage=job.render.stage)
+    return Fault(failure=INTERNAL, detail=type(error).__name__, most=MOST_SURPRISES)
 
 
 def act(job: Job, outcome: Outcome | None) -> None:
@@ -152,15 +176,25 @@ def act(job: Job, outcome: Outcome | None) -> None:
         return
     outcome = given_up(job, outcome)
     try:
-        transact(lambda db: _commit(db, job, outcome))
+        _write(job, outcome)
     except LeaseLost:
         log.info("lease.lost", render=job.render.id, stage=job.render.stage, lease=job.held.lease)
         return
+    except PASSING:
+        raise  # not written: this process notices that it owns a render that it does not work on, and lets go of it
+    except Exception as error:
+        outcome = given_up(job, _surprise(job, error))
+        _write(job, outcome)
     log.info("stage.ended", render=job.render.id, stage=job.render.stage, outcome=type(outcome).__name__.lower())
     if isinstance(outcome, Advance) and not outcome.wait and outcome.to is not Stage.POLL:
         app.send(outcome.to, job.render.id, job.held.lease)
     elif isinstance(outcome, Snooze) and not outcome.wait:
         app.send(Stage(job.render.stage), job.render.id, job.held.lease)
+
+
+def _write(job: Job, outcome: Outcome) -> None:
+    commit = transact if outcome.also or isinstance(outcome, Failed) else at_once
+    commit(lambda db: _commit(db, job, outcome))
 
 
 def given_up(job: Job, outcome: Outcome) -> Outcome:
@@ -192,11 +226,12 @@ def _commit(db: Session, job: Job, outcome: Outcome) -> None:
     for step in outcome.also:
         step(db)
     changes, events = _written(db, job, outcome)
-    leases.write(db, job.held, {**outcome.changes, **changes}, [*outcome.events, *events])
     failed = outcome if isinstance(outcome, Failed | Fault) else None
-    leases.end_attempt(
+    leases.conclude(
         db,
         job.held,
+        {**outcome.changes, **changes},
+        [*outcome.events, *events],
         outcome=type(outcome).__name__.lower(),
         error_code=failed.failure.code if failed else None,
         error_message=failed.detail[:500] if failed else None,
@@ -213,16 +248,20 @@ def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], l
                 NewEvent(EventType.STAGE, {"stage": outcome.to.value, "from": stage.value})
             ]
         case Snooze():
-            return leases.release(wait=outcome.wait), []
+            return leases.release(wait=outcome.wait) | (NO_FAULTS if outcome.ends_faults else {}), []
         case Wait():
-            return leases.release(wait=outcome.wait, reason=outcome.reason.value), [
-                NewEvent(EventType.WAITING, {"reason": outcome.reason.value, "seconds": outcome.wait.total_seconds()})
-            ]
+            # A fault before the wait and one after it are not faults in a row.
+            changes = leases.release(wait=outcome.wait, reason=outcome.reason.value)
+            changes |= (NO_FAULTS if outcome.ends_faults else {}) | outcome.changes
+            told = NewEvent(
+                EventType.WAITING, {"reason": outcome.reason.value, "seconds": outcome.wait.total_seconds()}
+            )
+            return changes, [told]
         case Fault():
             return _again_later(job, outcome)
         case Done():
             check_move(job.render.id, stage, Status.SUCCEEDED)
-            return leases.finish(Status.SUCCEEDED, fraction=1), [NewEvent(EventType.SUCCEEDED)]
+            return leases.finish(Status.SUCCEEDED, fraction=1, **TOO_LATE), [NewEvent(EventType.SUCCEEDED)]
         case Failed():
             check_move(job.render.id, stage, Status.FAILED)
             return _failed(db, job, outcome)
@@ -257,6 +296,7 @@ def _failed(db: Session, job: Job, outcome: Failed) -> tuple[dict[str, Any], lis
     message = failure.message + (f" ({outcome.detail})" if outcome.detail else "")
     changes = leases.finish(
         Status.FAILED,
+        **TOO_LATE,
         error_code=failure.code,
         error_message=message[:1000],
         error_retryable=failure.retryable,

@@ -34,6 +34,11 @@ class Journey:
         self.id = transact(lambda session: store.accept(session, owner(session, "default").id, request)).id
 
     @property
+    def words(self) -> str:
+        """The prompt without what it asks of the sandbox."""
+        return self.prompt.partition("[[")[0].strip()
+
+    @property
     def row(self) -> Render:
         """The row as it is now."""
         return transact(lambda session: session.get_one(Render, self.id))
@@ -44,8 +49,7 @@ class Journey:
 
     def messages(self) -> list[dict[str, Any]]:
         """The paid messages that the backend saw for this render, by their words."""
-        words = self.prompt.partition("[[")[0].strip()
-        return [one for one in self.stack.ledger()["messages"] if one["text"].strip().startswith(words)]
+        return [one for one in self.stack.ledger()["messages"] if one["text"].strip().startswith(self.words)]
 
     def executed(self) -> int:
         """How many of them it carried out."""

@@ -56,7 +56,8 @@ STREAM = {
     "error_frame_applied": Case("error_frame_applied"),
     "noise": Case("noise", answer_lacks=("temporary issue",)),
     "gui": Case("gui_talk", answer_lacks=("click", "点击", "打开", "drag")),
-    "question": Case("question", "failed", "generation.no_draft", "none", intents=("not_applied",), exports=0),
+    # The balance is no evidence while the neighbours spend from the same account (a recovery journey asks alone).
+    "question": Case("question", "failed", "generation.no_draft", "unknown", intents=("unconfirmed",), exports=0),
     "not_ready": Case("not_ready", "failed", "generation.no_draft", "incurred", exports=0),
     "slow": Case("slow seconds=2 every=0.3"),
     "unicode": Case("unicode"),
@@ -107,6 +108,10 @@ OTHERS = {
     "session_lost_at_state": Case(
         "lost on=state", "failed", "session.lost", "unknown", intents=("unconfirmed",), exports=0
     ),
+    "sessions_always_lost": Case(
+        "lost", "failed", "session.lost", "none", messages=10, executed=0, intents=("refused",) * 10, exports=0
+    ),
+    "export_forgotten": Case("code on=poll code=4040 times=9", "failed", "export.failed", exports=2),
     "rate_limited": Case("once rate_limited", messages=2, intents=("refused", "applied"), passes=("waiting",)),
     "rate_limited_header": Case("once rate_limited retry_after=1", messages=2, intents=("refused", "applied")),
     "rate_limited_state": Case("rate_limited on=state"),

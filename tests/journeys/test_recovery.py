@@ -8,7 +8,7 @@ import redis
 from tests.journeys.conftest import Journey
 from tests.stack import Stack, until
 
-SLOW = "[[sandbox: stream seconds=2.5]]"
+SLOW = "[[sandbox: stream seconds=4]]"
 
 
 def ended_well(journeys: list[Journey]) -> None:
@@ -21,11 +21,18 @@ def ended_well(journeys: list[Journey]) -> None:
 
 def streaming(journeys: list[Journey]) -> None:
     """Wait until the backend has all their messages."""
-    until(lambda: all(journey.messages() for journey in journeys), what="all messages")
+    wanted = {journey.words for journey in journeys}
+
+    def all_there() -> bool:
+        return wanted <= {
+            message["text"].partition("[[")[0].strip() for message in journeys[0].stack.ledger()["messages"]
+        }
+
+    until(all_there, what="all messages")
 
 
 def begin(stack: Stack, what: str, count: int = 6, more: str = SLOW) -> list[Journey]:
-    """Some renders of 2.5 s each."""
+    """Some renders whose streams stay open for 4 s."""
     return [Journey(stack, f"A 2 second clip, {what} number {one}. {more}") for one in range(count)]
 
 
@@ -67,7 +74,7 @@ def test_a_frozen_worker_that_wakes_changes_nothing(stack: Stack):
 
 def test_a_leaving_worker_hands_its_streams_over(stack: Stack):
     """SIGTERM with streams open: gone within ten seconds, the look-up goes on at once, nothing waits for a lease."""
-    journeys = begin(stack, "left")
+    journeys = begin(stack, "left", more="[[sandbox: stream seconds=6]]")
     streaming(journeys)
     assert stack.terminate("stream") < 10
     stack.start_worker("stream", 60)
@@ -105,9 +112,7 @@ def test_two_dispatchers_do_no_harm(stack: Stack):
         ("token", "", "prevented", "none"),
     ],
 )
-def test_a_cancelled_render_says_what_that_achieved(
-    stack: Stack, point: str, directive: str, effect: str, charge: str
-):
+def test_a_cancelled_render_says_what_that_achieved(stack: Stack, point: str, directive: str, effect: str, charge: str):
     """Cancelled while queued, in its stream, and while polled: one end, its effect, and the charge as far as known."""
     from worker.database import transact
     from worker.owners.store import owner
@@ -128,6 +133,43 @@ def test_a_cancelled_render_says_what_that_achieved(
     if point == "poll":
         (export,) = [one for one in stack.ledger()["exports"] if one["id"] == journey.exports()[0].id]
         assert export["error"] == "canceled"
+
+
+def test_a_question_alone_on_its_account_costs_nothing(stack: Stack):
+    """With the balance read before and nobody else spending, an unchanged balance is evidence: no charge."""
+    from worker.accounts.models import Account
+    from worker.app import app
+    from worker.database import transact
+
+    def read_at() -> object:
+        return transact(lambda session: session.query(Account).one().balance_read_at)
+
+    before = read_at()
+    with app.connection_for_write(stack.environment["VIVIDEO_BROKER_URL"]) as broker:
+        app.send_task("housekeeping", queue="io", connection=broker)
+    until(lambda: read_at() != before, what="the balance")
+    journey = Journey(stack, "A 2 second clip, answered by a question. [[sandbox: question]]")
+    row = journey.end()
+    assert (row.error_code, row.charge_state) == ("generation.no_draft", "none")
+    assert journey.intents()[0].state == "not_applied"
+
+
+def test_wake_up_calls_do_not_keep_takeovers_from_happening(stack: Stack):
+    """Notified ten times a second, the dispatcher still looks for silent workers."""
+    import psycopg
+
+    journeys = begin(stack, "killed in the noise", count=2)
+    streaming(journeys)
+    stack.kill("stream")
+    with psycopg.connect(stack.environment["VIVIDEO_DATABASE_URL"], autocommit=True) as noise:
+
+        def taken() -> bool:
+            noise.execute("NOTIFY vivideo_due")
+            return all(journey.recoveries() for journey in journeys)
+
+        until(taken, 20, what="the takeovers")
+    stack.start_worker("stream", 60)
+    ended_well(journeys)
 
 
 def test_cancelling_does_not_silence_the_workers(stack: Stack):

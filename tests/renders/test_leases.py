@@ -93,11 +93,8 @@ def test_a_final_render_is_nobodys():
     held = claimed(render)
     assert held is not None
 
-    def finish(session):  # noqa: ANN001, ANN202
-        leases.write(session, held, leases.finish(Status.SUCCEEDED), [NewEvent(EventType.SUCCEEDED)])
-        leases.end_attempt(session, held, outcome="done")
-
-    transact(finish)
+    done = leases.finish(Status.SUCCEEDED)
+    transact(lambda s: leases.conclude(s, held, done, [NewEvent(EventType.SUCCEEDED)], outcome="done"))
     row = the(render)
     assert (row.worker_id, row.finished_at is not None) == (None, True)
     (attempt,) = transact(lambda session: session.scalars(select(Attempt)).all())

@@ -5,12 +5,15 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
-from worker.database import ago, from_now, transact
+from worker.database import ago, engine, from_now, transact
+from worker.liveness import Process
 from worker.renders import leases, queue, store
-from worker.renders.models import Recovery
+from worker.renders.models import Recovery, Render
 from worker.renders.states import Stage
+from worker.renders.store import NewRender
 
 REDISPATCH = timedelta(seconds=30)
 
@@ -76,6 +79,32 @@ def test_a_cancel_during_a_stage_is_due_when_the_stage_ends():
     transact(lambda s: leases.write(s, held, leases.release(to=Stage.SESSION)))
     (due,) = transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))
     assert (due.id, due.stage) == (render, Stage.SESSION)
+
+
+def test_an_open_intake_transaction_does_not_hold_its_lane():
+    """A large intake in one transaction, not yet committed, leaves what its lane already has dispatchable."""
+    render = a_render()
+    with Session(engine()) as slow, slow.begin():
+        mine = slow.get_one(Render, render).owner_id
+        store.accept(slow, mine, NewRender(prompt="another", language="en"))
+        assert new() == [render]
+
+
+def test_what_a_living_worker_lost_track_of_is_let_go():
+    """Named as its owner, not working on it, seen so twice: the row is freed at its stage, with a record."""
+    me = Process(id=a_worker("io-1"), kind="io", capacity=1, pid=1)
+    render = a_render()
+    held = claimed(render)
+    assert held is not None
+    owned = {(render, held.lease)}
+    with me.holding([(render, held.lease)]):
+        assert me.strays(owned) == me.strays(owned) == set()
+    assert me.strays(owned) == set()
+    assert me.strays(owned) == owned
+    transact(lambda s: queue.let_go(s, worker="io-1", claims=sorted(owned)))
+    (recovery,) = transact(lambda s: s.scalars(select(Recovery)).all())
+    assert (the(render).worker_id, recovery.why) == (None, "worker lost track of it")
+    assert claimed(render, worker="io-2", lease=1) is not None
 
 
 def test_one_owners_hundred_do_not_hold_up_anothers_one():

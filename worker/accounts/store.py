@@ -23,10 +23,14 @@ from worker.renders.states import Reason, Stage
 HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.LOOKUP, Stage.VERIFY)
 """From admission to the settling of the message."""
 
-RENEWAL_TAKES = timedelta(seconds=30)
-"""A renewal under way for longer than this belongs to a worker that died: the next one may try."""
+FROM_SETTINGS = "NEMO_TOKEN"
+"""The name of the account whose token the setting gives."""
 
-TOKEN_MARGIN = timedelta(minutes=5)
+RENEWAL_TAKES = timedelta(seconds=90)
+"""Longer than one call may last (10 s to connect, 60 s to read): after it, the renewal's worker has died and the next
+one may try."""
+
+TOKEN_MARGIN = timedelta(minutes=20)
 """A token that ends sooner is renewed beforehand: a stream begun with it should not see its end."""
 
 
@@ -56,18 +60,20 @@ def install(session: Session, settings: Settings) -> None:
 
 
 def _install_registered(session: Session, token: str) -> None:
-    session.execute(
-        insert(Account)
-        .values(
-            id=new_id("acc"),
-            kind="registered",
-            name="NEMO_TOKEN",
-            token_encrypted=vault.lock(token),
-            token_hash=hashlib.sha256(token.encode()).hexdigest(),
-            token_version=1,
-        )
-        .on_conflict_do_nothing(index_elements=["token_hash"])
-    )
+    """A new token under the setting's name replaces the account's old one: renders under way go on with it."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    known = session.scalars(
+        select(Account).where(or_(Account.token_hash == digest, Account.name == FROM_SETTINGS)).with_for_update()
+    ).first()
+    if known is not None and known.token_hash == digest:
+        return
+    if known is None:
+        known = Account(id=new_id("acc"), kind="registered", name=FROM_SETTINGS, token_version=0)
+        session.add(known)
+    known.token_encrypted = vault.lock(token)
+    known.token_hash = digest
+    known.token_version += 1
+    known.token_refused_at = None
 
 
 def usable(session: Session, owner_id: str) -> list[Account]:
@@ -94,12 +100,44 @@ def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | N
         ).one()
         if account.kind == "registered" and account.token_refused_at is not None:
             continue
+        if _paused(session, account):
+            refusal = NotAdmitted(Reason(account.pause_reason or Reason.PAUSED.value))
+            continue
         slots = account.slots if account.slots is not None else default_slots
         if slots and slots_in_use(session, account.id) >= slots:
             refusal = NotAdmitted(Reason.SLOT)
             continue
         return account
     return refusal
+
+
+def open_places(session: Session, *, default_slots: int) -> int | None:
+    """How many more renders the accounts would take now; None: no limit. What cannot be admitted stays queued, where it
+    can be reordered and cancelled, and asks nobody."""
+    total = 0
+    for account in session.scalars(select(Account).where(Account.disabled_at.is_(None))):
+        if _paused(session, account):
+            continue
+        slots = account.slots if account.slots is not None else default_slots
+        if not slots:
+            return None
+        total += max(0, slots - slots_in_use(session, account.id))
+    return total
+
+
+def _paused(session: Session, account: Account) -> bool:
+    if account.paused_until is None:
+        return False
+    return bool(session.execute(select(func.now() < account.paused_until)).scalar_one())
+
+
+def pause(session: Session, account_id: str, reason: Reason, wait: timedelta) -> None:
+    """The account takes nothing new and sends no message for `wait`; a longer pause stays."""
+    session.execute(
+        update(Account)
+        .where(Account.id == account_id)
+        .values(paused_until=func.greatest(Account.paused_until, from_now(wait)), pause_reason=reason.value)
+    )
 
 
 def slots_in_use(session: Session, account_id: str) -> int:
@@ -154,16 +192,17 @@ def end_renewal(session: Session, account_id: str) -> None:
 def keep_token(
     session: Session,
     account_id: str,
+    version: int,
     *,
     token: str,
     expires_at: datetime | None,
     credits: float | None,
     user_id: str | None,
 ) -> None:
-    """Put a new token on file."""
+    """Put a new token on file in place of that `version`; one that came first stays."""
     session.execute(
         update(Account)
-        .where(Account.id == account_id)
+        .where(Account.id == account_id, Account.token_version == version)
         .values(
             token_encrypted=vault.lock(token),
             token_version=Account.token_version + 1,
@@ -171,9 +210,16 @@ def keep_token(
             token_refused_at=None,
             renewing_until=None,
             remote_user_id=user_id,
-            **({} if credits is None else {"balance_available": credits, "balance_read_at": func.now()}),
+            **_balance(credits),
         )
     )
+
+
+def _balance(credits: float | None) -> dict[str, object]:
+    """A fresh token comes with what is available; what is frozen is not told."""
+    if credits is None:
+        return {}
+    return {"balance_available": credits, "balance_total": credits, "balance_read_at": func.now()}
 
 
 def keep_client_id(session: Session, account_id: str) -> None:

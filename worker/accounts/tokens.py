@@ -61,6 +61,7 @@ def _renew(remote: Remote, account: Account) -> str:
         lambda session: store.keep_token(
             session,
             account.id,
+            account.token_version,
             token=fresh.token,
             expires_at=fresh.expires_at,
             credits=fresh.credits,

@@ -1,4 +1,4 @@
-"""Schema migrations (Alembic). `upgrade` brings a database of any age to today's schema; running it twice is harmless."""
+"""Schema migrations (Alembic). `upgrade` brings a database of any age to today's schema; twice is harmless."""
 
 from pathlib import Path
 

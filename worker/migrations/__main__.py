@@ -1,4 +1,4 @@
-"""`python -m worker.migrations`: bring the database up to date and install owners, keys and accounts from the settings."""
+"""`python -m worker.migrations`: bring the database up to date, install owners, keys and accounts from the settings."""
 
 from config.logging import get, setup
 from config.settings import settings

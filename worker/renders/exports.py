@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from worker.renders.models import Export, Render
 
-ENDED = ("completed", "failed", "refused", "gone", "canceled")
+ENDED = ("completed", "failed", "lost", "refused", "gone", "canceled")
+"""`gone`: the backend never took it. `lost`: it took it and knows nothing of it any more."""
 
 MOST = 2
 """One new export after a failed one (they are free), then the render fails."""
@@ -30,7 +31,7 @@ def failed(session: Session, render: Render) -> int:
     return session.execute(
         select(func.count())
         .select_from(Export)
-        .where(Export.render_id == render.id, Export.run == render.run, Export.state == "failed")
+        .where(Export.render_id == render.id, Export.run == render.run, Export.state.in_(["failed", "lost"]))
     ).scalar_one()
 
 

@@ -9,14 +9,31 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Integer, Text, and_, case, column, func, insert, select, update, values
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    DateTime,
+    Float,
+    Integer,
+    Text,
+    and_,
+    case,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+    values,
+)
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from worker.accounts.models import Account, RemoteSession
 from worker.database import from_now
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
-from worker.renders.models import Attempt, Recovery, Render
+from worker.renders.models import Attempt, Event, Recovery, Render
 from worker.renders.states import Stage, Status
 
 
@@ -35,15 +52,13 @@ class Held:
     worker: str
     at: datetime
     """The database's time of the claim: what this work compares times with."""
+    account: Account | None = None
+    remote_session: RemoteSession | None = None
 
     @property
     def lease(self) -> int:
         """The fencing number of this claim."""
         return self.render.lease
-
-
-IS_NEW = (Render.started_at == func.now()).label("is_new")
-"""In a claim's RETURNING: this transaction started the render (`now()` is one value within a transaction)."""
 
 
 def unowned() -> ColumnElement[bool]:
@@ -84,27 +99,46 @@ def claim_for_cancel(session: Session, render_id: str, *, worker: str) -> Held |
 
 
 def _claim(session: Session, worker: str, *where: ColumnElement[bool]) -> Held | None:
+    """One statement: the claim, its attempt, the first one's event, and what the stage will need to know."""
+    claimed = (
+        update(Render).where(unowned(), *where).values(**_taken(worker)).returning(*Render.__table__.c).cte("claimed")
+    )
+    row = aliased(Render, claimed)
     found = session.execute(
-        update(Render).where(unowned(), *where).values(**_taken(worker)).returning(Render, IS_NEW, func.now())
+        select(row, Account, RemoteSession, func.now())
+        .outerjoin(Account, Account.id == row.account_id)
+        .outerjoin(RemoteSession, RemoteSession.id == row.remote_session_id)
+        .add_cte(_begun(claimed), _started(claimed), _rescued(claimed))
     ).one_or_none()
     if found is None:
         return None
-    row, is_new, now = found
-    if is_new:
-        _append(session, row, NewEvent(EventType.STARTED))
-    session.execute(
-        insert(Attempt).values(
-            owner_id=row.owner_id,
-            render_id=row.id,
-            run=row.run,
-            stage=row.stage,
-            lease=row.lease,
-            worker_id=worker,
-        )
+    render, account, remote_session, now = found
+    return Held(render, worker, now, account, remote_session)
+
+
+def _begun(claimed: CTE) -> CTE:
+    attempt = select(
+        claimed.c.owner_id, claimed.c.id, claimed.c.run, claimed.c.stage, claimed.c.lease, claimed.c.worker_id
     )
-    if row.recovery_id is not None:
-        session.execute(update(Recovery).where(Recovery.id == row.recovery_id).values(to_worker=worker))
-    return Held(row, worker, now)
+    columns = ["owner_id", "render_id", "run", "stage", "lease", "worker_id"]
+    return insert(Attempt).from_select(columns, attempt).cte("begun")
+
+
+def _started(claimed: CTE) -> CTE:
+    """`started_at` is this transaction's time only if this claim is the render's first."""
+    event = select(
+        claimed.c.owner_id, claimed.c.id, claimed.c.run, claimed.c.event_number, literal(EventType.STARTED.value)
+    ).where(claimed.c.started_at == func.now())
+    return insert(Event).from_select(["owner_id", "render_id", "run", "number", "type"], event).cte("started")
+
+
+def _rescued(claimed: CTE) -> CTE:
+    return (
+        update(Recovery)
+        .where(Recovery.id == claimed.c.recovery_id)
+        .values(to_worker=claimed.c.worker_id)
+        .cte("rescued")
+    )
 
 
 def claim_polls(session: Session, *, worker: str, limit: int, interval: timedelta) -> list[Held]:
@@ -134,7 +168,31 @@ def claim_polls(session: Session, *, worker: str, limit: int, interval: timedelt
         .values(**_taken(worker) | {"ready_at": from_now(interval)})
         .returning(Render, func.now())
     ).all()
+    rescued = [row.recovery_id for row, _ in rows if row.recovery_id is not None]
+    if rescued:
+        # The poll itself is the outcome: the takeover ends with the question that it asks.
+        session.execute(
+            update(Recovery)
+            .where(Recovery.id.in_(rescued))
+            .values(to_worker=worker, ended_at=func.now(), outcome="asked")
+        )
     return [Held(row, worker, now) for row, now in rows]
+
+
+def is_cancelled(session: Session, held: Held) -> bool:
+    """Whether the render was asked to be cancelled; its row is locked, so the answer holds until the commit.
+
+    Raises:
+        LeaseLost: the row is no longer this claim's.
+    """
+    asked = session.execute(
+        select(Render.cancel_requested_at)
+        .where(Render.id == held.render.id, Render.lease == held.lease, Render.worker_id == held.worker)
+        .with_for_update(key_share=True)
+    ).one_or_none()
+    if asked is None:
+        raise LeaseLost(held.render.id, held.lease)
+    return asked[0] is not None
 
 
 def release_polls(session: Session, polled: Sequence[tuple[Held, float]], *, interval: timedelta) -> set[str]:
@@ -194,35 +252,65 @@ def write(session: Session, held: Held, changes: dict[str, Any] | None = None, n
     events.append(session, render_id=row.id, owner_id=row.owner_id, run=row.run, last=last, events=new)
 
 
-def end_attempt(
-    session: Session, held: Held, *, outcome: str, error_code: str | None = None, error_message: str | None = None
+def conclude(
+    session: Session,
+    held: Held,
+    changes: dict[str, Any],
+    new: Sequence[NewEvent],
+    *,
+    outcome: str,
+    error_code: str | None = None,
+    error_message: str | None = None,
 ) -> None:
-    """Close this claim's attempt, and the takeover it belonged to.
+    """The end of a claim in one statement: the write, its events, the attempt's end and that of the takeover it
+    belonged to.
 
-    A poll's claim wrote none: the stage's one attempt, from its beginning on, is written here with its end.
+    A poll's claim wrote no attempt: the stage's one, from its beginning on, is written here with its end.
+
+    Raises:
+        LeaseLost: the row is no longer this claim's.
     """
-    row = held.render
-    ended = {"ended_at": func.now(), "outcome": outcome, "error_code": error_code, "error_message": error_message}
-    session.execute(
-        pg_insert(Attempt)
-        .values(
-            owner_id=row.owner_id,
-            render_id=row.id,
-            run=row.run,
-            stage=row.stage,
-            lease=held.lease,
-            worker_id=held.worker,
-            started_at=row.stage_at,
-            **ended,
-        )
-        .on_conflict_do_update(index_elements=["render_id", "lease"], set_=ended)
+    written = (
+        update(Render)
+        .where(Render.id == held.render.id, Render.lease == held.lease, Render.worker_id == held.worker)
+        .values(**changes, event_number=Render.event_number + len(new), updated_at=func.now())
+        .returning(Render.id, Render.owner_id, Render.run, Render.event_number)
+        .cte("written")
     )
+    ended = {"ended_at": func.now(), "outcome": outcome, "error_code": error_code, "error_message": error_message}
+    parts = [events.appended(written, new), _attempt_ended(written, held, ended)]
     if held.render.recovery_id is not None:
-        session.execute(
-            update(Recovery)
-            .where(Recovery.id == held.render.recovery_id, Recovery.ended_at.is_(None))
-            .values(ended_at=func.now(), outcome=outcome, to_worker=held.worker)
-        )
+        parts.append(_recovery_ended(written, held, outcome))
+    if session.execute(select(written.c.id).add_cte(*parts)).scalar_one_or_none() is None:
+        raise LeaseLost(held.render.id, held.lease)
+
+
+def _attempt_ended(written: CTE, held: Held, ended: dict[str, Any]) -> CTE:
+    row = held.render
+    facts: dict[str, ColumnElement[Any]] = {
+        "stage": literal(row.stage, Text),
+        "lease": literal(held.lease, Integer),
+        "worker_id": literal(held.worker, Text),
+        "started_at": literal(row.stage_at, DateTime(timezone=True)),
+        "ended_at": func.now(),
+        **{name: literal(value, Text) for name, value in ended.items() if name != "ended_at"},
+    }
+    attempt = select(written.c.owner_id, written.c.id, written.c.run, *facts.values())
+    return (
+        pg_insert(Attempt)
+        .from_select(["owner_id", "render_id", "run", *facts], attempt)
+        .on_conflict_do_update(index_elements=["render_id", "lease"], set_=ended)
+        .cte("attempt_ended")
+    )
+
+
+def _recovery_ended(written: CTE, held: Held, outcome: str) -> CTE:
+    return (
+        update(Recovery)
+        .where(Recovery.id == held.render.recovery_id, Recovery.render_id == written.c.id, Recovery.ended_at.is_(None))
+        .values(ended_at=func.now(), outcome=outcome, to_worker=held.worker)
+        .cte("recovery_ended")
+    )
 
 
 def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: str | None = None) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Render(Base):
     prompt: Mapped[str]
     language: Mapped[str]
     assets: Mapped[list[Any]] = mapped_column(server_default="[]")
-    """`[{"url": …} | {"upload": id, "name": …, "media_type": …, "bytes": n}, …]`; `"sent": true` once the session has it."""
+    """`[{"url": …} | {"upload": id, "name": …, "media_type": …, "bytes": n}, …]`; `"sent": true` once it is sent."""
     output: Mapped[dict[str, Any]] = mapped_column(server_default='{"format": "mp4", "quality": "high"}')
     priority: Mapped[str] = mapped_column(server_default="normal")
     on_unconfirmed: Mapped[str] = mapped_column(server_default="fail")
@@ -237,7 +237,8 @@ class Export(Base):
 
     __table_args__ = (
         CheckConstraint(
-            "state IN ('reserved', 'submitted', 'completed', 'failed', 'refused', 'gone', 'canceled')", name="state"
+            "state IN ('reserved', 'submitted', 'completed', 'failed', 'lost', 'refused', 'gone', 'canceled')",
+            name="state",
         ),
     )
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.database import ago
@@ -40,6 +40,11 @@ class Taken:
     id: str
     stage: Stage
     worker: str
+
+
+def now(session: Session) -> datetime:
+    """The database's time."""
+    return session.execute(select(func.clock_timestamp())).scalar_one()
 
 
 def notify_due(session: Session) -> None:
@@ -108,7 +113,8 @@ def due_new(session: Session, *, redispatch: timedelta, limit: int) -> list[Due]
         .where(Lane.paused_at.is_(None), _new_in_lane(redispatch).exists())
         .order_by(Lane.virtual_time, Lane.id)
         .limit(100)
-        .with_for_update(skip_locked=True)
+        # KEY SHARE is what each new render takes on its lane: the intake must not look like another dispatcher.
+        .with_for_update(skip_locked=True, key_share=True)
     ).all()
     if not lanes:
         return []
@@ -192,25 +198,36 @@ def take_over(session: Session, *, lease: timedelta, limit: int = 500) -> list[T
     After the database itself was away (its start is younger than a lease) nobody is silent yet: every worker's
     heartbeat had nowhere to go. A poll keeps its time, so no export is asked sooner for having changed hands.
     """
+    mine = Worker.id == Render.worker_id
+    # Anti-joins, not an outer join: where a row changes hands while it is locked, PostgreSQL looks again with the new
+    # worker's name, and an outer join would find that one missing.
+    stopped = select(Worker.id).where(mine, Worker.stopped_at.is_not(None)).exists()
+    heard_of = select(Worker.id).where(mine, _alive(lease)).exists()
     silent = session.execute(
-        select(Render.id, Render.worker_id, Worker.stopped_at)
-        .outerjoin(Worker, Worker.id == Render.worker_id)
-        .where(
-            Render.worker_id.is_not(None),
-            or_(
-                Worker.stopped_at.is_not(None),
-                and_(
-                    func.pg_postmaster_start_time() < ago(lease), or_(Worker.id.is_(None), Worker.seen_at < ago(lease))
-                ),
-            ),
-        )
+        select(Render.id, Render.worker_id, stopped.label("stopped"))
+        .where(Render.worker_id.is_not(None), ~heard_of, or_(stopped, func.pg_postmaster_start_time() < ago(lease)))
         .limit(limit)
         .with_for_update(skip_locked=True, of=Render)
     ).all()
-    return [_free(session, row.id, row.worker_id, stopped=row.stopped_at is not None) for row in silent]
+    return [
+        _free(session, row.id, row.worker_id, "worker stopped" if row.stopped else "worker silent for a lease")
+        for row in silent
+    ]
 
 
-def _free(session: Session, render_id: str, worker: str, *, stopped: bool) -> Taken:
+def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) -> None:
+    """Free renders (id, lease) that a living worker owns but lost track of."""
+    rows = session.scalars(
+        select(Render.id)
+        .where(Render.worker_id == worker, tuple_(Render.id, Render.lease).in_(list(claims)))
+        .order_by(Render.id)
+        .with_for_update()
+    ).all()
+    for render_id in rows:
+        _free(session, render_id, worker, "worker lost track of it")
+
+
+def _free(session: Session, render_id: str, worker: str, why: str) -> Taken:
     row = session.execute(
         update(Render)
         .where(Render.id == render_id, Render.worker_id == worker)
@@ -223,7 +240,6 @@ def _free(session: Session, render_id: str, worker: str, *, stopped: bool) -> Ta
         .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
         .execution_options(synchronize_session=False)
     ).one()
-    why = "worker stopped" if stopped else "worker silent for a lease"
     recovery = session.execute(
         insert(Recovery)
         .values(

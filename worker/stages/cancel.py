@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker.accounts.tokens import NotNow
-from worker.database import transact
+from worker.database import at_once
 from worker.job import Job
 from worker.outcomes import Canceled, Outcome
 from worker.remote import intents
@@ -26,12 +26,12 @@ Steps = tuple[Callable[[Session], None], ...]
 
 def run(job: Job) -> Outcome:
     """End the render as asked."""
-    paid = transact(
+    paid = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
     if not paid:
         return Canceled(effect="prevented")
-    open_one = transact(lambda session: intents.unsettled(session, job.render.id, job.render.run))
+    open_one = at_once(lambda session: intents.unsettled(session, job.render.id, job.render.run))
     also: Steps = () if open_one is None else (settle(job, open_one, _known(job, open_one)),)
     return Canceled(effect="stopped", also=(*also, *_stop_export(job)))
 

@@ -6,7 +6,7 @@ Dies here, or the answer is lost: the backend is asked for the id on file; unkno
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import transact
+from worker.database import at_once, transact
 from worker.failures import EXPORT_FAILED
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Snooze
@@ -18,13 +18,15 @@ from worker.renders.states import Stage
 
 log = get(__name__)
 
+FORGOTTEN = "the backend took the export and knows nothing of it any more"
+
 MOST_IDS = 5
 """Refused ids in a row: ours are random, so more than one already means something else."""
 
 
 def run(job: Job) -> Outcome:
     """Submit an export, or find out what became of one that may have been submitted."""
-    open_one = transact(lambda session: exports.current(session, job.render))
+    open_one = at_once(lambda session: exports.current(session, job.render))
     if open_one is not None and open_one.state in ("reserved", "submitted"):
         return _ask(job, open_one)
     return _submit(job)
@@ -38,6 +40,8 @@ def _ask(job: Job, export: Export) -> Outcome:
     try:
         status = job.remote.poll_export(job.bearer(), export.id)
     except ExportUnknown:
+        if export.state == "submitted":
+            return export_lost(job, export.id, FORGOTTEN, asked=True, state="lost")
         transact(lambda session: exports.record(session, export.id, "gone", asked=True))
         return _submit(job)
     except RemoteError:
@@ -62,10 +66,10 @@ def after_answer(job: Job, export_id: str, status: ExportStatus) -> Outcome:
     )
 
 
-def export_lost(job: Job, export_id: str, detail: str, *, asked: bool = False) -> Outcome:
+def export_lost(job: Job, export_id: str, detail: str, *, asked: bool = False, state: str = "failed") -> Outcome:
     """An export failed or led to nothing: one new one, then the render fails."""
-    before = transact(lambda session: exports.failed(session, job.render))
-    also = (lambda session: exports.record(session, export_id, "failed", asked=asked, detail=detail[:500]),)
+    before = at_once(lambda session: exports.failed(session, job.render))
+    also = (lambda session: exports.record(session, export_id, state, asked=asked, detail=detail[:500]),)
     log.info("export.lost", render=job.render.id, export=export_id, detail=detail[:200])
     if before + 1 < exports.MOST:
         return Advance(to=Stage.EXPORT, changes={"export_id": None}, also=also)
@@ -73,7 +77,7 @@ def export_lost(job: Job, export_id: str, detail: str, *, asked: bool = False) -
 
 
 def _submit(job: Job) -> Outcome:
-    kept = transact(lambda session: session.get(Draft, (job.render.id, job.render.run)))
+    kept = at_once(lambda session: session.get(Draft, (job.render.id, job.render.run)))
     if kept is None:
         raise LookupError(f"{job.render.id} is exported but has no draft")
     output = job.render.output

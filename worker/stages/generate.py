@@ -3,25 +3,31 @@
 Dies here: *unsent* or *refused* → sent again; anything else is looked up, never sent.
 """
 
+import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker import liveness
-from worker.database import from_now, new_id, transact
+from worker.accounts.models import Account
+from worker.database import at_once, from_now, new_id, transact
 from worker.failures import BACKEND_UNAVAILABLE
 from worker.job import Job
-from worker.outcomes import Advance, Fault, Outcome, Snooze
+from worker.outcomes import Advance, Fault, Outcome, Snooze, Wait
 from worker.remote import gui, intents
+from worker.remote.client import State
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent, IntentState
 from worker.remote.stream import Abort, StreamEvent, Turn
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
-from worker.renders.states import Charge, Stage
+from worker.renders.states import Charge, Reason, Stage
 
 log = get(__name__)
 
@@ -31,31 +37,61 @@ ABOUT_A_CLIP = 100.0
 
 def run(job: Job) -> Outcome:
     """Send the message and follow it, unless one of this run may have been received already."""
-    open_one = transact(lambda session: intents.unsettled(session, job.render.id, job.render.run))
+    open_one = at_once(lambda session: intents.unsettled(session, job.render.id, job.render.run))
     if open_one is not None:
         return _look_up(job, open_one, cause="its sender fell silent")
     if liveness.process().draining:
         return Snooze(wait=timedelta(0))
+    if job.account is not None and job.account.paused_until is not None and job.account.paused_until > job.held.at:
+        return _paused(job, job.account)
     job.bearer()  # renewed beforehand if need be: between the intent and its bytes nothing else may fail
-    began = time.monotonic()
-    intent = _commit_intent(job)
-    turn = _send(job, intent, send_by=began + job.waits.send_window.total_seconds())
+    before = job.remote.state(job.bearer(), job.session_id())
+    abort = Abort()
+    with _stoppable(job, abort):  # from before the commit on: a cancel that comes later finds it
+        began = time.monotonic()
+        intent = _commit_intent(job, before)
+        if intent is None:
+            return Snooze(wait=timedelta(0))  # cancelled meanwhile: nothing is sent, the canceller ends it
+        turn = _send(job, intent, abort, send_by=began + job.waits.send_window.total_seconds())
     log.info("message.ended", render=job.render.id, outcome=turn.outcome, cause=turn.cause, seconds=turn.seconds)
     return _outcome(job, intent, turn)
 
 
-def _commit_intent(job: Job) -> Intent:
-    """The record of the message, on disk before its first byte; the state before is what the look-up compares with."""
-    before = job.remote.state(job.bearer(), job.session_id())
+def _paused(job: Job, account: Account) -> Wait:
+    """The account sends nothing for now; spread out, so that its renders do not all come back in one moment."""
+    assert account.paused_until is not None, "the caller looked"
+    left = account.paused_until - job.held.at
+    reason = Reason(account.pause_reason or Reason.PAUSED.value)
+    return Wait(reason=reason, wait=left * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, not a secret
+
+
+@contextmanager
+def _stoppable(job: Job, abort: Abort) -> Iterator[None]:
+    """A drain or a cancel ends the stream through `abort`."""
+    process = liveness.process()
+    process.streams[job.render.id] = abort.now
+    try:
+        if process.draining:
+            abort.now("drain")
+        yield
+    finally:
+        process.streams.pop(job.render.id, None)
+
+
+def _commit_intent(job: Job, before: State) -> Intent | None:
+    """The record of the message, on disk before its first byte; the state before is what the look-up compares with.
+    None where the render was cancelled meanwhile: the same transaction would have seen that."""
     identity = new_id("int")
 
-    def commit(session: Session) -> Intent:
+    def commit(session: Session) -> Intent | None:
         # A COMMIT whose answer was lost is read back by this id: the row is there or it is not.
         found = session.get(Intent, identity)
         if found is not None:
             return found
         assert job.account is not None, "admission set it"
         assert job.remote_session is not None, "the session stage set it"
+        if leases.is_cancelled(session, job.held):
+            return None
         leases.write(session, job.held, {"charge_state": Charge.UNKNOWN.value}, [NewEvent(EventType.MESSAGE_SENT)])
         row = Intent(
             id=identity,
@@ -78,23 +114,10 @@ def _commit_intent(job: Job) -> Intent:
     return transact(commit)
 
 
-def _send(job: Job, intent: Intent, *, send_by: float) -> Turn:
-    abort = Abort()
-    process = liveness.process()
-    process.streams[job.render.id] = abort.now
-    try:
-        if process.draining:
-            abort.now("drain")
-        return job.remote.send_message(
-            job.bearer(),
-            job.session_id(),
-            intent.message,
-            deadline=send_by,
-            on_event=_Listener(job),
-            abort=abort,
-        )
-    finally:
-        process.streams.pop(job.render.id, None)
+def _send(job: Job, intent: Intent, abort: Abort, *, send_by: float) -> Turn:
+    return job.remote.send_message(
+        job.bearer(), job.session_id(), intent.message, deadline=send_by, on_event=_Listener(job), abort=abort
+    )
 
 
 class _Listener:
@@ -110,7 +133,11 @@ class _Listener:
         if now - self._said < self._job.waits.still_working_seconds.total_seconds():
             return
         self._said = now
-        self._job.checkpoint({}, NewEvent(EventType.STILL_WORKING, {"seconds": round(now - self._began)}))
+        told = NewEvent(EventType.STILL_WORKING, {"seconds": round(now - self._began)})
+        try:
+            transact(lambda session: leases.write(session, self._job.held, {}, [told]), retry_for=0)
+        except DBAPIError:
+            log.warning("still_working.untold", render=self._job.render.id)  # no reason to lose a paid stream
 
 
 def _outcome(job: Job, intent: Intent, turn: Turn) -> Outcome:

@@ -1,8 +1,8 @@
 """Whether a message that may have been received was carried out: the state is read, nothing is sent.
 
-First 30 s after the stream was lost, then every 60 s (the backend's contract). *Applied*: the state changed, which outweighs an
-error frame. *Not applied*: unchanged, with an error frame as evidence; or unchanged on five reads **and** the longest
-life of a stream over since the message, which is all that can be known and is called *unconfirmed*.
+First 30 s after the stream was lost, then every 60 s (the backend's contract). *Applied*: the state changed, which
+outweighs an error frame. *Not applied*: unchanged, with an error frame as evidence. *Unconfirmed*: unchanged on five
+reads **and** the longest life of a stream over since the message, which is all that can be known.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from worker.database import transact
+from worker.database import at_once
 from worker.failures import GENERATION_FAILED, UNCONFIRMED, Failure
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Snooze
@@ -26,7 +26,7 @@ MOST_ATTEMPTS = 3
 
 def run(job: Job) -> Outcome:
     """Read the state once and decide as far as it lets one."""
-    intent = transact(lambda session: intents.unsettled(session, job.render.id, job.render.run))
+    intent = at_once(lambda session: intents.unsettled(session, job.render.id, job.render.run))
     if intent is None:
         raise LookupError(f"{job.render.id} is looked up but has no message that may have been received")
     state = job.remote.state(job.bearer(), job.session_id())
@@ -78,7 +78,7 @@ def _over(
 ) -> Outcome:
     also = (*read, settle(job, intent, state))
     events = (NewEvent(EventType.MESSAGE_SETTLED, {"state": state.value}),)
-    made = transact(
+    made = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
     if job.render.on_unconfirmed == "retry" and made < MOST_ATTEMPTS:

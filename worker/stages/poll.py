@@ -10,13 +10,13 @@ from datetime import timedelta
 from config.logging import get
 from worker.accounts.tokens import NotNow
 from worker.job import Job
-from worker.outcomes import Advance, Outcome, Snooze, Wait
+from worker.outcomes import Outcome, Snooze, Wait
 from worker.remote.client import ExportStatus
-from worker.remote.errors import ExportUnknown, RateLimited, RemoteError, TryAgain
+from worker.remote.errors import ExportUnknown, RateLimited, TryAgain
 from worker.renders import exports
 from worker.renders.models import Export
-from worker.renders.states import Reason, Stage
-from worker.stages.export import after_answer, export_lost
+from worker.renders.states import Reason
+from worker.stages.export import FORGOTTEN, after_answer, export_lost
 
 log = get(__name__)
 
@@ -31,7 +31,7 @@ class StillGoing:
     progress: float
 
 
-Answer = StillGoing | Outcome | RemoteError
+Answer = StillGoing | Outcome | Exception
 
 
 def ask_all(jobs: list[tuple[Job, Export]]) -> list[Answer]:
@@ -40,22 +40,24 @@ def ask_all(jobs: list[tuple[Job, Export]]) -> list[Answer]:
         return list(pool.map(lambda pair: _ask(*pair), jobs))
 
 
-def told(answer: Outcome | RemoteError) -> Outcome:
-    """The outcome as it is; a refusal as the client raises it, for the pipeline to act on."""
-    if isinstance(answer, RemoteError):
+def told(answer: Outcome | Exception) -> Outcome:
+    """The outcome as it is; an error as it was raised, for the pipeline to act on."""
+    if isinstance(answer, Exception):
         raise answer
     return answer
 
 
 def _ask(job: Job, export: Export) -> Answer:
     try:
-        return _meaning(job, export, job.remote.poll_export(job.bearer(), export.id))
+        token = job.bearer()
+    except NotNow as later:
+        return Snooze(wait=max(job.waits.export_poll_seconds, later.wait))
+    except Exception as error:  # told by the pipeline, for this render alone
+        return error
+    try:
+        return _meaning(job, export, job.remote.poll_export(token, export.id))
     except ExportUnknown:
-        return Advance(
-            to=Stage.EXPORT,
-            changes={"export_id": None},
-            also=(lambda session: exports.record(session, export.id, "gone", asked=True),),
-        )
+        return export_lost(job, export.id, FORGOTTEN, asked=True, state="lost")
     except RateLimited as error:
         wait = max(job.waits.export_poll_seconds.total_seconds(), error.retry_after or 0)
         return Wait(
@@ -67,9 +69,7 @@ def _ask(job: Job, export: Export) -> Answer:
         # A 5xx answer is an answer: it counts, and the next question keeps the interval.
         log.info("poll.fault", render=job.render.id, error=str(error))
         return _unless_too_many(job, export, StillGoing(job.render.fraction))
-    except NotNow as later:
-        return Snooze(wait=max(job.waits.export_poll_seconds, later.wait))
-    except RemoteError as error:
+    except Exception as error:  # told by the pipeline, for this render alone
         return error
 
 

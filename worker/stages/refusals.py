@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from worker import failures
 from worker.accounts import store as accounts
 from worker.accounts.models import RemoteSession
-from worker.database import transact
+from worker.database import at_once, transact
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
 from worker.remote import errors, intents
@@ -56,6 +56,16 @@ def outcome(job: Job, error: errors.RemoteError) -> Outcome:
             return Failed(failure=failures.BACKEND_REJECTED, detail=str(error))
 
 
+def _pause(job: Job, reason: Reason, wait: timedelta) -> Callable[[Session], None]:
+    """A step of the outcome's transaction: the account takes nothing new and sends nothing meanwhile."""
+
+    def step(session: Session) -> None:
+        if job.account is not None:
+            accounts.pause(session, job.account.id, reason, wait)
+
+    return step
+
+
 def _token_gone(job: Job, error: errors.RemoteError) -> Outcome:
     """The token on file is refused: renewed at the next try, which for a registered one waits for its owner."""
     account = job.account
@@ -68,18 +78,29 @@ def _rate_limited(job: Job, error: errors.RateLimited) -> Outcome:
     """30 s or what the backend says, one repetition, then longer and longer, and the outside is told."""
     base = timedelta(seconds=error.retry_after) if error.retry_after else job.waits.rate_limit_seconds
     wait = min(base * 2 ** min(max(job.render.tries - 1, 0), 10), max(LONGEST_RATE_LIMIT, base))
-    return Wait(reason=Reason.RATE_LIMIT, wait=wait, changes={"tries": job.render.tries + 1})
+    return Wait(
+        reason=Reason.RATE_LIMIT,
+        wait=wait,
+        changes={"tries": job.render.tries + 1},
+        also=(_pause(job, Reason.RATE_LIMIT, wait),),
+    )
 
 
 def _session_gone(job: Job) -> Outcome:
     """Before anything paid may have been received, the remote work starts again in a new session; after it, nothing is
     started again by itself: that would be paid again."""
     lost = (_mark_lost(job),)
-    paid = transact(
+    paid = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
-    if Stage(job.render.stage) in (Stage.UPLOAD, Stage.GENERATE) and not _in_this_session(job, paid):
-        return Advance(to=Stage.SESSION, changes={"remote_session_id": None, "assets": unsent(job)}, also=lost)
+    before_message = Stage(job.render.stage) in (Stage.UPLOAD, Stage.GENERATE) and not _in_this_session(job, paid)
+    if before_message and job.render.sessions < MOST_SESSIONS:
+        return Advance(
+            to=Stage.SESSION,
+            wait=job.waits.retry_first_seconds * (job.render.sessions - 1),
+            changes={"remote_session_id": None, "assets": unsent(job)},
+            also=lost,
+        )
     return Failed(failure=failures.SESSION_LOST, also=(*lost, _give_up_message(job)))
 
 
@@ -87,7 +108,7 @@ def _in_this_session(job: Job, paid: int) -> bool:
     """A message of this session may have been received. One of an earlier session (a new attempt) does not count."""
     if not paid:
         return False
-    last = transact(lambda session: intents.latest(session, job.render.id, job.render.run))
+    last = at_once(lambda session: intents.latest(session, job.render.id, job.render.run))
     return (
         last is not None
         and last.remote_session_id == job.render.remote_session_id
@@ -119,7 +140,9 @@ def _wait_for_money(job: Job, reason: Reason, wait: timedelta, error: errors.Rem
     hint = _money_hint(job, reason, error)
     known = [entry for entry in job.render.hints if entry.get("code") != hint["code"]]
     events = () if len(known) < len(job.render.hints) else (NewEvent(EventType.HINT, hint),)
-    return Wait(reason=reason, wait=wait, changes={"hints": [*known, hint]}, events=events)
+    # Without credits the whole account stands still; a subscription concerns exports alone.
+    also = (_pause(job, reason, wait),) if reason is Reason.CREDITS else ()
+    return Wait(reason=reason, wait=wait, changes={"hints": [*known, hint]}, events=events, also=also)
 
 
 def _money_hint(job: Job, reason: Reason, error: errors.RemoteError) -> dict[str, str]:

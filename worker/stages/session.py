@@ -32,6 +32,6 @@ def run(job: Job) -> Outcome:
 
 
 def _keep(session: Session, row: RemoteSession) -> None:
-    """Before the render's row names it: a foreign key says that it exists. Merged, for a transaction that runs again."""
+    """Before the render's row names it, which a foreign key demands. Merged, for a transaction that runs again."""
     session.merge(row)
     session.flush()

@@ -5,20 +5,21 @@ Dies here: done again; the file has a temporary name until it is whole, and stor
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import transact
-from worker.failures import RESULT_UNPLAYABLE
+from worker.database import at_once
+from worker.failures import BACKEND_UNAVAILABLE, RESULT_UNPLAYABLE
 from worker.job import Job
 from worker.media.download import Downloaded, DownloadFailed, download, save
 from worker.media.poster import poster
 from worker.media.probe import NotPlayable, VideoFacts, probe
 from worker.outcomes import Advance, Done, Failed, Fault, Outcome
-from worker.remote.errors import RemoteError
+from worker.remote.errors import RateLimited, RemoteError, TokenGone, TryAgain
 from worker.renders import exports
 from worker.renders.models import Export, Result
 from worker.renders.states import Stage
@@ -34,19 +35,27 @@ LARGEST = 4 * 1024**3
 
 def run(job: Job) -> Outcome:
     """Fetch, check and keep the file."""
-    export = transact(lambda session: exports.current(session, job.render))
+    export = at_once(lambda session: exports.current(session, job.render))
     if export is None:
         raise LookupError(f"{job.render.id} is stored but has no export")
     with tempfile.TemporaryDirectory(prefix="vivideo-store-") as folder:
         fetched = _fetch(job, export, Path(folder))
-        if isinstance(fetched, str):
+        if isinstance(fetched, _Trouble):
             return _broken(job, export, fetched)
         return _keep(job, *fetched, Path(folder))
 
 
-def _fetch(job: Job, export: Export, folder: Path) -> tuple[Downloaded, VideoFacts] | str:
+@dataclass(frozen=True)
+class _Trouble:
+    """Why neither way gave a video; `passing` if one of them may well give it later."""
+
+    why: str
+    passing: bool
+
+
+def _fetch(job: Job, export: Export, folder: Path) -> tuple[Downloaded, VideoFacts] | _Trouble:
     """The file and its facts, from the result's address or else by the fallback call; or why neither gave a video."""
-    problems: list[str] = []
+    problems: list[Exception] = []
     ways: tuple[Callable[[], Downloaded], ...] = (
         *((lambda: _by_address(export, folder),) if export.url else ()),
         lambda: _by_fallback(job, export, folder),
@@ -55,10 +64,19 @@ def _fetch(job: Job, export: Export, folder: Path) -> tuple[Downloaded, VideoFac
         try:
             got = way()
             return got, probe(got.path)
+        except (TokenGone, RateLimited):
+            raise
         except (DownloadFailed, NotPlayable, RemoteError) as error:
-            problems.append(str(error))
+            problems.append(error)
             log.info("result.refused", render=job.render.id, export=export.id, why=str(error))
-    return "; ".join(problems)
+    return _Trouble("; ".join(map(str, problems)), any(_passes(problem) for problem in problems))
+
+
+def _passes(problem: Exception) -> bool:
+    """An outage, as against a file that is broken or gone. A cut download counts as broken: it repeats."""
+    if isinstance(problem, DownloadFailed):
+        return problem.passing and problem.reason not in ("cut", "length", "empty")
+    return isinstance(problem, TryAgain)
 
 
 def _by_address(export: Export, folder: Path) -> Downloaded:
@@ -71,11 +89,15 @@ def _by_fallback(job: Job, export: Export, folder: Path) -> Downloaded:
         return save(response, folder, max_bytes=LARGEST)
 
 
-def _broken(job: Job, export: Export, why: str) -> Outcome:
-    """Neither way gave a video: again in a while, then one new export, then the render fails."""
+def _broken(job: Job, export: Export, trouble: _Trouble) -> Outcome:
+    """Neither way gave a video. An outage is waited for: the video is paid for. Otherwise again in a while, then one
+    new export, then the render fails."""
+    why = trouble.why
+    if trouble.passing:
+        return Fault(failure=BACKEND_UNAVAILABLE, detail=why)
     if job.render.tries + 1 < MOST_FETCHES:
         return Fault(failure=RESULT_UNPLAYABLE, detail=why)
-    before = transact(lambda session: exports.failed(session, job.render))
+    before = at_once(lambda session: exports.failed(session, job.render))
     also = (lambda session: exports.record(session, export.id, "failed", detail=why[:500]),)
     if before + 1 < exports.MOST:
         return Advance(to=Stage.EXPORT, changes={"export_id": None}, also=also)

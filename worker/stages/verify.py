@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker.accounts.models import RemoteSession
-from worker.database import from_now, transact
+from worker.database import at_once, from_now
 from worker.failures import NO_DRAFT
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Snooze
@@ -23,26 +23,26 @@ from worker.remote.intents import Intent, IntentState
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Draft
 from worker.renders.states import Stage
+from worker.stages import balance
 from worker.stages.lookup import settle
 
 log = get(__name__)
 Steps = tuple[Callable[[Session], None], ...]
 
-QUESTION_MARKS = ("?", "？", '?"', "？”")
-
 
 def run(job: Job) -> Outcome:
     """Read the state once and decide as far as it lets one."""
-    intent = transact(lambda session: intents.latest(session, job.render.id, job.render.run))
+    intent = at_once(lambda session: intents.latest(session, job.render.id, job.render.run))
     if intent is None:
         raise LookupError(f"{job.render.id} is verified but has no message")
     state = job.remote.state(job.bearer(), job.session_id())
     steps: Steps = (lambda session: intents.record_read(session, intent, state.fingerprint),)
-    if state.fingerprint == intent.before:
+    if state.fingerprint == intent.before and intent.state != IntentState.APPLIED.value:
         return _unchanged(job, intent, steps)
     if intent.state == IntentState.RECEIVED.value:
         steps = (*steps, settle(job, intent, IntentState.APPLIED))
-    if not state.ready:
+    # Applied and yet as before: a replica that lags. It is read again like a draft that is not ready.
+    if not state.ready or state.fingerprint == intent.before:
         return _not_ready(job, intent, steps)
     return _ready(job, intent, state, steps)
 
@@ -61,23 +61,18 @@ def _unchanged(job: Job, intent: Intent, steps: Steps) -> Outcome:
             also=(*steps, lambda session: intents.record(session, intent.id, IntentState.UNKNOWN, cause="no end seen")),
         )
     reads = intent.reads + 1
-    if reads >= job.waits.lookup_reads or (reads > 1 and _asks(intent)):
-        return Failed(
-            failure=NO_DRAFT,
-            detail=(intent.answer or "")[-500:],
-            also=(*steps, settle(job, intent, IntentState.NOT_APPLIED)),
-        )
+    if reads >= job.waits.lookup_reads:
+        state = IntentState.NOT_APPLIED if balance.shows_no_charge(job, intent) else IntentState.UNCONFIRMED
+        return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=(*steps, settle(job, intent, state)))
     return Snooze(wait=_apart(job, intent) if reads == 1 else job.waits.lookup_next_seconds, also=steps)
-
-
-def _asks(intent: Intent) -> bool:
-    return (intent.answer or "").rstrip().endswith(QUESTION_MARKS)
 
 
 def _not_ready(job: Job, intent: Intent, steps: Steps) -> Outcome:
     """Something was done, but there is nothing to export yet."""
     reads = intent.reads - intent.unchanged_reads + 1
-    if reads >= job.waits.lookup_reads:
+    # Where the stream's end was not seen, the turn may still be at work for as long as a stream lives.
+    over = intent.clean_end or job.held.at >= intent.send_by + job.waits.stream_max_seconds
+    if reads >= job.waits.lookup_reads and over:
         return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=steps)
     return Snooze(wait=_apart(job, intent) if reads == 1 else job.waits.lookup_next_seconds, also=steps)
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-import worker.renders.models
 from alembic import op
 from sqlalchemy.dialects import postgresql
+
+import worker.renders.models
 
 revision: str = "0001"
 down_revision: str | None = None
@@ -361,7 +362,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('reserved', 'submitted', 'completed', 'failed', 'refused', 'gone', 'canceled')",
+            "state IN ('reserved', 'submitted', 'completed', 'failed', 'lost', 'refused', 'gone', 'canceled')",
             name=op.f("ck_exports_state"),
         ),
         sa.ForeignKeyConstraint(["owner_id"], ["owners.id"], name=op.f("fk_exports_owner_id")),
