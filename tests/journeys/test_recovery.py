@@ -144,6 +144,8 @@ def test_a_question_alone_on_its_account_costs_nothing(stack: Stack):
     def read_at() -> object:
         return transact(lambda session: session.query(Account).one().balance_read_at)
 
+    ended_well(begin(stack, "before the question", count=1, more=""))
+    until(lambda: stack.ledger()["summary"]["streams"] == 0, what="the end of what others left")
     before = read_at()
     with app.connection_for_write(stack.environment["VIVIDEO_BROKER_URL"]) as broker:
         app.send_task("housekeeping", queue="io", connection=broker)
