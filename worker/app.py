@@ -77,7 +77,7 @@ def _check_driver(**_: Any) -> None:
         from gevent import monkey
         from psycopg import waiting
 
-        if monkey.is_module_patched("select") and waiting.wait.__name__ == "wait_c":
+        if monkey.is_module_patched("select") and waiting.wait is getattr(waiting, "wait_c", None):
             raise SystemExit("psycopg was imported before gevent's patching: it would block the worker")
 
 

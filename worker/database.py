@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal
@@ -79,7 +80,7 @@ def dialect_url(url: str) -> str:
 @lru_cache(maxsize=4)
 def _engine(url: str, _pid: int) -> Engine:
     """One engine per process: a fork (the prefork pool) gets its own connections."""
-    import worker.models  # noqa: F401 - every table is known before the first statement: foreign keys name them
+    import_module("worker.models")  # every table is known before the first statement: foreign keys name them
 
     return create_engine(
         dialect_url(url),

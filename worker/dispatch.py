@@ -149,7 +149,7 @@ def main() -> None:
     setup("dispatcher")
     dispatcher = Dispatcher()
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: dispatcher.stop())
+        signal.signal(name, lambda _number, _frame: dispatcher.stop())
     log.info("dispatcher.started")
     dispatcher.run()
     log.info("dispatcher.stopped")

@@ -7,7 +7,7 @@ database connections never makes a healthy worker look dead. The same connection
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -45,7 +45,7 @@ class Process:
     _strays: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
 
     @contextmanager
-    def holding(self, claims: Sequence[tuple[str, int]]) -> Iterator[None]:
+    def holding(self, claims: Sequence[tuple[str, int]]) -> Generator[None]:
         """Note that these claims are being worked on."""
         self.in_hand.update(claims)
         try:

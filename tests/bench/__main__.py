@@ -1,4 +1,4 @@
-"""`make bench`: many renders in flight at once, with what they cost; every figure is printed with its aim, if it has one.
+"""`make bench`: many renders in flight at once, and what they cost; every figure is printed with its aim, if any.
 
     python -m tests.bench [--renders 1000] [--stream-seconds 20]
 
@@ -101,7 +101,7 @@ def _ready(api: str) -> bool:
 def _accept(count: int) -> list[str]:
     """Accept that many in transactions of 100."""
 
-    def some(session) -> list[str]:  # noqa: ANN001
+    def some(session) -> list[str]:
         mine = owner(session, "default").id
         requests = (NewRender(prompt=f"A 2 second clip of lamp {n}", language="en") for n in range(min(100, count)))
         return [store.accept(session, mine, request).id for request in requests]

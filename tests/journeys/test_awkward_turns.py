@@ -1,5 +1,5 @@
-"""Every awkward turn the backend is known for, each in both dialects where the stream matters: how the render ends, what
-our books say, and what the backend's own ledger saw. All renders are in flight together."""
+"""Every awkward turn the backend is known for, in both dialects where the stream matters: how the render ends, what our
+books say, and what the backend's own ledger saw. All renders are in flight together."""
 
 from dataclasses import dataclass, field
 from typing import Any

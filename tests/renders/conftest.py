@@ -32,7 +32,7 @@ def a_render(owner_name: str = "default", **columns: Any) -> str:
     """Accept a render and put it into the state given by its columns; its id."""
     priority = columns.get("priority", "normal")
 
-    def make(session):  # noqa: ANN001, ANN202
+    def make(session):
         row = store.accept(
             session, owner(session, owner_name).id, NewRender(prompt="a lamp", language="en", priority=priority)
         )

@@ -36,6 +36,7 @@ def test_a_reader_beside_many_writers_sees_each_event_once():
     with ThreadPoolExecutor(8) as pool:
         accepted = [pool.submit(a_render) for _ in range(40)]
         while not all(one.done() for one in accepted) or read(cursor):
-            for cursor, render in read(cursor):
-                seen.append(render)
+            batch = read(cursor)
+            seen += [render for _, render in batch]
+            cursor = batch[-1][0] if batch else cursor
     assert sorted(seen) == sorted(one.result() for one in accepted)

@@ -1,5 +1,7 @@
 """The table of moves."""
 
+from itertools import pairwise
+
 import pytest
 
 from worker.pipeline import STAGES
@@ -19,7 +21,7 @@ def test_every_stage_has_its_moves_and_can_end():
 
 def test_the_usual_way_is_allowed_and_a_short_cut_is_not():
     """Each step of the order is in the table; success comes from the last one alone."""
-    for leaving, to in zip(ORDER, ORDER[1:], strict=False):
+    for leaving, to in pairwise(ORDER):
         check_move("rnd_1", leaving, to)
     check_move("rnd_1", Stage.STORE, Status.SUCCEEDED)
     for stage in set(Stage) - {Stage.STORE}:

@@ -1,7 +1,7 @@
 """The exports of a render: reserved before they are submitted, numbered by the backend's own id."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -51,6 +51,11 @@ def record(session: Session, export_id: str, state: str, *, asked: bool = False,
     session.execute(
         update(Export).where(Export.id == export_id).values(**changes).execution_options(synchronize_session=False)
     )
+
+
+def recording(export_id: str, state: str, *, asked: bool = False, **facts: Any) -> Callable[[Session], None]:
+    """`record` as a step of an outcome's transaction."""
+    return lambda session: record(session, export_id, state, asked=asked, **facts)
 
 
 def record_asked(session: Session, export_ids: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """The render and everything kept about its way: drafts, attempts, exports, results, recoveries, events, lanes."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +31,14 @@ def _one_of(column: str, values: type[Stage] | type[Status] | type[Charge]) -> s
     return "{} IN ({})".format(column, ", ".join(f"'{value.value}'" for value in values))
 
 
+def _as_text(value: Any) -> Any:
+    return None if value is None else str(value)
+
+
+def _as_number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
 class TransactionId(UserDefinedType[int]):
     """PostgreSQL's `xid8`: a transaction's number that never wraps."""
 
@@ -44,11 +51,11 @@ class TransactionId(UserDefinedType[int]):
         # There is no cast from a number to xid8, only from text.
         return text_cast(text_cast(bindvalue, Text()), self)
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[int | None], str | None]:
-        return lambda value: None if value is None else str(value)
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return _as_text
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | int | None], int | None]:
-        return lambda value: None if value is None else int(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _as_number
 
 
 class Lane(Base):

@@ -54,4 +54,4 @@ def _stop_export(job: Job) -> Steps:
         job.remote.cancel_export(job.bearer(), export_id)
     except (RemoteError, NotNow) as error:
         log.info("cancel.export", render=job.render.id, export=export_id, error=str(error))
-    return (lambda session: exports.record(session, export_id, "canceled"),)
+    return (exports.recording(export_id, "canceled"),)

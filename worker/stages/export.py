@@ -42,10 +42,10 @@ def _ask(job: Job, export: Export) -> Outcome:
     except ExportUnknown:
         if export.state == "submitted":
             return export_lost(job, export.id, FORGOTTEN, asked=True, state="lost")
-        transact(lambda session: exports.record(session, export.id, "gone", asked=True))
+        transact(exports.recording(export.id, "gone", asked=True))
         return _submit(job)
     except RemoteError:
-        transact(lambda session: exports.record(session, export.id, export.state, asked=True))
+        transact(exports.recording(export.id, export.state, asked=True))
         raise
     return after_answer(job, export.id, status)
 
@@ -55,21 +55,21 @@ def after_answer(job: Job, export_id: str, status: ExportStatus) -> Outcome:
     if status.status == "completed":
         return Advance(
             to=Stage.STORE,
-            also=(lambda session: exports.record(session, export_id, "completed", asked=True, url=status.url),),
+            also=(exports.recording(export_id, "completed", asked=True, url=status.url),),
         )
     if status.status == "failed":
         return export_lost(job, export_id, status.detail or "the backend says that it failed", asked=True)
     return Advance(
         to=Stage.POLL,
         wait=job.waits.export_poll_seconds,
-        also=(lambda session: exports.record(session, export_id, "submitted", asked=True),),
+        also=(exports.recording(export_id, "submitted", asked=True),),
     )
 
 
 def export_lost(job: Job, export_id: str, detail: str, *, asked: bool = False, state: str = "failed") -> Outcome:
     """An export failed or led to nothing: one new one, then the render fails."""
     before = at_once(lambda session: exports.failed(session, job.render))
-    also = (lambda session: exports.record(session, export_id, state, asked=asked, detail=detail[:500]),)
+    also = (exports.recording(export_id, state, asked=asked, detail=detail[:500]),)
     log.info("export.lost", render=job.render.id, export=export_id, detail=detail[:200])
     if before + 1 < exports.MOST:
         return Advance(to=Stage.EXPORT, changes={"export_id": None}, also=also)
@@ -88,13 +88,13 @@ def _submit(job: Job) -> Outcome:
                 job.bearer(), export_id, job.session_id(), kept.body, output["format"], output["quality"]
             )
         except IdTaken:
-            transact(lambda session, taken=export_id: exports.record(session, taken, "refused"))
+            transact(exports.recording(export_id, "refused"))
             continue
         except (TryAgain, Unintelligible):
             raise  # it may have been accepted: the next try asks for this id first
         except RemoteError:
             # Refused before anything began: the next try takes a new id.
-            transact(lambda session, refused=export_id: exports.record(session, refused, "refused"))
+            transact(exports.recording(export_id, "refused"))
             raise
         return _submitted(job, export_id, status)
     return Failed(failure=EXPORT_FAILED, detail=f"the backend refused {MOST_IDS} new export ids")
@@ -118,5 +118,5 @@ def _submitted(job: Job, export_id: str, status: ExportStatus) -> Outcome:
     return Advance(
         to=Stage.POLL,
         wait=job.waits.export_poll_seconds,
-        also=(lambda session: exports.record(session, export_id, "submitted"),),
+        also=(exports.recording(export_id, "submitted"),),
     )

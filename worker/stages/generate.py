@@ -5,7 +5,7 @@ Dies here: *unsent* or *refused* → sent again; anything else is looked up, nev
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -66,7 +66,7 @@ def _paused(job: Job, account: Account) -> Wait:
 
 
 @contextmanager
-def _stoppable(job: Job, abort: Abort) -> Iterator[None]:
+def _stoppable(job: Job, abort: Abort) -> Generator[None]:
     """A drain or a cancel ends the stream through `abort`."""
     process = liveness.process()
     process.streams[job.render.id] = abort.now
@@ -150,11 +150,14 @@ def _outcome(job: Job, intent: Intent, turn: Turn) -> Outcome:
     return _look_up(job, intent, cause=turn.cause, turn=turn)
 
 
-def _settle(intent: Intent, state: IntentState, **facts: Any):
+Step = Callable[[Session], None]
+
+
+def _settle(intent: Intent, state: IntentState, **facts: Any) -> Step:
     return lambda session: intents.record(session, intent.id, state, **facts)
 
 
-def _recharge(job: Job):
+def _recharge(job: Job) -> Step:
     """Nothing was charged for this message: say again what is known of the run's others."""
 
     def step(session: Session) -> None:

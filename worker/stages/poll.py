@@ -37,7 +37,7 @@ Answer = StillGoing | Outcome | Exception
 def ask_all(jobs: list[tuple[Job, Export]]) -> list[Answer]:
     """Ask after each export; the answers in the same order."""
     with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(len(jobs), 1))) as pool:
-        return list(pool.map(lambda pair: _ask(*pair), jobs))
+        return list(pool.map(_ask, [job for job, _ in jobs], [export for _, export in jobs]))
 
 
 def told(answer: Outcome | Exception) -> Outcome:
@@ -63,7 +63,7 @@ def _ask(job: Job, export: Export) -> Answer:
         return Wait(
             reason=Reason.RATE_LIMIT,
             wait=timedelta(seconds=wait),
-            also=(lambda session: exports.record(session, export.id, "submitted", asked=True),),
+            also=(exports.recording(export.id, "submitted", asked=True),),
         )
     except TryAgain as error:
         # A 5xx answer is an answer: it counts, and the next question keeps the interval.

@@ -98,7 +98,7 @@ def _broken(job: Job, export: Export, trouble: _Trouble) -> Outcome:
     if job.render.tries + 1 < MOST_FETCHES:
         return Fault(failure=RESULT_UNPLAYABLE, detail=why)
     before = at_once(lambda session: exports.failed(session, job.render))
-    also = (lambda session: exports.record(session, export.id, "failed", detail=why[:500]),)
+    also = (exports.recording(export.id, "failed", detail=why[:500]),)
     if before + 1 < exports.MOST:
         return Advance(to=Stage.EXPORT, changes={"export_id": None}, also=also)
     return Failed(failure=RESULT_UNPLAYABLE, detail=why[:500], also=also)
