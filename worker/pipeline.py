@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -35,7 +35,7 @@ from worker.remote.errors import RemoteError
 from worker.renders import exports, leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import Held, LeaseLost
-from worker.renders.models import Export, Render
+from worker.renders.models import Export
 from worker.renders.states import ORDER, Stage, Status, check_move
 from worker.stages import cancel, export, generate, lookup, poll, refusals, session, store, token, upload, verify
 
@@ -61,11 +61,6 @@ PASSING = (OperationalError, PoolTimeout, StorageUnavailable, OSError)
 MOST_SURPRISES = 3
 """Exceptions that nobody foresaw, in a row, before a render is given up: one may be a passing one."""
 
-
-NO_FAULTS: dict[str, Any] = {"tries": 0, "failing_since": None}
-
-TOO_LATE: dict[str, Any] = {"cancel_effect": case((Render.cancel_requested_at.is_not(None), "too_late"), else_=None)}
-"""A render that ended by itself while it was being cancelled says so."""
 
 POLL_BATCH = 100
 """Exports asked after by one task: at 50 questions at once a batch takes two round trips."""
@@ -248,11 +243,11 @@ def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], l
                 NewEvent(EventType.STAGE, {"stage": outcome.to.value, "from": stage.value})
             ]
         case Snooze():
-            return leases.release(wait=outcome.wait) | (NO_FAULTS if outcome.ends_faults else {}), []
+            return leases.release(wait=outcome.wait) | (leases.NO_FAULTS if outcome.ends_faults else {}), []
         case Wait():
             # A fault before the wait and one after it are not faults in a row.
             changes = leases.release(wait=outcome.wait, reason=outcome.reason.value)
-            changes |= (NO_FAULTS if outcome.ends_faults else {}) | outcome.changes
+            changes |= (leases.NO_FAULTS if outcome.ends_faults else {}) | outcome.changes
             told = NewEvent(
                 EventType.WAITING, {"reason": outcome.reason.value, "seconds": outcome.wait.total_seconds()}
             )
@@ -261,7 +256,7 @@ def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], l
             return _again_later(job, outcome)
         case Done():
             check_move(job.render.id, stage, Status.SUCCEEDED)
-            return leases.finish(Status.SUCCEEDED, fraction=1, **TOO_LATE), [NewEvent(EventType.SUCCEEDED)]
+            return leases.finish(Status.SUCCEEDED, fraction=1, **leases.TOO_LATE), [NewEvent(EventType.SUCCEEDED)]
         case Failed():
             check_move(job.render.id, stage, Status.FAILED)
             return _failed(db, job, outcome)
@@ -281,10 +276,7 @@ def _again_later(job: Job, outcome: Fault) -> tuple[dict[str, Any], list[NewEven
         wait = max(wait, settings().waits.export_poll_seconds)  # a refused question was a question too
     # A single hiccup is not worth telling; from the third in a row on, the outside sees what is waited for.
     reason = outcome.reason.value if tries >= 2 or outcome.at_least else None
-    changes = leases.release(wait=wait, reason=reason) | {
-        "tries": Render.tries + 1,
-        "failing_since": func.coalesce(Render.failing_since, func.now()),
-    }
+    changes = leases.release(wait=wait, reason=reason) | leases.ONE_MORE_FAULT
     return changes, [
         NewEvent(EventType.FAULT, {"code": outcome.failure.code, "seconds": round(wait.total_seconds(), 1)})
     ]
@@ -296,7 +288,7 @@ def _failed(db: Session, job: Job, outcome: Failed) -> tuple[dict[str, Any], lis
     message = failure.message + (f" ({outcome.detail})" if outcome.detail else "")
     changes = leases.finish(
         Status.FAILED,
-        **TOO_LATE,
+        **leases.TOO_LATE,
         error_code=failure.code,
         error_message=message[:1000],
         error_retryable=failure.retryable,

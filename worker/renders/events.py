@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, column, func, insert, literal, select, text, true, tuple_
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, func, insert, literal, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from worker.renders.models import Event, TransactionId
@@ -69,24 +68,6 @@ def append(session: Session, *, render_id: str, owner_id: str, run: int, last: i
                 for offset, event in enumerate(events)
             ],
         )
-
-
-def appended(written: CTE, new: Sequence[NewEvent]) -> CTE:
-    """The same as part of a statement: `written` gives the render's id, owner, run and its raised event number."""
-    given = (
-        func.jsonb_array_elements(literal([{"type": event.type.value, "data": event.data} for event in new], JSONB))
-        .table_valued(column("value", JSONB), with_ordinality="place", name="given")
-        .render_derived()
-    )
-    rows = select(
-        written.c.owner_id,
-        written.c.id,
-        written.c.run,
-        written.c.event_number - len(new) + given.c.place,
-        given.c.value["type"].astext,
-        given.c.value["data"],
-    ).select_from(written.join(given, true()))
-    return insert(Event).from_select(["owner_id", "render_id", "run", "number", "type", "data"], rows).cte("told")
 
 
 def of_render(session: Session, render_id: str, *, after: int = 0, limit: int = 500) -> Sequence[Event]:

@@ -1,39 +1,27 @@
-"""Who works on a render: claims, fenced writes, takeover.
+"""Who works on a render: claims, fenced writes, release.
 
 A claim names the lease number it expects and raises it; every later write names the new number and the worker. A write
 that touches no row raises `LeaseLost`: somebody else moved the render, this work stops.
+
+These statements run several times a stage for every render, so they are written by hand, one round trip each: building
+them from expressions took the workers more CPU than PostgreSQL needs to carry them out (`make bench`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, cast
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    DateTime,
-    Float,
-    Integer,
-    Text,
-    and_,
-    case,
-    column,
-    func,
-    insert,
-    literal,
-    select,
-    update,
-    values,
-)
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.orm import Session, aliased
+from psycopg.types.json import Jsonb
+from sqlalchemy import ColumnElement, CursorResult, and_, inspect, select
+from sqlalchemy.orm import Session
 
 from worker.accounts.models import Account, RemoteSession
-from worker.database import from_now
-from worker.renders import events
+from worker.database import Base
 from worker.renders.events import EventType, NewEvent
-from worker.renders.models import Attempt, Event, Recovery, Render
+from worker.renders.models import Render
 from worker.renders.states import Stage, Status
 
 
@@ -61,122 +49,126 @@ class Held:
         return self.render.lease
 
 
+@dataclass(frozen=True)
+class Sql:
+    """A changed column's value that the database computes; `parameters` are those it names, beyond the columns'."""
+
+    text: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+Changes = dict[str, Any]
+"""Column → value, or `Sql`."""
+
+CANCELING = "cancel_requested_at IS NOT NULL"
+
+UNOWNED = "worker_id IS NULL AND finished_at IS NULL"
+"""Not final and nobody's."""
+
+# What a claim changes. A row that is being cancelled keeps saying so.
+TAKEN = f"""worker_id = %(worker)s, lease = lease + 1, sent_at = NULL, reason = NULL,
+    status = CASE WHEN {CANCELING} THEN 'canceling' ELSE 'running' END,
+    started_at = coalesce(started_at, now()),
+    event_number = event_number + (started_at IS NULL)::int"""
+
+DUE_AT_STAGE = """id = %(id)s AND lease = %(lease)s AND stage = %(stage)s AND ready_at <= now()
+    AND cancel_requested_at IS NULL"""
+
+
 def unowned() -> ColumnElement[bool]:
-    """Not final and nobody's."""
+    """Not final and nobody's, as an expression."""
     return and_(Render.worker_id.is_(None), Render.finished_at.is_(None))
-
-
-def _taken(worker: str) -> dict[str, Any]:
-    """What a claim changes. A row that is being cancelled keeps saying so."""
-    return {
-        "worker_id": worker,
-        "lease": Render.lease + 1,
-        "sent_at": None,
-        "status": case((Render.cancel_requested_at.is_not(None), Status.CANCELING.value), else_=Status.RUNNING.value),
-        "reason": None,
-        "started_at": func.coalesce(Render.started_at, func.now()),
-        "event_number": Render.event_number + case((Render.started_at.is_(None), 1), else_=0),
-    }
 
 
 def claim(session: Session, render_id: str, *, lease: int, stage: Stage, worker: str) -> Held | None:
     """Take a render at `stage` whose lease number is `lease`; None when it is not there to be taken (a message
     delivered twice, a forged one, or one that another worker was quicker with)."""
-    return _claim(
-        session,
-        worker,
-        Render.id == render_id,
-        Render.lease == lease,
-        Render.stage == stage.value,
-        Render.ready_at <= func.now(),
-        Render.cancel_requested_at.is_(None),
-    )
+    return _claim(session, DUE_AT_STAGE, {"id": render_id, "lease": lease, "stage": stage.value, "worker": worker})
 
 
 def claim_for_cancel(session: Session, render_id: str, *, worker: str) -> Held | None:
     """Take a render that was asked to be cancelled, whatever its stage and time."""
-    return _claim(session, worker, Render.id == render_id, Render.cancel_requested_at.is_not(None))
+    return _claim(session, f"id = %(id)s AND {CANCELING}", {"id": render_id, "worker": worker})
 
 
-def _claim(session: Session, worker: str, *where: ColumnElement[bool]) -> Held | None:
-    """One statement: the claim, its attempt, the first one's event, and what the stage will need to know."""
-    claimed = (
-        update(Render).where(unowned(), *where).values(**_taken(worker)).returning(*Render.__table__.c).cte("claimed")
-    )
-    row = aliased(Render, claimed)
-    found = session.execute(
-        select(row, Account, RemoteSession, func.now())
-        .outerjoin(Account, Account.id == row.account_id)
-        .outerjoin(RemoteSession, RemoteSession.id == row.remote_session_id)
-        .add_cte(_begun(claimed), _started(claimed), _rescued(claimed))
-    ).one_or_none()
-    if found is None:
+def _claim(session: Session, where: str, parameters: dict[str, Any]) -> Held | None:
+    """The claim, its attempt, the first one's event, and what the stage will need to know."""
+    row = _run(session, _claim_statement(where), parameters).mappings().one_or_none()
+    if row is None:
         return None
-    render, account, remote_session, now = found
-    return Held(render, worker, now, account, remote_session)
-
-
-def _begun(claimed: CTE) -> CTE:
-    attempt = select(
-        claimed.c.owner_id, claimed.c.id, claimed.c.run, claimed.c.stage, claimed.c.lease, claimed.c.worker_id
+    found: dict[str, Any] = {str(name): value for name, value in row.items()}
+    return Held(
+        cast(Render, _snapshot(Render, found)),
+        parameters["worker"],
+        found["now"],
+        cast(Account, _snapshot(Account, found)) if found["accounts_id"] else None,
+        cast(RemoteSession, _snapshot(RemoteSession, found)) if found["remote_sessions_id"] else None,
     )
-    columns = ["owner_id", "render_id", "run", "stage", "lease", "worker_id"]
-    return insert(Attempt).from_select(columns, attempt).cte("begun")
 
 
-def _started(claimed: CTE) -> CTE:
-    """`started_at` is this transaction's time only if this claim is the render's first."""
-    event = select(
-        claimed.c.owner_id, claimed.c.id, claimed.c.run, claimed.c.event_number, literal(EventType.STARTED.value)
-    ).where(claimed.c.started_at == func.now())
-    return insert(Event).from_select(["owner_id", "render_id", "run", "number", "type"], event).cte("started")
+@cache
+def _claim_statement(where: str) -> str:
+    return f"""
+        WITH claimed AS (UPDATE renders SET {TAKEN} WHERE {UNOWNED} AND {where} RETURNING *),
+        begun AS (INSERT INTO attempts (owner_id, render_id, run, stage, lease, worker_id)
+            SELECT owner_id, id, run, stage, lease, worker_id FROM claimed),
+        started AS (INSERT INTO events (owner_id, render_id, run, number, type)
+            SELECT owner_id, id, run, event_number, '{EventType.STARTED.value}' FROM claimed WHERE started_at = now()),
+        rescued AS (UPDATE recoveries SET to_worker = claimed.worker_id FROM claimed
+            WHERE recoveries.id = claimed.recovery_id)
+        SELECT now() AS now, {_columns(Render, "claimed")}, {_columns(Account, "accounts")},
+            {_columns(RemoteSession, "remote_sessions")}
+        FROM claimed LEFT JOIN accounts ON accounts.id = claimed.account_id
+            LEFT JOIN remote_sessions ON remote_sessions.id = claimed.remote_session_id"""  # noqa: S608 - own names
 
 
-def _rescued(claimed: CTE) -> CTE:
-    return (
-        update(Recovery)
-        .where(Recovery.id == claimed.c.recovery_id)
-        .values(to_worker=claimed.c.worker_id)
-        .cte("rescued")
+@cache
+def _attributes(model: type[Base]) -> tuple[tuple[str, str, str], ...]:
+    """Attribute, column, and the column's label in a claim's answer."""
+    mapper = inspect(model)
+    return tuple(
+        (name, column.name, f"{model.__tablename__}_{column.name}")
+        for name, column in ((attribute.key, attribute.columns[0]) for attribute in mapper.column_attrs)
     )
+
+
+def _columns(model: type[Base], table: str) -> str:
+    return ", ".join(f"{table}.{column} AS {label}" for _, column, label in _attributes(model))
+
+
+def _snapshot(model: type[Base], found: Mapping[str, Any]) -> object:
+    """A row as it was: the attributes of the model, without the machinery that would write changes back."""
+    return SimpleNamespace(**{name: found[label] for name, _, label in _attributes(model)})
+
+
+def _run(session: Session, statement: str, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+    return session.connection().exec_driver_sql(statement, dict(parameters))
 
 
 def claim_polls(session: Session, *, worker: str, limit: int, interval: timedelta) -> list[Held]:
     """Take up to `limit` exports that are due for a question. The next time is written now: whatever becomes of this
-    worker, nobody asks again sooner than the interval.
+    worker, nobody asks again sooner than the interval. A takeover ends with the question that is asked.
 
     No attempt row each: the poll stage writes one when it ends, 40 a render would tell nothing more.
     """
-    due = (
-        select(Render.id)
-        .where(
-            unowned(),
-            Render.stage == Stage.POLL.value,
-            Render.ready_at <= func.now(),
-            Render.cancel_requested_at.is_(None),
-            # Always so at this stage; named for the index of rows under way.
-            Render.started_at.is_not(None),
-        )
-        .order_by(Render.ready_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    rows = session.execute(
-        update(Render)
-        .where(Render.id.in_(select(due.c.id)))
-        .values(**_taken(worker) | {"ready_at": from_now(interval)})
-        .returning(Render, func.now())
-    ).all()
-    rescued = [row.recovery_id for row, _ in rows if row.recovery_id is not None]
-    if rescued:
-        # The poll itself is the outcome: the takeover ends with the question that it asks.
-        session.execute(
-            update(Recovery)
-            .where(Recovery.id.in_(rescued))
-            .values(to_worker=worker, ended_at=func.now(), outcome="asked")
-        )
-    return [Held(row, worker, now) for row, now in rows]
+    given = {"worker": worker, "limit": limit, "interval": interval}
+    rows = _run(session, _claim_polls_statement(), given).mappings().all()
+    found: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in rows]
+    return [Held(cast(Render, _snapshot(Render, row)), worker, row["now"]) for row in found]
+
+
+@cache
+def _claim_polls_statement() -> str:
+    # `started_at` is always there at this stage; it is named for the index of rows under way.
+    return f"""
+        WITH due AS (SELECT id FROM renders WHERE {UNOWNED} AND stage = '{Stage.POLL.value}' AND ready_at <= now()
+            AND cancel_requested_at IS NULL AND started_at IS NOT NULL
+            ORDER BY ready_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+        claimed AS (UPDATE renders SET {TAKEN}, ready_at = now() + %(interval)s
+            WHERE id IN (SELECT id FROM due) RETURNING *),
+        rescued AS (UPDATE recoveries SET to_worker = claimed.worker_id, ended_at = now(), outcome = 'asked'
+            FROM claimed WHERE recoveries.id = claimed.recovery_id)
+        SELECT now() AS now, {_columns(Render, "claimed")} FROM claimed"""  # noqa: S608 - own names
 
 
 def is_cancelled(session: Session, held: Held) -> bool:
@@ -198,34 +190,32 @@ def is_cancelled(session: Session, held: Held) -> bool:
 def release_polls(session: Session, polled: Sequence[tuple[Held, float]], *, interval: timedelta) -> set[str]:
     """Let go of polled renders, each with its progress (0-1), in one statement. The next question comes an interval
     from now: from the answer, not from the question. Returns the ids of those that were still ours."""
-    told = {held.render.id: _is_worth_telling(held.render.fraction, progress) for held, progress in polled}
-    asked = values(
-        column("id", Text), column("lease", Integer), column("fraction", Float), column("told", Integer), name="asked"
-    ).data([(held.render.id, held.lease, progress, int(told[held.render.id])) for held, progress in polled])
-    rows = session.execute(
-        update(Render)
-        .where(Render.id == asked.c.id, Render.lease == asked.c.lease, Render.worker_id == polled[0][0].worker)
-        .values(
-            release(wait=interval)
-            | {
-                "fraction": asked.c.fraction,
-                "tries": 0,
-                "failing_since": None,
-                "event_number": Render.event_number + asked.c.told,
-                "updated_at": func.now(),
-            }
-        )
-        .returning(Render)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    ).scalars()
-    released: set[str] = set()
-    for row in rows.all():
-        released.add(row.id)
-        if told[row.id]:
-            _append(
-                session, row, NewEvent(EventType.PROGRESS, {"stage": row.stage, "fraction": round(row.fraction, 3)})
-            )
-    return released
+    changes = release(wait=interval) | {
+        "fraction": Sql("asked.fraction"),
+        "tries": 0,
+        "failing_since": None,
+        "event_number": Sql("event_number + asked.told"),
+    }
+    sets, parameters = _sets(changes)
+    statement = f"""
+        WITH asked AS (SELECT * FROM
+            unnest(%(ids)s::text[], %(leases)s::int[], %(fractions)s::float8[], %(told)s::int[])
+            AS asked (id, lease, fraction, told)),
+        written AS (UPDATE renders SET {sets} FROM asked
+            WHERE renders.id = asked.id AND renders.lease = asked.lease AND worker_id = %(worker)s
+            RETURNING renders.*, asked.told),
+        told AS (INSERT INTO events (owner_id, render_id, run, number, type, data)
+            SELECT owner_id, id, run, event_number, '{EventType.PROGRESS.value}',
+                jsonb_build_object('stage', stage, 'fraction', round(fraction::numeric, 3)) FROM written WHERE told = 1)
+        SELECT id FROM written"""  # noqa: S608 - own names
+    given = {
+        "ids": [held.render.id for held, _ in polled],
+        "leases": [held.lease for held, _ in polled],
+        "fractions": [min(max(progress, 0.0), 1.0) for _, progress in polled],
+        "told": [int(_is_worth_telling(held.render.fraction, progress)) for held, progress in polled],
+        "worker": polled[0][0].worker,
+    }
+    return {row[0] for row in _run(session, statement, parameters | given)}
 
 
 def _is_worth_telling(before: float, now: float) -> bool:
@@ -233,29 +223,19 @@ def _is_worth_telling(before: float, now: float) -> bool:
     return int(now * 10) > int(before * 10)
 
 
-def write(session: Session, held: Held, changes: dict[str, Any] | None = None, new: Sequence[NewEvent] = ()) -> None:
+def write(session: Session, held: Held, changes: Changes | None = None, new: Sequence[NewEvent] = ()) -> None:
     """Write on a held render, with the events that tell of it.
 
     Raises:
         LeaseLost: the row is no longer this claim's.
     """
-    last = session.execute(
-        update(Render)
-        .where(Render.id == held.render.id, Render.lease == held.lease, Render.worker_id == held.worker)
-        .values(**(changes or {}), event_number=Render.event_number + len(new), updated_at=func.now())
-        .returning(Render.event_number)
-        .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
-    if last is None:
-        raise LeaseLost(held.render.id, held.lease)
-    row = held.render
-    events.append(session, render_id=row.id, owner_id=row.owner_id, run=row.run, last=last, events=new)
+    _written(session, held, changes or {}, new, "", {})
 
 
 def conclude(
     session: Session,
     held: Held,
-    changes: dict[str, Any],
+    changes: Changes,
     new: Sequence[NewEvent],
     *,
     outcome: str,
@@ -270,71 +250,87 @@ def conclude(
     Raises:
         LeaseLost: the row is no longer this claim's.
     """
-    written = (
-        update(Render)
-        .where(Render.id == held.render.id, Render.lease == held.lease, Render.worker_id == held.worker)
-        .values(**changes, event_number=Render.event_number + len(new), updated_at=func.now())
-        .returning(Render.id, Render.owner_id, Render.run, Render.event_number)
-        .cte("written")
-    )
-    ended = {"ended_at": func.now(), "outcome": outcome, "error_code": error_code, "error_message": error_message}
-    parts = [events.appended(written, new), _attempt_ended(written, held, ended)]
-    if held.render.recovery_id is not None:
-        parts.append(_recovery_ended(written, held, outcome))
-    if session.execute(select(written.c.id).add_cte(*parts)).scalar_one_or_none() is None:
+    row = held.render
+    ended = {
+        "a_stage": row.stage,
+        "a_started": row.stage_at,
+        "a_outcome": outcome,
+        "a_code": error_code,
+        "a_message": error_message,
+        "a_recovery": row.recovery_id,
+    }
+    _written(session, held, changes, new, ENDED, ended)
+
+
+ENDED = """,
+    ended AS (INSERT INTO attempts (owner_id, render_id, run, lease, stage, worker_id, started_at,
+            ended_at, outcome, error_code, error_message)
+        SELECT owner_id, id, run, %(held_lease)s, %(a_stage)s, %(held_worker)s, %(a_started)s, now(), %(a_outcome)s,
+            %(a_code)s, %(a_message)s FROM written
+        ON CONFLICT (render_id, lease) DO UPDATE SET ended_at = excluded.ended_at, outcome = excluded.outcome,
+            error_code = excluded.error_code, error_message = excluded.error_message),
+    rescued AS (UPDATE recoveries SET ended_at = now(), outcome = %(a_outcome)s, to_worker = %(held_worker)s
+        FROM written WHERE recoveries.id = %(a_recovery)s::bigint AND recoveries.ended_at IS NULL)"""
+
+
+def _written(
+    session: Session, held: Held, changes: Changes, new: Sequence[NewEvent], more: str, given: Mapping[str, Any]
+) -> None:
+    sets, parameters = _sets(changes | {"event_number": Sql("event_number + %(held_events)s")})
+    statement = f"""
+        WITH written AS (UPDATE renders SET {sets}
+            WHERE id = %(held_id)s AND lease = %(held_lease)s AND worker_id = %(held_worker)s
+            RETURNING id, owner_id, run, event_number),
+        told AS (INSERT INTO events (owner_id, render_id, run, number, type, data)
+            SELECT owner_id, id, run, event_number - %(held_events)s + place, given ->> 'type', given -> 'data'
+            FROM written, jsonb_array_elements(%(held_told)s) WITH ORDINALITY AS told (given, place)){more}
+        SELECT id FROM written"""  # noqa: S608 - own names
+    fence = {
+        "held_id": held.render.id,
+        "held_lease": held.lease,
+        "held_worker": held.worker,
+        "held_events": len(new),
+        "held_told": Jsonb([{"type": event.type.value, "data": event.data} for event in new]),
+    }
+    if _run(session, statement, {**parameters, **given, **fence}).one_or_none() is None:
         raise LeaseLost(held.render.id, held.lease)
 
 
-def _attempt_ended(written: CTE, held: Held, ended: dict[str, Any]) -> CTE:
-    row = held.render
-    facts: dict[str, ColumnElement[Any]] = {
-        "stage": literal(row.stage, Text),
-        "lease": literal(held.lease, Integer),
-        "worker_id": literal(held.worker, Text),
-        "started_at": literal(row.stage_at, DateTime(timezone=True)),
-        "ended_at": func.now(),
-        **{name: literal(value, Text) for name, value in ended.items() if name != "ended_at"},
-    }
-    attempt = select(written.c.owner_id, written.c.id, written.c.run, *facts.values())
-    return (
-        pg_insert(Attempt)
-        .from_select(["owner_id", "render_id", "run", *facts], attempt)
-        .on_conflict_do_update(index_elements=["render_id", "lease"], set_=ended)
-        .cte("attempt_ended")
-    )
+def _sets(changes: Changes) -> tuple[str, dict[str, Any]]:
+    """The SET clause and its parameters; the columns are our own names, the values never part of the text."""
+    parts: list[str] = ["updated_at = now()"]
+    parameters: dict[str, Any] = {}
+    for column, value in changes.items():
+        if isinstance(value, Sql):
+            parts.append(f"{column} = {value.text}")
+            parameters |= value.parameters
+        else:
+            parts.append(f"{column} = %(new_{column})s")
+            parameters[f"new_{column}"] = Jsonb(value) if isinstance(value, list | dict) else value
+    return ", ".join(parts), parameters
 
 
-def _recovery_ended(written: CTE, held: Held, outcome: str) -> CTE:
-    return (
-        update(Recovery)
-        .where(Recovery.id == held.render.recovery_id, Recovery.render_id == written.c.id, Recovery.ended_at.is_(None))
-        .values(ended_at=func.now(), outcome=outcome, to_worker=held.worker)
-        .cte("recovery_ended")
-    )
-
-
-def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: str | None = None) -> dict[str, Any]:
+def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: str | None = None) -> Changes:
     """The changes that let go of a render: to another stage, or to the same one later, waiting for `reason` or not.
 
     With no wait the caller sends the next message after the commit, which `sent_at` says beforehand.
     """
     waiting = Status.WAITING.value if reason else Status.RUNNING.value
-    canceling = Render.cancel_requested_at.is_not(None)
-    changes: dict[str, Any] = {
+    changes: Changes = {
         "worker_id": None,
         "recovery_id": None,
-        "ready_at": from_now(wait),
+        "ready_at": Sql("now() + %(wait)s", {"wait": wait}),
         # One that is being cancelled goes to the canceller: the stage's message finds nothing to claim.
-        "sent_at": None if wait else case((canceling, None), else_=func.now()),
-        "status": case((canceling, Status.CANCELING.value), else_=waiting),
-        "reason": case((canceling, None), else_=reason),
+        "sent_at": None if wait else Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE now() END"),
+        "status": Sql(f"CASE WHEN {CANCELING} THEN 'canceling' ELSE %(status)s END", {"status": waiting}),
+        "reason": Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE %(reason)s END", {"reason": reason}),
     }
     if to is not None:
-        changes |= {"stage": to.value, "stage_at": func.now(), "fraction": 0, "tries": 0, "failing_since": None}
+        changes |= {"stage": to.value, "stage_at": Sql("now()"), "fraction": 0, "tries": 0, "failing_since": None}
     return changes
 
 
-def finish(status: Status, **changes: Any) -> dict[str, Any]:
+def finish(status: Status, **changes: Any) -> Changes:
     """The changes that end a render."""
     return {
         "status": status.value,
@@ -342,10 +338,13 @@ def finish(status: Status, **changes: Any) -> dict[str, Any]:
         "worker_id": None,
         "recovery_id": None,
         "sent_at": None,
-        "finished_at": func.now(),
+        "finished_at": Sql("now()"),
         **changes,
     }
 
 
-def _append(session: Session, row: Render, *new: NewEvent) -> None:
-    events.append(session, render_id=row.id, owner_id=row.owner_id, run=row.run, last=row.event_number, events=new)
+TOO_LATE: Changes = {"cancel_effect": Sql(f"CASE WHEN {CANCELING} THEN 'too_late' END")}
+"""A render that ends by itself while it is being cancelled says so."""
+
+ONE_MORE_FAULT: Changes = {"tries": Sql("tries + 1"), "failing_since": Sql("coalesce(failing_since, now())")}
+NO_FAULTS: Changes = {"tries": 0, "failing_since": None}
