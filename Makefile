@@ -23,8 +23,9 @@ demo: install ## start everything and make one video
 up: install ## start everything and stay
 	@$(BIN)/vivideo up
 
+# A file's tests share a stack, so they stay together.
 test: install-dev ## tests on real servers, in parallel
-	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
 check: install-dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -32,8 +33,8 @@ check: install-dev ## format, lint, types, import contracts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-chaos: install-dev ## kill everything at random and count what was lost or paid twice
-	@$(BIN)/python -m pytest tests/chaos $(PYTEST)
+chaos: install-dev ## kill and freeze workers, empty the broker, kill the whole stack: nothing lost, nothing paid twice
+	@$(BIN)/python -m pytest tests/journeys/test_recovery.py tests/journeys/test_local_stack.py $(PYTEST)
 
 bench: install-dev ## measure throughput and cost
 	@$(BIN)/python -m tests.bench

@@ -10,6 +10,49 @@ from typing import Any
 
 import structlog
 
+EVENTS = frozenset(
+    {
+        "account.renewed",
+        "balance.unread",
+        "cancel.export",
+        "cancel.unseen",
+        "claim.missed",
+        "claim_link.missing",
+        "database.away",
+        "database.back",
+        "database.ready",
+        "database.retry",
+        "database.stalled",
+        "dispatcher.started",
+        "dispatcher.stopped",
+        "draft.restless",
+        "export.lost",
+        "feed.away",
+        "feed.fault",
+        "goodbye.failed",
+        "heartbeat.failed",
+        "lease.lost",
+        "message.ended",
+        "owners.not_installed",
+        "poll.fault",
+        "poll.unwritten",
+        "remote.refused",
+        "render.taken_over",
+        "request.done",
+        "request.fault",
+        "result.refused",
+        "send.failed",
+        "stage.ended",
+        "stage.fault",
+        "stage.surprise",
+        "still_working.untold",
+        "upload.gone",
+        "worker.strays",
+        "worker.unregistered",
+    }
+)
+"""Every event name there is; a test finds one that is not here."""
+
 SECRET = frozenset({"token", "authorization", "api_key", "secret", "password", "key", "claim_token"})
 
 

@@ -51,7 +51,7 @@ class Servers(_Group):
     database_url: str = "postgresql://vivideo@127.0.0.1:5432/vivideo"
     broker_url: str = "redis://127.0.0.1:6379/0"
     redis_url: str | None = None
-    """Rate limits; the broker's when that is Redis."""
+    """For rate limits, which a later version brings; the broker's when that is Redis."""
     storage_url: str | None = None
     """`file:///…` or `s3://bucket/prefix`; `results/` in the state directory by default."""
     state_dir: Path = Path(".vivideo")

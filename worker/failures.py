@@ -1,4 +1,4 @@
-"""Every way a render can fail: a stable code, a sentence for people, whether `retry` may help, and what to do."""
+"""Every way a render can fail: a stable code, a sentence for people, whether it may pass, and what to do."""
 
 from dataclasses import dataclass
 
@@ -36,9 +36,10 @@ UNCONFIRMED = Failure(
 )
 SESSION_LOST = Failure(
     "session.lost",
-    "The backend forgot the session after the message had been sent.",
+    "The backend forgot the render's session.",
     True,
-    "Nothing is started again by itself because it would be charged again. Send the render again if you want that.",
+    "A session lost before its message was sent is made anew, up to ten times. After that message nothing is started "
+    "again by itself, because it would be charged again: read the charge, and send the render again if you want that.",
 )
 EXPORT_FAILED = Failure(
     "export.failed",
@@ -86,7 +87,7 @@ BACKEND_REJECTED = Failure(
     "backend.rejected",
     "The backend refused the request.",
     False,
-    "Read `detail`; change the request accordingly.",
+    "Read the message; change the request accordingly.",
 )
 BACKEND_UNINTELLIGIBLE = Failure(
     "backend.unintelligible",

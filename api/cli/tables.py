@@ -11,6 +11,11 @@ from api.cli.progress import label
 COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "canceled": "yellow", "waiting": "yellow"}
 
 
+def amount(credits: float) -> str:
+    """1000000.0 as 1,000,000; 12.5 as 12.5."""
+    return f"{credits:,.2f}".removesuffix("0").removesuffix("0").removesuffix(".")
+
+
 def show_renders(console: Console, renders: list[dict[str, Any]]) -> None:
     """A table, newest first, or how to get a first row."""
     if not renders:
@@ -18,7 +23,7 @@ def show_renders(console: Console, renders: list[dict[str, Any]]) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for title in ("id", "reference", "state", "progress", "created"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title == "id")  # an id that is cut off cannot be copied
     for render in renders:
         state = Text(label(render), style=COLOURS.get(render["status"], ""))
         created = render["created_at"][:19].replace("T", " ") + "Z"
@@ -40,7 +45,7 @@ def show_render(console: Console, render: dict[str, Any]) -> None:
         ("timeline", render["timeline"]),
         ("video", f"{result['width']}×{result['height']}, {result['duration']:.1f} s" if result else None),
         ("file", render.get("file")),
-        ("charge", f"{charge['credits']:g} credits" if charge["credits"] is not None else charge["state"]),
+        ("charge", f"{amount(charge['credits'])} credits" if charge["credits"] is not None else charge["state"]),
         ("error", _error(render)),
         *(("hint", hint["message"]) for hint in render["hints"]),
     ]
@@ -74,7 +79,7 @@ def show_credits(console: Console, accounts: list[dict[str, Any]]) -> None:
     for account in accounts:
         known = account["read_at"] is not None
         read = account["read_at"][:19].replace("T", " ") + "Z" if known else "never"
-        available, frozen = (f"{account[name] or 0:g}" if known else "?" for name in ("available", "frozen"))
+        available, frozen = (amount(account[name] or 0) if known else "?" for name in ("available", "frozen"))
         table.add_row(Text(account["name"]), account["kind"], available, frozen, read)
     console.print(table)
 

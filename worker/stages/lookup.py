@@ -6,7 +6,6 @@ reads **and** the longest life of a stream over since the message, which is all 
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -53,7 +52,6 @@ def applied(job: Job, intent: Intent, also: tuple[Callable[[Session], None], ...
     return Advance(
         to=Stage.VERIFY,
         also=(*also, settle(job, intent, IntentState.APPLIED)),
-        events=(NewEvent(EventType.MESSAGE_SETTLED, {"state": IntentState.APPLIED.value}),),
     )
 
 
@@ -63,7 +61,8 @@ def settle(job: Job, intent: Intent, state: IntentState) -> Callable[[Session], 
     def step(session: Session) -> None:
         intents.record(session, intent.id, state)
         charge, credits = intents.charge(session, job.render.id, job.render.run)
-        leases.write(session, job.held, {"charge_state": charge, "charge_credits": credits})
+        told = NewEvent(EventType.MESSAGE_SETTLED, {"state": state.value, "charge": charge})
+        leases.write(session, job.held, {"charge_state": charge, "charge_credits": credits}, [told])
 
     return step
 
@@ -77,25 +76,20 @@ def _over(
     read: tuple[Callable[[Session], None], ...],
 ) -> Outcome:
     also = (*read, settle(job, intent, state))
-    events = (NewEvent(EventType.MESSAGE_SETTLED, {"state": state.value}),)
     made = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
     if job.render.on_unconfirmed == "retry" and made < MOST_ATTEMPTS:
-        return new_attempt(job, also, events)
-    return Failed(failure=failure, detail=detail, also=also, events=events)
+        return new_attempt(job, also)
+    return Failed(failure=failure, detail=detail, also=also)
 
 
-def new_attempt(
-    job: Job, also: tuple[Callable[[Session], None], ...], events: tuple[NewEvent, ...], wait: timedelta = timedelta(0)
-) -> Advance:
+def new_attempt(job: Job, also: tuple[Callable[[Session], None], ...]) -> Advance:
     """The remote work again, in a new session: whoever still acts for the old one acts on a dead one."""
     return Advance(
         to=Stage.SESSION,
-        wait=wait,
         changes={"remote_session_id": None, "assets": unsent(job), "answer": None},
         also=also,
-        events=events,
     )
 
 
