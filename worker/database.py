@@ -90,7 +90,7 @@ def _engine(url: str, _pid: int) -> Engine:
         pool_pre_ping=False,
         pool_recycle=1800,
         hide_parameters=True,  # an error's text goes into logs and rows; parameters hold tokens and signed addresses
-        connect_args={"application_name": "vivideo", **CONNECTION},
+        connect_args={"application_name": "vivideo-app", **CONNECTION},
     )
 
 
