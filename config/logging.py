@@ -47,6 +47,7 @@ EVENTS = frozenset(
         "stage.surprise",
         "still_working.untold",
         "upload.gone",
+        "strays.kept",
         "worker.strays",
         "worker.unregistered",
     }

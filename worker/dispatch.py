@@ -80,9 +80,9 @@ class Dispatcher:
 
     def _take_over(self) -> None:
         """Free what silent workers hold, unless everybody may have been silent."""
-        lease = settings().waits.lease_seconds
+        lease, tick = settings().waits.lease_seconds, settings().waits.dispatch_tick_seconds
         now = at_once(queue.now, retry_for=0)
-        if self._looked_at is not None and now - self._looked_at > lease / 3:
+        if self._looked_at is not None and now - self._looked_at > max(lease / 3, 3 * tick):
             # The database stood still, or this machine did: nobody's heartbeat could be seen meanwhile.
             self._patient_until = time.monotonic() + lease.total_seconds()
             log.warning("database.stalled", seconds=round((now - self._looked_at).total_seconds(), 1))

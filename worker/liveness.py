@@ -7,6 +7,7 @@ database connections never makes a healthy worker look dead. The same connection
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from importlib.metadata import version
 
 import psycopg
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from config.logging import get
@@ -42,7 +44,7 @@ class Process:
     done: threading.Event = field(default_factory=threading.Event)
     in_hand: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     """Render id and lease number of what this process works on at the moment."""
-    _strays: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    _unknown_since: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
 
     @contextmanager
     def holding(self, claims: Sequence[tuple[str, int]]) -> Generator[None]:
@@ -54,12 +56,13 @@ class Process:
             self.in_hand.difference_update(claims)
 
     def strays(self, owned: set[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Of the rows that name this process, those that it has not been working on for two looks: a claim whose answer
-        was lost, or an outcome that could not be written while the database was away. (One look may fall between a
-        claim and its note.)"""
-        unknown = owned - self.in_hand
-        lost, self._strays = unknown & self._strays, unknown
-        return lost
+        """Of the rows that name this process, those that it has not been working on for a whole heartbeat: a claim
+        whose answer was lost, or an outcome that could not be written while the database was away. (A look may fall
+        between a claim and its note, which are milliseconds apart.)"""
+        now = time.monotonic()
+        self._unknown_since = {claim: self._unknown_since.get(claim, now) for claim in owned - self.in_hand}
+        heartbeat = settings().waits.heartbeat.total_seconds()
+        return {claim for claim, since in self._unknown_since.items() if now - since >= heartbeat * 0.9}
 
     def drain(self) -> None:
         """Take nothing new and end what streams; each hands its render over to the look-up."""
@@ -114,10 +117,10 @@ def _beat_for_ever(me: Process, beating: threading.Event) -> None:
                 _stop_cancelled(connection, me)
                 while not me.done.is_set():
                     _beat(connection, me)
-                    _let_go_of_strays(connection, me)
+                    _look_for_strays(connection, me)
                     beating.set()
                     _listen(connection, me)
-        except psycopg.Error as error:
+        except Exception as error:  # whatever it is: a worker without a heartbeat works for nothing
             log.warning("heartbeat.failed", worker=me.id, error=type(error).__name__)
             me.done.wait(1)
 
@@ -130,22 +133,31 @@ def _beat(connection: psycopg.Connection, me: Process) -> None:
     )
 
 
-def _let_go_of_strays(connection: psycopg.Connection, me: Process) -> None:
+def _look_for_strays(connection: psycopg.Connection, me: Process) -> None:
     """Rows that this process owns without working on them would stay so for as long as it lives."""
     rows = connection.execute("SELECT id, lease FROM renders WHERE worker_id = %s", (me.id,)).fetchall()
     lost = me.strays({(row[0], row[1]) for row in rows})
     if lost:
         log.warning("worker.strays", worker=me.id, renders=[render for render, _ in lost])
-        transact(lambda session: queue.let_go(session, worker=me.id, claims=sorted(lost)))
+        # Not here: the pool may be used up just then, and the heartbeat must not wait for it.
+        threading.Thread(target=_let_go, args=(me, sorted(lost)), name="strays", daemon=True).start()
+
+
+def _let_go(me: Process, claims: list[tuple[str, int]]) -> None:
+    try:
+        transact(lambda session: queue.let_go(session, worker=me.id, claims=claims), retry_for=0)
+    except (SQLAlchemyError, psycopg.Error) as error:
+        log.warning("strays.kept", worker=me.id, error=type(error).__name__)  # seen again at the next beat
 
 
 def _listen(connection: psycopg.Connection, me: Process) -> None:
     """Wait for the next beat; end the streams of renders that are cancelled meanwhile."""
-    heartbeat = settings().waits.heartbeat.total_seconds()
-    # Looked at on each beat too, not only when told: what was told while the connection was away is not told again.
-    # Read to its end first: the generator holds the connection's lock, a query within the loop would wait for ever.
-    list(connection.notifies(timeout=heartbeat, stop_after=1))
-    _stop_cancelled(connection, me)
+    until = time.monotonic() + settings().waits.heartbeat.total_seconds()
+    while not me.done.is_set() and (left := until - time.monotonic()) > 0:
+        # Read to its end first: the generator holds the connection's lock, a query within the loop would wait for ever.
+        list(connection.notifies(timeout=left, stop_after=1))
+        # Looked at on each beat too, not only when told: what was told while the connection was away is lost.
+        _stop_cancelled(connection, me)
 
 
 def _stop_cancelled(connection: psycopg.Connection, me: Process) -> None:

@@ -107,11 +107,11 @@ def drive_polls() -> None:
         _write_back(list(zip((job for job, _ in jobs), poll.ask_all(jobs), strict=True)))
 
 
-def _poll_jobs(db: Session, held: list[Held]) -> list[tuple[Job, Export]]:
+def _poll_jobs(db: Session, held: list[Held]) -> list[tuple[Job, Export | None]]:
     rows = exports.of_renders(db, [one.render.export_id for one in held if one.render.export_id])
     accounts = {row.id: row for row in db.scalars(select(Account))}
     jobs = (Job(replace(one, account=accounts.get(one.render.account_id or "")), services()) for one in held)
-    return [(job, rows[job.render.export_id or ""]) for job in jobs]
+    return [(job, rows.get(job.render.export_id or "")) for job in jobs]
 
 
 def _write_back(answers: list[tuple[Job, poll.Answer]]) -> None:

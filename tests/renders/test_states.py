@@ -24,6 +24,9 @@ def test_the_usual_way_is_allowed_and_a_short_cut_is_not():
     for leaving, to in pairwise(ORDER):
         check_move("rnd_1", leaving, to)
     check_move("rnd_1", Stage.STORE, Status.SUCCEEDED)
+    # One new export, whoever finds out that the first one failed.
+    for stage in (Stage.EXPORT, Stage.POLL, Stage.STORE):
+        check_move("rnd_1", stage, Stage.EXPORT)
     for stage in set(Stage) - {Stage.STORE}:
         with pytest.raises(IllegalMove, match=f"rnd_1 cannot go from {stage.value} to succeeded"):
             check_move("rnd_1", stage, Status.SUCCEEDED)

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -62,18 +62,19 @@ def install(session: Session, settings: Settings) -> None:
 def _install_registered(session: Session, token: str) -> None:
     """A new token under the setting's name replaces the account's old one: renders under way go on with it."""
     digest = hashlib.sha256(token.encode()).hexdigest()
-    known = session.scalars(
-        select(Account).where(or_(Account.token_hash == digest, Account.name == FROM_SETTINGS)).with_for_update()
-    ).first()
-    if known is not None and known.token_hash == digest:
+    if session.scalar(select(Account.id).where(Account.token_hash == digest)) is not None:
         return
+    known = session.scalars(select(Account).where(Account.name == FROM_SETTINGS).with_for_update()).first()
     if known is None:
         known = Account(id=new_id("acc"), kind="registered", name=FROM_SETTINGS, token_version=0)
         session.add(known)
     known.token_encrypted = vault.lock(token)
     known.token_hash = digest
     known.token_version += 1
-    known.token_refused_at = None
+    # What was known of the old token's account says nothing of the new one's.
+    known.token_refused_at = known.token_expires_at = known.paused_until = known.pause_reason = None
+    known.balance_available = known.balance_frozen = known.balance_total = known.balance_read_at = None
+    known.remote_user_id = None
 
 
 def usable(session: Session, owner_id: str) -> list[Account]:
@@ -114,9 +115,12 @@ def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | N
 def open_places(session: Session, *, default_slots: int) -> int | None:
     """How many more renders the accounts would take now; None: no limit. What cannot be admitted stays queued, where it
     can be reordered and cancelled, and asks nobody."""
+    rows = session.scalars(select(Account).where(Account.disabled_at.is_(None))).all()
+    registered = [row for row in rows if row.kind == "registered"]
     total = 0
-    for account in session.scalars(select(Account).where(Account.disabled_at.is_(None))):
-        if _paused(session, account):
+    for account in registered or rows:  # as `admit` chooses: the trial only where there is no other
+        refused = account.kind == "registered" and account.token_refused_at is not None
+        if refused or _paused(session, account):
             continue
         slots = account.slots if account.slots is not None else default_slots
         if not slots:
@@ -136,7 +140,10 @@ def pause(session: Session, account_id: str, reason: Reason, wait: timedelta) ->
     session.execute(
         update(Account)
         .where(Account.id == account_id)
-        .values(paused_until=func.greatest(Account.paused_until, from_now(wait)), pause_reason=reason.value)
+        .values(
+            paused_until=func.greatest(Account.paused_until, from_now(wait)),
+            pause_reason=case((Account.paused_until > from_now(wait), Account.pause_reason), else_=reason.value),
+        )
     )
 
 

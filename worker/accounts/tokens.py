@@ -3,6 +3,7 @@
 An anonymous token is got again with the same client id; a registered one is its owner's to renew.
 """
 
+import random
 from datetime import datetime, timedelta
 
 from config.logging import get
@@ -44,7 +45,7 @@ def bearer(remote: Remote, account: Account, at: datetime) -> str:
     if account.kind == "registered":
         raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
     if not transact(lambda session: store.begin_renewal(session, account.id, account.token_version)):
-        raise NotNow(OTHERS_RENEWAL, None)
+        raise NotNow(OTHERS_RENEWAL * random.uniform(1.0, 4.0), None)  # noqa: S311 - jitter, not a secret
     return _renew(remote, account)
 
 

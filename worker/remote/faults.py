@@ -56,6 +56,10 @@ _BIND_KEYS = ("bind_id", "bindId", "bind", "bind_code", "bindCode")
 _FAILURE_WORDS = frozenset({"error", "fail", "failed", "failure"})
 
 
+LONGEST_RETRY_AFTER = 86400.0
+"""Seconds: a header that asks for more than a day is a mistake."""
+
+
 def decoded(body: bytes) -> object:
     """The JSON value, or None where the body is no JSON (an error page, an empty answer)."""
     try:
@@ -189,14 +193,14 @@ def _retry_after(answer: Object, headers: Mapping[str, str]) -> float | None:
     for value in (headers.get("retry-after"), answer.get("retry_after"), answer.get("retryAfter")):
         try:
             if isinstance(value, str | int | float) and not isinstance(value, bool):
-                return min(max(0.0, float(value)), 86400.0)
+                return min(max(0.0, float(value)), LONGEST_RETRY_AFTER)
         except ValueError:
             pass
         try:
             if isinstance(value, str):
                 when = parsedate_to_datetime(value)
                 when = when if when.tzinfo else when.replace(tzinfo=UTC)
-                return max(0.0, (when - datetime.now(UTC)).total_seconds())
+                return min(max(0.0, (when - datetime.now(UTC)).total_seconds()), LONGEST_RETRY_AFTER)
         except ValueError:
             continue
     return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.database import ago
@@ -18,6 +18,8 @@ DUE = "vivideo_due"
 """NOTIFY channel: something is ready to run now. Never with a payload, at most once a transaction."""
 
 BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
+
+SILENT = "worker silent for a lease"
 
 PRIORITY_WEIGHT = {"high": 8.0, "normal": 4.0, "low": 1.0}
 """Shares of the workers between lanes that all have work: high gets eight times low's, and low still moves."""
@@ -199,38 +201,33 @@ def take_over(session: Session, *, lease: timedelta, limit: int = 500) -> list[T
     heartbeat had nowhere to go. A poll keeps its time, so no export is asked sooner for having changed hands.
     """
     mine = Worker.id == Render.worker_id
-    # Anti-joins, not an outer join: where a row changes hands while it is locked, PostgreSQL looks again with the new
-    # worker's name, and an outer join would find that one missing.
     stopped = select(Worker.id).where(mine, Worker.stopped_at.is_not(None)).exists()
     heard_of = select(Worker.id).where(mine, _alive(lease)).exists()
+    # Read without locks, then freed by a guarded write each: a lock taken here would be re-checked against workers as
+    # they were before it, and a render that changed hands meanwhile would be taken from the living.
     silent = session.execute(
-        select(Render.id, Render.worker_id, stopped.label("stopped"))
+        select(Render.id, Render.worker_id, Render.lease, stopped.label("stopped"))
         .where(Render.worker_id.is_not(None), ~heard_of, or_(stopped, func.pg_postmaster_start_time() < ago(lease)))
+        .order_by(Render.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=Render)
     ).all()
-    return [
-        _free(session, row.id, row.worker_id, "worker stopped" if row.stopped else "worker silent for a lease")
-        for row in silent
+    freed = [
+        _free(session, row.id, row.worker_id, row.lease, "worker stopped" if row.stopped else SILENT) for row in silent
     ]
+    return [one for one in freed if one is not None]
 
 
 def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) -> None:
     """Free renders (id, lease) that a living worker owns but lost track of."""
-    rows = session.scalars(
-        select(Render.id)
-        .where(Render.worker_id == worker, tuple_(Render.id, Render.lease).in_(list(claims)))
-        .order_by(Render.id)
-        .with_for_update()
-    ).all()
-    for render_id in rows:
-        _free(session, render_id, worker, "worker lost track of it")
+    for render_id, lease in claims:
+        _free(session, render_id, worker, lease, "worker lost track of it")
 
 
-def _free(session: Session, render_id: str, worker: str, why: str) -> Taken:
+def _free(session: Session, render_id: str, worker: str, lease: int, why: str) -> Taken | None:
+    """None: it changed hands meanwhile."""
     row = session.execute(
         update(Render)
-        .where(Render.id == render_id, Render.worker_id == worker)
+        .where(Render.id == render_id, Render.worker_id == worker, Render.lease == lease)
         .values(
             worker_id=None,
             sent_at=None,
@@ -239,7 +236,9 @@ def _free(session: Session, render_id: str, worker: str, why: str) -> Taken:
         )
         .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
         .execution_options(synchronize_session=False)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return None
     recovery = session.execute(
         insert(Recovery)
         .values(

@@ -78,7 +78,8 @@ MOVES: dict[Stage, frozenset[Stage | Status]] = {
     Stage.LOOKUP: frozenset({Stage.VERIFY, Stage.SESSION}) | _ENDS,
     Stage.VERIFY: frozenset({Stage.EXPORT, Stage.LOOKUP}) | _ENDS,
     # EXPORT to STORE: asked by id after a takeover, the export turns out to be finished.
-    Stage.EXPORT: frozenset({Stage.POLL, Stage.STORE}) | _ENDS,
+    # EXPORT to EXPORT: it turns out to have failed, or is refused at once; one new export.
+    Stage.EXPORT: frozenset({Stage.POLL, Stage.STORE, Stage.EXPORT}) | _ENDS,
     # Back to EXPORT: failed or lost, one new export.
     Stage.POLL: frozenset({Stage.STORE, Stage.EXPORT}) | _ENDS,
     # Back to EXPORT: the finished file is gone or broken, exports are free.

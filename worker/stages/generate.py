@@ -62,7 +62,7 @@ def _paused(job: Job, account: Account) -> Wait:
     assert account.paused_until is not None, "the caller looked"
     left = account.paused_until - job.held.at
     reason = Reason(account.pause_reason or Reason.PAUSED.value)
-    return Wait(reason=reason, wait=left * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, not a secret
+    return Wait(reason=reason, wait=left * random.uniform(1.0, 1.2), ends_faults=False)  # noqa: S311 - jitter
 
 
 @contextmanager

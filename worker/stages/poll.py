@@ -34,7 +34,7 @@ class StillGoing:
 Answer = StillGoing | Outcome | Exception
 
 
-def ask_all(jobs: list[tuple[Job, Export]]) -> list[Answer]:
+def ask_all(jobs: list[tuple[Job, Export | None]]) -> list[Answer]:
     """Ask after each export; the answers in the same order."""
     with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(len(jobs), 1))) as pool:
         return list(pool.map(_ask, [job for job, _ in jobs], [export for _, export in jobs]))
@@ -47,7 +47,9 @@ def told(answer: Outcome | Exception) -> Outcome:
     return answer
 
 
-def _ask(job: Job, export: Export) -> Answer:
+def _ask(job: Job, export: Export | None) -> Answer:
+    if export is None:
+        return LookupError(f"{job.render.id} is polled but has no export")
     try:
         token = job.bearer()
     except NotNow as later:

@@ -1,5 +1,6 @@
 """What a stage's refused call means for its render: the one place that maps the client's errors to outcomes."""
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from worker.job import Job
 from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
 from worker.remote import errors, intents
 from worker.renders.events import EventType, NewEvent
+from worker.renders.queue import BEFORE_STREAM_ENDS
 from worker.renders.states import Reason, Stage
 from worker.stages.lookup import unsent
 
@@ -78,12 +80,19 @@ def _rate_limited(job: Job, error: errors.RateLimited) -> Outcome:
     """30 s or what the backend says, one repetition, then longer and longer, and the outside is told."""
     base = timedelta(seconds=error.retry_after) if error.retry_after else job.waits.rate_limit_seconds
     wait = min(base * 2 ** min(max(job.render.tries - 1, 0), 10), max(LONGEST_RATE_LIMIT, base))
+    # What comes after the message is no reason to hold other renders' messages back.
+    sends = Stage(job.render.stage) in BEFORE_STREAM_ENDS
     return Wait(
         reason=Reason.RATE_LIMIT,
-        wait=wait,
+        wait=_behind_the_others(wait) if sends else wait,
         changes={"tries": job.render.tries + 1},
-        also=(_pause(job, Reason.RATE_LIMIT, wait),),
+        also=(_pause(job, Reason.RATE_LIMIT, min(base, LONGEST_RATE_LIMIT)),) if sends else (),
     )
+
+
+def _behind_the_others(wait: timedelta) -> timedelta:
+    """The account's others come back first: a render that is refused on its own must not pause them again and again."""
+    return wait * random.uniform(1.2, 1.5)  # noqa: S311 - jitter, not a secret
 
 
 def _session_gone(job: Job) -> Outcome:
@@ -142,7 +151,8 @@ def _wait_for_money(job: Job, reason: Reason, wait: timedelta, error: errors.Rem
     events = () if len(known) < len(job.render.hints) else (NewEvent(EventType.HINT, hint),)
     # Without credits the whole account stands still; a subscription concerns exports alone.
     also = (_pause(job, reason, wait),) if reason is Reason.CREDITS else ()
-    return Wait(reason=reason, wait=wait, changes={"hints": [*known, hint]}, events=events, also=also)
+    held = _behind_the_others(wait) if also else wait
+    return Wait(reason=reason, wait=held, changes={"hints": [*known, hint]}, events=events, also=also)
 
 
 def _money_hint(job: Job, reason: Reason, error: errors.RemoteError) -> dict[str, str]:

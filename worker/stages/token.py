@@ -3,6 +3,7 @@
 Dies here: done again; the account chosen is on the row, so its slot is neither lost nor taken twice.
 """
 
+import random
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -25,7 +26,8 @@ def run(job: Job) -> Outcome:
     """Admit the render to an account and see to the account's token."""
     account = job.account or transact(lambda session: _admit(session, job))
     if isinstance(account, NotAdmitted):
-        return Wait(reason=account.reason, wait=LOOK_AGAIN)
+        # Spread out: those that wait together must not all look in the same moment.
+        return Wait(reason=account.reason, wait=LOOK_AGAIN * random.uniform(1.0, 3.0))  # noqa: S311 - jitter
     try:
         bearer(job.remote, account, job.held.at)
     except NotNow as later:

@@ -42,8 +42,10 @@ def run(job: Job) -> Outcome:
     if intent.state == IntentState.RECEIVED.value:
         steps = (*steps, settle(job, intent, IntentState.APPLIED))
     # Applied and yet as before: a replica that lags. It is read again like a draft that is not ready.
-    if not state.ready or state.fingerprint == intent.before:
-        return _not_ready(job, intent, steps)
+    if state.fingerprint == intent.before:
+        return _not_ready(job, intent, steps, reads=intent.reads + 1)
+    if not state.ready:
+        return _not_ready(job, intent, steps, reads=intent.reads - intent.unchanged_reads + 1)
     return _ready(job, intent, state, steps)
 
 
@@ -67,9 +69,8 @@ def _unchanged(job: Job, intent: Intent, steps: Steps) -> Outcome:
     return Snooze(wait=_apart(job, intent) if reads == 1 else job.waits.lookup_next_seconds, also=steps)
 
 
-def _not_ready(job: Job, intent: Intent, steps: Steps) -> Outcome:
+def _not_ready(job: Job, intent: Intent, steps: Steps, *, reads: int) -> Outcome:
     """Something was done, but there is nothing to export yet."""
-    reads = intent.reads - intent.unchanged_reads + 1
     # Where the stream's end was not seen, the turn may still be at work for as long as a stream lives.
     over = intent.clean_end or job.held.at >= intent.send_by + job.waits.stream_max_seconds
     if reads >= job.waits.lookup_reads and over:
