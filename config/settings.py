@@ -4,12 +4,13 @@ Read from the environment and from `.env`. The vendor's names (`NEMO_*`, `SKILL_
 begin with `VIVIDEO_`. Waits are decimal seconds with any number of digits ("30", "0.6").
 """
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -60,6 +61,14 @@ class Servers(_Group):
     flower_port: int = 5555
     api_key: SecretStr | None = None
     """The first owner's key (`vv_…`), without rate limits."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"vv_[\x21-\x7e]{4,197}", value.get_secret_value()):
+            raise ValueError("begins with vv_ and has 7 to 200 visible ASCII characters")
+        return value
+
     secret_key: SecretStr | None = None
     """Encrypts tokens at rest (any text of at least 32 characters); `up` makes one in the state directory."""
 

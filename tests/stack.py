@@ -65,6 +65,26 @@ def until(holds: Callable[[], Any], seconds: float = 30.0, *, what: str = "the c
 
 
 @contextmanager
+def heard(*numbers: signal.Signals) -> Iterator[None]:
+    """Start children that take these signals, also where this run ignores them (nohup, a background job of CI): exec
+    resets handlers, but not SIG_IGN."""
+    before = {number: signal.signal(number, _nothing) for number in numbers if _ignored(number)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """A handler, so that exec sets the signal back to its default."""
+
+
+@contextmanager
 def here(environment: dict[str, str]) -> Iterator[None]:
     """This process with these settings, for as long as it lasts."""
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from worker.accounts import store as accounts
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow, bearer
 from worker.database import ago, transact
-from worker.media.storage import NotStored, open_storage
+from worker.media.storage import NotStored, Storage, open_storage
 from worker.owners.models import IdempotencyKey
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
@@ -74,17 +74,29 @@ def _forget(session: Session) -> None:
 def _expire_uploads() -> None:
     """The file first: a row without a file is noticed and says so, a file without a row would stay for ever."""
     storage = open_storage(settings().servers.storage)
-    for upload in transact(_unused):
-        try:
-            storage.delete(upload.storage_key)
-        except NotStored:
-            log.info("upload.gone", upload=upload.id)
-        transact(lambda session, gone=upload.id: session.execute(delete(Upload).where(Upload.id == gone)))
+    for upload_id in transact(_unused):
+        transact(lambda session, gone=upload_id: _expire(session, storage, gone))
 
 
-def _unused(session: Session) -> list[Upload]:
+def _expire(session: Session, storage: Storage, upload_id: str) -> None:
+    """One upload, under the lock that the intake takes too: a render accepted meanwhile keeps its file."""
+    upload = session.scalars(
+        select(Upload).where(Upload.id == upload_id, Upload.used_at.is_(None)).with_for_update(skip_locked=True)
+    ).one_or_none()
+    if upload is None:
+        return
+    try:
+        storage.delete(upload.storage_key)
+    except NotStored:
+        log.info("upload.gone", upload=upload.id)
+    # Its key too: the same call again uploads anew instead of finding nothing.
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.resource_id == upload.id))
+    session.execute(delete(Upload).where(Upload.id == upload.id))
+
+
+def _unused(session: Session) -> list[str]:
     return list(
         session.scalars(
-            select(Upload).where(Upload.used_at.is_(None), Upload.created_at < ago(UPLOADS_KEPT)).limit(500)
+            select(Upload.id).where(Upload.used_at.is_(None), Upload.created_at < ago(UPLOADS_KEPT)).limit(500)
         )
     )

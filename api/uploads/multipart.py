@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from api.problems import Problem
@@ -27,7 +27,13 @@ class OneFile:
         self._field, self._value = bytearray(), bytearray()
         self._headers: dict[bytes, bytes] = {}
         self._bytes: list[bytes] = []
-        self._parser = MultipartParser(
+        try:
+            self._parser = self._made(boundary)
+        except FormParserError as problem:
+            raise Problem("upload.malformed", f"The multipart boundary cannot be used: {problem}") from None
+
+    def _made(self, boundary: bytes) -> MultipartParser:
+        return MultipartParser(
             boundary,
             {
                 "on_part_begin": self._headers.clear,

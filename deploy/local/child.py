@@ -109,6 +109,8 @@ class Child:
             self._failure = error if isinstance(error, LocalError) else ServerFailed(self.program.name, str(error))
             self._log.write(f"{error}\n".encode())
             return 1
+        # Outside of the `try`: what goes wrong here must not look as if nothing had been started.
+        self._watch(self.program, "+", process.pid)
         assert process.stdout is not None
         reading = asyncio.create_task(self._read(process.stdout))
         status = await _end_of(process)
@@ -132,7 +134,6 @@ class Child:
             process_group=0,
         )
         self.pid = process.pid
-        self._watch(self.program, "+", process.pid)
         return process
 
     async def _read(self, pipe: IO[bytes]) -> None:

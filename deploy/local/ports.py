@@ -7,6 +7,26 @@ from .errors import PortTaken
 LAST = 32767
 
 
+_reserved: dict[int, socket.socket] = {}
+"""What this process has put its name on, until it ends."""
+
+
+def reserve(port: int) -> bool:
+    """Put this process's name on a port, for as long as it lives: between the look at a port and its server's start lie
+    seconds, in which another stack would choose the same. An abstract socket's name is the kernel's: taking it is
+    atomic, it leaves no file, and it is free again however the process ends."""
+    if port in _reserved:
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0vivideo-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _reserved[port] = claim
+    return True
+
+
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -23,10 +43,10 @@ def is_free(host: str, port: int) -> bool:
 
 def choose(host: str, port: int, *, setting: str, fixed: bool) -> int:
     """`port`, or where it is taken and not `fixed`, the next free one. Raises PortTaken naming `setting`."""
-    if is_free(host, port):
+    if is_free(host, port) and reserve(port):
         return port
     if not fixed:
         for other in range(port + 1, min(port + 100, LAST + 1)):
-            if is_free(host, other):
+            if is_free(host, other) and reserve(other):
                 return other
     raise PortTaken(host, port, setting)

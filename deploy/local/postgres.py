@@ -68,7 +68,7 @@ class Postgres:
             self._initialise()
         self._check_version()
         self._own(self.data)
-        processes.end(lambda: processes.working_in(self.data), self.stop_signal)
+        processes.end(lambda: processes.working_in(self.data, "postgres"), self.stop_signal)
         # Nobody works in the directory any more, so these are stale; the pid in them may be somebody else's by now,
         # which PostgreSQL would take for a running server.
         for stale in (self.data / "postmaster.pid", self.sockets / f"{_SOCKET}.lock"):

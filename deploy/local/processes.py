@@ -32,9 +32,15 @@ def marked(state: Path) -> list[int]:
     return _find(lambda process: wanted in (process / "environ").read_bytes().split(b"\0"))
 
 
-def working_in(directory: Path) -> list[int]:
-    """Processes whose working directory is `directory`: a server's, its orphaned workers included."""
-    return _find(lambda process: os.readlink(process / "cwd") == str(directory))
+def working_in(directory: Path, program: str) -> list[int]:
+    """Processes of `program` (a file's name) whose working directory is `directory`: a server's, its orphaned workers
+    included; not somebody's shell that stands there."""
+
+    def matches(process: Path) -> bool:
+        running = Path(os.readlink(process / "exe").removesuffix(" (deleted)")).name
+        return running == program and os.readlink(process / "cwd") == str(directory)
+
+    return _find(matches)
 
 
 def end(find: Callable[[], Iterable[int]], ask: signal.Signals, *, patience: float = 5) -> None:

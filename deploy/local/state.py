@@ -1,5 +1,6 @@
 """The state directory: private, held by one stack at a time; its secrets and its notes for other programs."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -7,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from .errors import AlreadyRunning
+from .errors import AlreadyRunning, LocalError
 from .servers import private_directory
 
 NOTES = "stack.json"
@@ -18,6 +19,7 @@ class State:
     """A state directory held by this process until it ends, however it ends (the kernel drops the lock)."""
 
     def __init__(self, directory: Path) -> None:
+        _refuse_if_shared(directory.resolve())
         self.directory = private_directory(directory.resolve())
         self.logs = private_directory(self.directory / "logs")
         self._lock = self._take()
@@ -35,8 +37,10 @@ class State:
         return path.read_text().strip()
 
     def note(self, notes: dict[str, Any]) -> None:
-        """Publish what other programs need to find this stack."""
-        write_private(self.directory / NOTES, json.dumps(notes, indent=2) + "\n")
+        """Publish what other programs need to find this stack. A full disk must not end the supervision: the notes are
+        then old, and written again with the next change."""
+        with contextlib.suppress(OSError):
+            write_private(self.directory / NOTES, json.dumps(notes, indent=2) + "\n")
 
     def _take(self) -> Any:
         path = self.directory / "lock"
@@ -62,3 +66,14 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _refuse_if_shared(directory: Path) -> None:
+    """Closing /tmp or a home directory to everybody else is not what somebody meant who named it here. Raises
+    LocalError."""
+    if not directory.is_dir() or (directory / "lock").exists():
+        return
+    if directory.stat().st_mode & 0o077 and any(directory.iterdir()):
+        raise LocalError(
+            f"{directory} is in use for other things and open to others: name an empty one with VIVIDEO_STATE_DIR=…"
+        )

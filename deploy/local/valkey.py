@@ -45,7 +45,7 @@ class Valkey:
 
     def prepare(self) -> None:
         private_directory(self.home)
-        processes.end(lambda: processes.working_in(self.home), self.stop_signal)
+        processes.end(lambda: processes.working_in(self.home, "valkey-server"), self.stop_signal)
         self.socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from api.client import Client
 from tests.api import working
 from tests.api.service import FIRST_KEY, Service, until
+from tests.stack import heard
 from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
@@ -118,13 +119,18 @@ def test_a_failed_render_exits_with_one(service: Service, run: Any, tmp_path: Pa
 def test_ctrl_c_leaves_the_render_running(service: Service, tmp_path: Path) -> None:
     """The command ends with 130 and says how to go on; the render is untouched."""
     command = [*PROGRAM, "render", "a kite", "--ref", "cli-3"]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        assert "queued" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=10)
+    with heard(signal.SIGINT):
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+    with process:
+        try:
+            assert process.stderr is not None
+            assert "queued" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=10)
+        finally:
+            process.kill()  # leaving the block waits for it
     assert process.returncode == 130, words
     with service.session() as session:
         kept = session.scalars(select(Render).where(Render.external_ref == "cli-3")).one()

@@ -82,7 +82,7 @@ class Up:
 
     def members(self) -> set[int]:
         """Everything that runs for it, wherever it hangs in the tree; the supervisor is not marked."""
-        found = {*processes.marked(self.state), *processes.working_in(self.state / "postgres" / "data")}
+        found = {*processes.marked(self.state), *processes.working_in(self.state / "postgres" / "data", "postgres")}
         return found | ({self.process.pid} if self.process and self.process.poll() is None else set())
 
     def die(self) -> None:

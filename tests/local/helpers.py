@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import processes
+from tests.stack import heard
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,14 +26,15 @@ def until(condition: Callable[[], bool], patience: float = 5) -> None:
 
 def start(state: Path, flaw: str = "none", *, python: str = sys.executable, **options: Any) -> subprocess.Popen[str]:
     """The stand-in stack as a process; its lines are read from `stdout`."""
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [python, "-m", "tests.local.stand_in", str(state), flaw],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        **options,
-    )
+    with heard(signal.SIGINT, signal.SIGHUP):
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [python, "-m", "tests.local.stand_in", str(state), flaw],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            **options,
+        )
 
 
 @contextlib.contextmanager
@@ -63,7 +65,7 @@ def members(state: Path) -> list[int]:
 
 def running(state: Path) -> bool:
     """Whether anything of the stack is left: marked processes, or PostgreSQL's."""
-    return bool(processes.marked(state) or processes.working_in(state / "postgres" / "data"))
+    return bool(processes.marked(state) or processes.working_in(state / "postgres" / "data", "postgres"))
 
 
 def leave(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> float:

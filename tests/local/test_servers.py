@@ -14,8 +14,10 @@ from deploy.local import processes
 from deploy.local.errors import LocalError
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running, socket_directory
+from deploy.local.state import State
 from deploy.local.valkey import Valkey
 from tests.local.helpers import until
+from tests.stack import free_port
 
 
 def _postmaster(server: Postgres) -> int:
@@ -69,7 +71,7 @@ def test_committed_rows_survive_kill_9_of_everything(server: Postgres, tmp_path:
 
 def test_servers_do_not_outlive_a_killed_starter(tmp_path: Path) -> None:
     """kill -9 of the process that started them ends both servers and the workers of PostgreSQL."""
-    program = (
+    script = (
         "import sys, signal; from pathlib import Path\n"
         "from deploy.local.servers import Running; from deploy.local.postgres import Postgres\n"
         "from deploy.local.valkey import Valkey\n"
@@ -77,15 +79,15 @@ def test_servers_do_not_outlive_a_killed_starter(tmp_path: Path) -> None:
         "with Running(Postgres(home / 'p', durable=False), home / 'log'), Running(Valkey(home / 'v'), home / 'log'):\n"
         "    print('ready', flush=True); signal.pause()\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)  # noqa: S603
+    starter = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)  # noqa: S603
     assert starter.stdout is not None
     assert starter.stdout.readline() == b"ready\n"
-    homes = [tmp_path / "p" / "data", tmp_path / "v"]
-    assert all(processes.working_in(home) for home in homes)
+    homes = {"postgres": tmp_path / "p" / "data", "valkey-server": tmp_path / "v"}
+    assert all(processes.working_in(home, program) for program, home in homes.items())
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    until(lambda: not any(processes.working_in(home) for home in homes))
+    until(lambda: not any(processes.working_in(home, program) for program, home in homes.items()))
 
 
 def test_a_leftover_server_is_ended_before_the_next_start(server: Postgres, tmp_path: Path) -> None:
@@ -131,3 +133,51 @@ def test_valkey_evicts_nothing_and_has_no_port(valkey: Valkey) -> None:
     with redis.Redis.from_url(valkey.redis_url()) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("port") == {"port": "0"}
+
+
+def test_somebody_who_stands_in_the_directory_is_left_alone(server: Postgres) -> None:
+    """A shell whose working directory is the data directory is no leftover server."""
+    server.prepare()
+    with subprocess.Popen(["sleep", "60"], cwd=server.data) as bystander:  # noqa: S607 - any program
+        try:
+            server.prepare()
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
+
+
+def test_a_directory_in_use_for_other_things_is_refused(tmp_path: Path) -> None:
+    """A directory open to others with somebody's files in it is not closed to them."""
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    (shared / "file").touch()
+    with pytest.raises(LocalError, match="in use for other things"):
+        State(shared)
+    assert shared.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_port_is_reserved_for_one_stack(tmp_path: Path) -> None:
+    """Chosen by one process, it is not free for another, though nothing listens there yet; with its end it is."""
+    program = (
+        "import sys; from deploy.local import ports\n"
+        "print(ports.choose('127.0.0.1', int(sys.argv[1]), setting='X', fixed=False), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+
+    def chosen(port: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", program, str(port)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+
+    port = free_port()
+    with chosen(port) as first:
+        assert first.stdout is not None
+        assert int(first.stdout.readline()) == port
+        with chosen(port) as second:
+            assert second.stdout is not None
+            assert int(second.stdout.readline()) != port
+            second.communicate()
+        first.communicate()
+    with chosen(port) as third:
+        assert third.stdout is not None
+        assert int(third.stdout.readline()) == port
+        third.communicate()

@@ -38,12 +38,17 @@ def environment(state: Path, worker_number: int) -> dict[str, str]:
     first = 21_000 + 100 * worker_number
     return kept | {
         "VIVIDEO_STATE_DIR": str(state),
-        "VIVIDEO_API_PORT": str(ports.choose("127.0.0.1", first, setting="", fixed=False)),
-        "VIVIDEO_FLOWER_PORT": str(ports.choose("127.0.0.1", first + 50, setting="", fixed=False)),
+        "VIVIDEO_API_PORT": str(_free(first)),
+        "VIVIDEO_FLOWER_PORT": str(_free(first + 50)),
         "VIVIDEO_STREAM_CONCURRENCY": "20",
         "VIVIDEO_IO_CONCURRENCY": "20",
         "VIVIDEO_MEDIA_CONCURRENCY": "1",
     }
+
+
+def _free(first: int) -> int:
+    """A free port, which this process does not reserve: the stack does."""
+    return next(port for port in range(first, first + 50) if ports.is_free("127.0.0.1", port))
 
 
 def _up(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:

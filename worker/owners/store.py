@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,10 @@ from worker.owners.models import ApiKey, Owner
 FIRST_OWNER = "default"
 SECOND_OWNER = "demo"
 """Two owners from the start: what belongs to one is invisible to the other from the first row on."""
+
+
+FROM_SETTINGS = "VIVIDEO_API_KEY"
+"""The name of the key that the setting gives."""
 
 
 def key_hash(key: str) -> str:
@@ -62,4 +66,13 @@ def install(session: Session, settings: Settings) -> None:
     first = owner(session, FIRST_OWNER)
     owner(session, SECOND_OWNER)
     if settings.servers.api_key is not None:
-        _keep(session, first.id, "VIVIDEO_API_KEY", settings.servers.api_key.get_secret_value())
+        text = settings.servers.api_key.get_secret_value()
+        _keep(session, first.id, FROM_SETTINGS, text)
+        # A key that was replaced in the settings, perhaps because it leaked, is valid no longer.
+        session.execute(
+            update(ApiKey)
+            .where(ApiKey.owner_id == first.id, ApiKey.name == FROM_SETTINGS, ApiKey.hash != key_hash(text))
+            .where(ApiKey.revoked_at.is_(None))
+            .values(revoked_at=func.now())
+        )
+        session.execute(update(ApiKey).where(ApiKey.hash == key_hash(text)).values(revoked_at=None))
