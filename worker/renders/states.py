@@ -69,8 +69,7 @@ _ENDS: frozenset[Stage | Status] = frozenset({Status.FAILED, Status.CANCELED, St
 
 MOVES: dict[Stage, frozenset[Stage | Status]] = {
     Stage.TOKEN: frozenset({Stage.SESSION}) | _ENDS,
-    # A session may have to be made for another account (its token was refused for good): back to admission.
-    Stage.SESSION: frozenset({Stage.UPLOAD, Stage.GENERATE, Stage.TOKEN}) | _ENDS,
+    Stage.SESSION: frozenset({Stage.UPLOAD, Stage.GENERATE}) | _ENDS,
     # Back to SESSION: the session was lost before anything paid was sent.
     Stage.UPLOAD: frozenset({Stage.GENERATE, Stage.SESSION}) | _ENDS,
     Stage.GENERATE: frozenset({Stage.VERIFY, Stage.LOOKUP, Stage.SESSION}) | _ENDS,
