@@ -30,8 +30,8 @@ from worker.owners import store as owners
 START_SECONDS = 90
 """Six Python programs on two cores that run other tests at the same time: 35 s were seen."""
 REGISTERED = "nmv_sandbox_of-the-person-who-pays"
-ASSET_SECRET = "the-shops-own-signature-5f1c"  # noqa: S105 - one made for this test
-CDN_SECRET = "another-files-signature-77e0"  # noqa: S105 - the same
+ASSET_SECRET = "the-shops-own-signature-5f1c"
+CDN_SECRET = "another-files-signature-77e0"
 WRONG_KEY = "vv_a-key-that-was-mistyped-somewhere"
 SECRET_FLAGS = ("Bearer ", "Signature=", "Expires=")
 """Beginnings that only a header or a signed address has."""

@@ -176,7 +176,7 @@ def test_named_servers_and_backends_replace_the_embedded_ones(settings: pytest.M
     assert environment["VIVIDEO_DATABASE_URL"] == "postgresql://me@db.example/renders"
     assert environment["VIVIDEO_BROKER_URL"] == "amqp://me@mq.example//"
     assert environment["NEMO_API_URL"] == "https://backend.example"
-    assert environment["NEMO_TOKEN"] == "kept"  # noqa: S105 - not a secret
+    assert environment["NEMO_TOKEN"] == "kept"
     state.release()
 
 

@@ -20,7 +20,7 @@ from worker.remote.client import Remote
 from worker.remote.headers import platform
 from worker.remote.multipart import SizeChanged
 
-TOKEN = "nmv_usr_secret"  # noqa: S105 - of no account
+TOKEN = "nmv_usr_secret"
 ATTRIBUTION = {
     "x-skill-source": "vivideo-ai-video-generator",
     "x-skill-version": "1.0.0",

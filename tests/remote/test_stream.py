@@ -23,7 +23,7 @@ from worker.remote.errors import (
 from worker.remote.stream import Abort, Endpoint, Patience, StreamEvent, Turn, send_message
 
 PATIENT = Patience(connect=5, idle=5, silence=5, longest=10)
-TOKEN = "nmv_usr_secret"  # noqa: S105 - of no account
+TOKEN = "nmv_usr_secret"
 
 
 def send(
