@@ -72,7 +72,7 @@ class Envelope:
                 await problems.response(problem, request_id)(scope, receive, sending)
             except ClientDisconnect:
                 return
-            except Exception:
+            except Exception:  # a bug of ours: the caller gets a problem with the id under which the log has it
                 log.exception("request.fault", method=scope["method"], path=scope["path"])
                 if answered:
                     raise  # half an answer is out: the connection has to break, or it would look whole

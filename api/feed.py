@@ -136,7 +136,7 @@ class Feed:
             except (DBAPIError, PoolTimeout) as error:
                 log.warning("feed.away", error=type(error).__name__)
                 self._closing.wait(AWAY_SECONDS)
-            except Exception:
+            except Exception:  # a bug of ours must not end the one reader that all listeners of this process share
                 log.exception("feed.fault")
                 self._closing.wait(AWAY_SECONDS)
             else:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-QUEUES = ("stream", "io", "media")
-
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
     """Settings of the Celery app for a broker.

@@ -128,7 +128,7 @@ class Stack:
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start `python ARGUMENTS…` under a name; its output goes to NAME.log in the stack's folder."""
         log = self._logs.enter_context((self.home / f"{name}.log").open("ab"))
-        process = subprocess.Popen(  # noqa: S603 - our own argument vector
+        process = subprocess.Popen(
             leash.command([sys.executable, *arguments]),
             env=os.environ | self.environment | environment,
             cwd=ROOT,

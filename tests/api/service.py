@@ -47,7 +47,7 @@ class Service:
         """Run it and wait until it answers."""
         serve = ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.port))
         with (self.home / "api.log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command
+            self.process = subprocess.Popen(
                 leash.command([sys.executable, *serve, "--no-access-log", "--workers", "1", "api.app:app"]),
                 env=self.environment,
                 cwd=Path(__file__).parents[2],

@@ -43,7 +43,7 @@ def run(service: Service, tmp_path: Path) -> Any:
     def ran(
         *arguments: str, url: str | None = service.url, key: str | None = FIRST_KEY, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
+        return subprocess.run(
             [*PROGRAM, *arguments],
             env=_environment(url, key) | more,
             cwd=tmp_path,
@@ -120,7 +120,7 @@ def test_ctrl_c_leaves_the_render_running(service: Service, tmp_path: Path) -> N
     """The command ends with 130 and says how to go on; the render is untouched."""
     command = [*PROGRAM, "render", "a kite", "--ref", "cli-3"]
     with heard(signal.SIGINT):
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             command, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )
     with process:
@@ -205,7 +205,7 @@ def test_a_local_stack_is_found_from_below_its_directory(service: Service, run: 
     notes.write_text(json.dumps({"api": {"url": service.url}, "api_key": FIRST_KEY}))
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    found = subprocess.run(  # noqa: S603 - our own command
+    found = subprocess.run(
         [*PROGRAM, "credits"], env=_environment(None, None), cwd=below, capture_output=True, text=True, timeout=30
     )
     assert found.returncode == 0, found.stderr
@@ -222,7 +222,7 @@ def test_help_is_quick() -> None:
         "assert not {'httpx', 'sqlalchemy', 'fastapi', 'config'} & set(sys.modules), 'imported early'\n"
     )
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)  # noqa: S603 - our own
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 
 

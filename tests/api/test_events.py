@@ -115,7 +115,7 @@ def test_the_feed_is_complete_whatever_the_order_of_commits(service: Service) ->
 
 def _write_slowly(service: Service, held: Any, seed: int) -> None:
     """Ten events, each in a transaction that takes its number at once and commits after a random while."""
-    dice = random.Random(seed)  # noqa: S311 - the same each time
+    dice = random.Random(seed)
     for _ in range(10):
         with service.session() as session, session.begin():
             working.happened(session, held, EventType.PROGRESS)

@@ -59,7 +59,7 @@ STREAM = {
     # The balance is no evidence while the neighbours spend from the same account (a recovery journey asks alone).
     "question": Case("question", "failed", "generation.no_draft", "unknown", intents=("unconfirmed",), exports=0),
     "not_ready": Case("not_ready", "failed", "generation.no_draft", "incurred", exports=0),
-    "slow": Case("slow seconds=2 every=0.3"),
+    "slow": Case("slow seconds=2 every=0.3", passes=("still_working",)),
     "unicode": Case("unicode"),
     "nul": Case("nul"),
 }

@@ -57,7 +57,7 @@ class Up:
 
     def again(self, *options: str) -> subprocess.Popen[str]:
         """`vivideo up`, whether or not one runs already."""
-        return subprocess.Popen(  # noqa: S603 - our own program
+        return subprocess.Popen(
             [sys.executable, "-m", "deploy.local.entry", "up", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -232,7 +232,7 @@ def vivideo(yours: Up, folder: Path, *arguments: str, **environment: str) -> sub
     """A command as a person types it in a folder: the stack is found by its state directory alone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIVIDEO_", "NEMO_"))}
     found = {"VIVIDEO_STATE_DIR": str(yours.state), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-m", "deploy.local.entry", *arguments],
         env=kept | found | environment,
         cwd=folder,

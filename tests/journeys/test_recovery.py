@@ -85,11 +85,16 @@ def test_a_leaving_worker_hands_its_streams_over(stack: Stack):
 
 
 def test_a_broker_that_forgets_everything_is_told_again(stack: Stack, redis_url: str):
-    """Emptied again and again while renders are under way: the rows are sent again."""
-    journeys = begin(stack, "forgotten", count=12, more="")
+    """Emptied while every render's message is in it and nobody took one: the rows are sent again."""
+    ended_well(begin(stack, "before forgetting", count=1, more=""))  # every worker has reported
+    stack.kill("io")
+    journeys = begin(stack, "forgotten", count=8, more="")
     with redis.Redis.from_url(redis_url) as broker:
-        for _ in range(20):
-            broker.flushdb()
+        # Sent on the strength of the dead worker's last heartbeat.
+        until(lambda: broker.llen("io") >= len(journeys), what="their messages in the broker")
+        broker.flushdb()
+        assert broker.llen("io") == 0
+    stack.start_worker("io", 30)
     ended_well(journeys)
 
 

@@ -265,9 +265,7 @@ def _housekeeping(stack: Stack) -> None:
     command = [sys.executable, "-m", "celery", "-A", "worker.app", "call", "housekeeping", "--queue", "io"]
     environment = os.environ | stack.environment
     with (stack.home / "call.log").open("ab") as log:
-        subprocess.run(  # noqa: S603 - our own words
-            leash.command(command), env=environment, cwd=ROOT, stdout=log, stderr=log, check=True
-        )
+        subprocess.run(leash.command(command), env=environment, cwd=ROOT, stdout=log, stderr=log, check=True)
     until(lambda: transact(_balances_read) >= 1, what="a balance")
 
 

@@ -27,7 +27,7 @@ def until(condition: Callable[[], bool], patience: float = 5) -> None:
 def start(state: Path, flaw: str = "none", *, python: str = sys.executable, **options: Any) -> subprocess.Popen[str]:
     """The stand-in stack as a process; its lines are read from `stdout`."""
     with heard(signal.SIGINT, signal.SIGHUP):
-        return subprocess.Popen(  # noqa: S603 - our own program
+        return subprocess.Popen(
             [python, "-m", "tests.local.stand_in", str(state), flaw],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

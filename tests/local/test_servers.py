@@ -79,7 +79,7 @@ def test_servers_do_not_outlive_a_killed_starter(tmp_path: Path) -> None:
         "with Running(Postgres(home / 'p', durable=False), home / 'log'), Running(Valkey(home / 'v'), home / 'log'):\n"
         "    print('ready', flush=True); signal.pause()\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)  # noqa: S603
+    starter = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     assert starter.stdout is not None
     assert starter.stdout.readline() == b"ready\n"
     homes = {"postgres": tmp_path / "p" / "data", "valkey-server": tmp_path / "v"}
@@ -138,7 +138,7 @@ def test_valkey_evicts_nothing_and_has_no_port(valkey: Valkey) -> None:
 def test_somebody_who_stands_in_the_directory_is_left_alone(server: Postgres) -> None:
     """A shell whose working directory is the data directory is no leftover server."""
     server.prepare()
-    with subprocess.Popen(["sleep", "60"], cwd=server.data) as bystander:  # noqa: S607 - any program
+    with subprocess.Popen(["sleep", "60"], cwd=server.data) as bystander:
         try:
             server.prepare()
             assert bystander.poll() is None
@@ -166,7 +166,7 @@ def test_a_port_is_reserved_for_one_stack(tmp_path: Path) -> None:
 
     def chosen(port: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", program, str(port)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     port = free_port()
     with chosen(port) as first:

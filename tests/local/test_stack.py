@@ -52,7 +52,7 @@ def _free(first: int) -> int:
 
 
 def _up(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own program
+    return subprocess.Popen(
         [sys.executable, "-m", "deploy.local.entry", "up", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -236,8 +236,6 @@ def test_a_linked_state_directory_is_used_where_it_points(tmp_path: Path) -> Non
 def test_help_imports_nothing_heavy() -> None:
     """`vivideo --help` answers at once because servers, HTTP and settings are imported by the commands alone."""
     program = "import sys, deploy.local.entry; print(*sys.modules)"
-    shown = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     heavy = {"celery", "psycopg", "pydantic", "httpx", "sqlalchemy", "fastapi", "asyncio"}
     assert heavy.isdisjoint(shown.stdout.split())

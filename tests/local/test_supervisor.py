@@ -150,7 +150,7 @@ def _serves(python: str, user: dict[str, Any]) -> bool:
     """Whether an unprivileged user may run it and it can use this environment's packages."""
     version = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     try:
-        tried = subprocess.run([python, "-c", version], check=False, capture_output=True, **user)  # noqa: S603
+        tried = subprocess.run([python, "-c", version], check=False, capture_output=True, **user)
     except OSError:
         return False
     return tried.returncode == 0

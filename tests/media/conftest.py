@@ -42,7 +42,7 @@ def ffmpeg() -> Callable[..., None]:
 
     def run(*arguments: str | Path) -> None:
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - our own arguments
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
     return run
 

@@ -168,7 +168,7 @@ def test_a_writer_killed_midway_leaves_no_object(tmp_path):
         "import sys, pathlib; from worker.media.storage import open_storage;"
         "open_storage(sys.argv[1])._put('k', open(sys.argv[2], 'rb'), None)"
     )
-    child = subprocess.Popen([sys.executable, "-c", program, store.as_uri(), str(pipe)])  # noqa: S603 - our own code
+    child = subprocess.Popen([sys.executable, "-c", program, store.as_uri(), str(pipe)])
     with pipe.open("wb", buffering=0) as end:
         end.write(bytes(9 * 1024 * 1024))  # more than a part, and only accepted as it is read
         child.send_signal(signal.SIGKILL)
@@ -284,7 +284,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_process_uses_it_or_is_told(tmp_path, used, exit_code):
     """A child of a process that only imported it stores; one whose parent used it gets an error instead of hanging."""
     command = [sys.executable, "-c", FORKED, tmp_path.as_uri(), used]
-    assert subprocess.run(command, timeout=20).returncode == exit_code  # noqa: S603 - our own code
+    assert subprocess.run(command, timeout=20).returncode == exit_code
 
 
 GREENLETS = """
@@ -310,6 +310,6 @@ print(during)
 def test_greenlets_go_on_meanwhile(tmp_path):
     """In a process patched by gevent other greenlets run while a file is stored."""
     command = [sys.executable, "-c", GREENLETS, (tmp_path / "s").as_uri(), str(tmp_path / "large")]
-    done = subprocess.run(command, timeout=60, capture_output=True, text=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 5

@@ -86,7 +86,7 @@ def running(folder: Path, python: str = sys.executable) -> Iterator[AgentServer]
     (agent / "__init__.py").write_text("from . import agent\n")
     (agent / "agent.py").write_text(AGENT)
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - this file, run by this interpreter
+        process = subprocess.Popen(
             [python, __file__, str(folder / "agents"), str(listener.fileno())],
             pass_fds=(listener.fileno(),),
             stdout=log,

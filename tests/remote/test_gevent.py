@@ -94,7 +94,7 @@ def test_two_hundred_streams_share_one_thread(tmp_path: Path):
 
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    done = subprocess.run(  # noqa: S603 - the program above
+    done = subprocess.run(
         [sys.executable, str(program)],
         capture_output=True,
         text=True,

@@ -172,7 +172,5 @@ def test_the_model_is_loaded_only_when_it_is_needed():
         "assert detect('create a video about the sea') == 'en';"
         "print('py3langid' in sys.modules, 'numpy' in sys.modules)"
     )
-    done = subprocess.run(  # noqa: S603 - the program above
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

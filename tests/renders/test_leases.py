@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker.database import ago, from_now, transact
-from worker.renders import events, leases, queue
+from worker.renders import events, leases, queue, store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import LeaseLost
 from worker.renders.models import Attempt, Event
@@ -125,3 +125,15 @@ def test_a_poll_taken_over_keeps_its_time():
     before = the(render).ready_at
     transact(lambda session: queue.take_over(session, lease=timedelta(seconds=0.01)))
     assert (the(render).worker_id, the(render).ready_at) == (None, before)
+
+
+def test_a_cancel_before_the_intent_is_seen_by_the_transaction_that_commits_it():
+    """Asked between the claim and the intent: the same transaction knows, so nothing paid is sent."""
+    held = claimed(a_render())
+    assert held is not None
+    assert not transact(lambda session: leases.is_cancelled(session, held))
+    transact(lambda session: store.cancel(session, held.render.owner_id, held.render.id))
+    assert transact(lambda session: leases.is_cancelled(session, held))
+    transact(lambda session: leases.write(session, held, leases.release()))
+    with pytest.raises(LeaseLost):
+        transact(lambda session: leases.is_cancelled(session, held))

@@ -62,9 +62,7 @@ class Sandbox:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "deploy.sandbox", "--port", str(self.port), "--data", str(self.data)]
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [*command, *self._options], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen([*command, *self._options], cwd=ROOT, stdout=subprocess.DEVNULL)
         until(self._answers, 20)
         return process
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from config.logging import get
@@ -136,7 +136,7 @@ class _Listener:
         told = NewEvent(EventType.STILL_WORKING, {"seconds": round(now - self._began)})
         try:
             transact(lambda session: leases.write(session, self._job.held, {}, [told]), retry_for=0)
-        except DBAPIError:
+        except SQLAlchemyError:  # the pool's time-out too
             log.warning("still_working.untold", render=self._job.render.id)  # no reason to lose a paid stream
 
 
