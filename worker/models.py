@@ -4,8 +4,10 @@ from worker.accounts.models import Account, RemoteSession
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
 from worker.remote.intents import Intent
+from worker.remote.surprises import Surprise
 from worker.renders.models import (
     Attempt,
+    DoomedFile,
     Draft,
     Event,
     Export,
@@ -13,6 +15,7 @@ from worker.renders.models import (
     Recovery,
     Render,
     Result,
+    Run,
     Upload,
     WebhookDelivery,
     Worker,
@@ -24,6 +27,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "Attempt",
+    "DoomedFile",
     "Draft",
     "Event",
     "Export",
@@ -35,6 +39,8 @@ __all__ = [
     "RemoteSession",
     "Render",
     "Result",
+    "Run",
+    "Surprise",
     "Upload",
     "WebhookDelivery",
     "Worker",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import CheckConstraint, ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base
@@ -29,12 +29,20 @@ class ApiKey(Base):
     name: Mapped[str]
     prefix: Mapped[str]
     hash: Mapped[str] = mapped_column(unique=True)
+    previous_hash: Mapped[str | None] = mapped_column(unique=True)
+    """The text before the last rotation, valid until `previous_expires_at`: nobody has to change it in one moment."""
+    previous_expires_at: Mapped[datetime | None]
     scopes: Mapped[list[Any]] = mapped_column(server_default="[]")
     limits: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("(previous_hash IS NULL) = (previous_expires_at IS NULL)", name="previous"),
+        CheckConstraint("previous_hash <> hash", name="rotated"),
+    )
 
 
 class IdempotencyKey(Base):

@@ -86,6 +86,8 @@ class Render(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     lane_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lanes.id"))
     run: Mapped[int] = mapped_column(server_default="1")
+    api_key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
+    """The key that asked for the current run: its limits count it."""
 
     # What was asked for.
     prompt: Mapped[str]
@@ -142,10 +144,14 @@ class Render(Base):
     error_help: Mapped[str | None]
 
     event_number: Mapped[int] = mapped_column(server_default="0")
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When the current run was asked for."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
+    """What it held was deleted at its owner's wish; the row stays for the books, and is shown to nobody."""
 
     __table_args__ = (
         CheckConstraint(_one_of("status", Status), name="status"),
@@ -158,6 +164,7 @@ class Render(Base):
         CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
         CheckConstraint("on_unconfirmed IN ('fail', 'retry')", name="on_unconfirmed"),
         CheckConstraint("fraction BETWEEN 0 AND 1", name="fraction"),
+        CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged"),
         # The dispatcher's looks: new renders by lane, those under way by time, those with an owner.
         Index(
             "ix_renders_new",
@@ -179,11 +186,52 @@ class Render(Base):
             postgresql_where=text("finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL)"),
         ),
         Index("ix_renders_account", "account_id", "stage", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_renders_finished", "owner_id", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_renders_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_renders_list_status", "owner_id", "status", text("created_at DESC"), text("id DESC")),
         Index("ix_renders_external_ref", "owner_id", "external_ref", postgresql_where=text("external_ref IS NOT NULL")),
+        Index("ix_renders_api_key", "api_key_id", "queued_at"),
+        Index("ix_renders_api_key_open", "api_key_id", postgresql_where=text("finished_at IS NULL")),
         Index("ix_renders_tags", "tags", postgresql_using="gin"),
     )
+
+
+class Run(Base):
+    """An earlier run of a render, as it ended: kept when a retry starts the next one on the render's own row."""
+
+    __tablename__ = "render_runs"
+
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    api_key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))
+    status: Mapped[str]
+    stage: Mapped[str]
+    answer: Mapped[str | None]
+    charge_state: Mapped[str]
+    charge_credits: Mapped[float | None]
+    cancel_effect: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint(_FINAL, name="final"),
+        CheckConstraint(_one_of("charge_state", Charge), name="charge"),
+        Index("ix_render_runs_api_key", "api_key_id", "queued_at"),
+        Index("ix_render_runs_finished", "owner_id", "finished_at"),
+    )
+
+
+class DoomedFile(Base):
+    """A stored file that nothing names any more: an outbox, written with the purge, deleted from storage after it."""
+
+    __tablename__ = "doomed_files"
+
+    storage_key: Mapped[str] = mapped_column(primary_key=True)
+    doomed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Draft(Base):
