@@ -79,3 +79,9 @@ def _look_up(session: Session, text: str) -> Caller | None:
 
 
 CallerHere = Annotated[Caller, Depends(caller)]
+
+RendersReader = CallerHere
+RendersWriter = CallerHere
+UploadsWriter = CallerHere
+AccountReader = CallerHere
+AnyKey = CallerHere

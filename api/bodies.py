@@ -66,6 +66,28 @@ class HintBody(BaseModel):
     message: str
 
 
+class RunErrorBody(BaseModel):
+    """Why an earlier run failed."""
+
+    code: str
+    message: str | None
+
+
+class RunBody(BaseModel):
+    """An earlier run of a render, as it ended; `charge` is what that run alone cost."""
+
+    run: int
+    status: str
+    stage: str
+    answer: str | None
+    charge: ChargeBody
+    cancel_effect: str | None
+    error: RunErrorBody | None
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+
+
 class RenderBody(BaseModel):
     """A render as it stands."""
 
@@ -88,17 +110,49 @@ class RenderBody(BaseModel):
     answer: str | None
     timeline: str | None
     result: ResultBody | None
-    charge: ChargeBody
+    charge: ChargeBody = Field(description="Over all its runs.")
     hints: list[HintBody]
     cancel_effect: str | None = Field(description="What cancelling achieved: prevented, stopped or too_late.")
     error: ErrorBody | None
     attempts: list[AttemptBody]
+    runs: list[RunBody] = Field(description="The runs before this one; each retry starts the next.")
     remote: RemoteBody
     created_at: datetime
+    queued_at: datetime = Field(description="When this run was asked for.")
     started_at: datetime | None
     updated_at: datetime
     finished_at: datetime | None
     links: dict[str, str]
+
+
+class EstimateBody(BaseModel):
+    """What a render would take: `credits` by the backend's contract, `seconds` from what renders took lately."""
+
+    credits: float
+    seconds: float
+
+
+class NormalisedBody(BaseModel):
+    """A request with everything that was left out filled in."""
+
+    prompt: str
+    language: str
+    assets: list[dict[str, Any]]
+    output: dict[str, Any]
+    priority: str
+    on_unconfirmed: str
+    external_ref: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+
+
+class DryRunBody(BaseModel):
+    """A request that would be accepted, as it would be; nothing was kept of it."""
+
+    valid: bool = True
+    render: NormalisedBody
+    hints: list[HintBody]
+    estimate: EstimateBody
 
 
 class RenderPage(BaseModel):
@@ -142,6 +196,9 @@ class UploadBody(BaseModel):
     bytes: int
     sha256: str
     created_at: datetime
+    expires_at: datetime | None = Field(
+        description="When it is thrown away unless a render uses it; null once one does."
+    )
 
 
 class AccountBody(BaseModel):
@@ -154,8 +211,17 @@ class AccountBody(BaseModel):
     frozen: float | None
     total: float | None
     read_at: datetime | None
+    slots: int | None = Field(description="Renders it takes at once; null: no limit.")
+    slots_in_use: int
     paused_until: datetime | None
     pause_reason: str | None
+    disabled: bool
+
+
+class AccountPage(BaseModel):
+    """The accounts your renders may use, oldest first."""
+
+    data: list[AccountBody]
 
 
 class CreditsBody(BaseModel):
@@ -163,6 +229,44 @@ class CreditsBody(BaseModel):
 
     available: float | None
     accounts: list[AccountBody]
+
+
+class UsageBody(BaseModel):
+    """Totals of the runs that ended from `since` (inclusive) to `until` (exclusive).
+
+    `credits` are those known to be charged; `unknown` counts the runs whose charge nobody can know.
+    """
+
+    since: datetime
+    until: datetime
+    succeeded: int
+    failed: int
+    canceled: int
+    expired: int
+    credits: float
+    unknown: int
+    video_seconds: float
+    video_bytes: int
+
+
+class UsagePage(BaseModel):
+    """One total, or one for each day (UTC) in which a run ended, oldest first."""
+
+    data: list[UsageBody]
+
+
+class KeyBody(BaseModel):
+    """The key this call was made with; its text is shown only when it is made."""
+
+    id: str
+    name: str
+    prefix: str
+    owner: str
+    scopes: list[str] = Field(description="Empty: everything.")
+    limits: dict[str, Any]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
 
 
 class RecoveryBody(BaseModel):

@@ -9,8 +9,12 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from api.problems import Problem
+from config.logging import get
 from config.settings import settings
-from worker.media.storage import Storage, open_storage
+from worker.media.storage import Storage, StorageError, open_storage
+from worker.renders import purge
+
+log = get(__name__)
 
 SIGNED_FOR = timedelta(minutes=15)
 """Long enough to begin a download; a signature is checked at its start only."""
@@ -22,6 +26,14 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 def storage() -> Storage:
     """This process's storage, opened at first use."""
     return open_storage(settings().servers.storage)
+
+
+def clear_doomed() -> None:
+    """Delete what the last purge left, now; what cannot be deleted now, housekeeping deletes."""
+    try:
+        purge.clear(storage())
+    except StorageError as error:
+        log.info("files.left", error=type(error).__name__)
 
 
 def serve(request: Request, key: str, *, size: int, etag: str, media_type: str, name: str) -> Response:

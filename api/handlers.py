@@ -14,6 +14,16 @@ from api import problems
 from api.problems import FieldError, Problem
 from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
+from worker.renders import runs, store, uploads
+
+_REFUSALS: dict[type[Exception], str] = {
+    runs.NotFinal: "render.not_final",
+    runs.Succeeded: "render.succeeded",
+    runs.ForceNeeded: "render.force_needed",
+    store.Begun: "render.begun",
+    uploads.InUse: "upload.in_use",
+}
+"""What the store refuses, by what it raises."""
 
 _HTTP_CODES = {400: "request.malformed", 404: "route.unknown", 405: "route.method", 413: "request.too_large"}
 
@@ -27,6 +37,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _database)
     app.add_exception_handler(NotStored, _not_stored)
     app.add_exception_handler(StorageUnavailable, _storage)
+    for refusal in _REFUSALS:
+        app.add_exception_handler(refusal, _refused)
 
 
 def answer(request: Request, problem: Problem) -> Response:
@@ -82,6 +94,10 @@ def _database(request: Request, error: Exception) -> Response:
 def _not_migrated(error: DBAPIError) -> bool:
     """An undefined table or column: this version started before its migrations ran."""
     return getattr(error.orig, "sqlstate", None) in ("42P01", "42703")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    return answer(request, Problem(_REFUSALS[type(error)], str(error)))
 
 
 def _not_stored(request: Request, _: Exception) -> Response:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
-from sqlalchemy import select, update
+from sqlalchemy import String, cast, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from api.problems import FieldError, Problem
 from worker.owners.models import IdempotencyKey
+
+IN_FLIGHT_SECONDS = 1
+"""`Retry-After`: the other request's transaction takes milliseconds."""
 
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 _MINE = "request:"
@@ -28,7 +31,9 @@ class Key:
     given: bool
 
 
-def key(idempotency_key: Annotated[str | None, Header(description="Any text of your own, once per request.")] = None):
+async def key(
+    idempotency_key: Annotated[str | None, Header(description="Any text of your own, once per request.")] = None,
+):
     """The request's key. Raises Problem `idempotency.invalid`.
 
     A request without one gets its own: when the database loses the answer to a COMMIT, the transaction is run again,
@@ -67,19 +72,14 @@ def once(
 ) -> tuple[str, bool]:
     """The id of what `make` makes, or made earlier under this key; and whether it was earlier.
 
-    Of two simultaneous calls the second waits at the unique key until the first has committed, and finds its resource.
-    Raises Problem `idempotency.mismatch`.
+    Of simultaneous calls one gets the key's lock, which lasts until it has committed. The others find what it made, or,
+    before that, are told to come again. Raises Problem `idempotency.mismatch`, `idempotency.in_flight`.
     """
     names = {"owner_id": owner_id, "route": route, "key": key.text}
-    mine = session.execute(
-        insert(IdempotencyKey)
-        .values(**names, body_hash=hashed, resource_id="")
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.key)
-    ).scalar_one_or_none()
-    if mine is None:
+    if not _reserve(session, names, hashed, wait=not key.given):
         resource_id = earlier(session, owner_id, route, key, hashed)
-        assert resource_id is not None, "the row that the insert met is committed"
+        if resource_id is None:
+            raise Problem("idempotency.in_flight", headers={"Retry-After": str(IN_FLIGHT_SECONDS)})
         return resource_id, True
     resource_id = make()
     session.execute(
@@ -89,3 +89,22 @@ def once(
         .execution_options(synchronize_session=False)
     )
     return resource_id, False
+
+
+def _reserve(session: Session, names: dict[str, str], hashed: str, *, wait: bool) -> bool:
+    """Put the key on file, in one statement with taking its lock; False where it is there or another request has it.
+
+    A key of our own is known to one request alone: what holds it is that request's own transaction whose COMMIT was
+    never answered, which is worth waiting for.
+    """
+    lock = func.hashtextextended("\n".join(names.values()), 0)
+    free = true() if wait else func.pg_try_advisory_xact_lock(lock)
+    values = [cast(literal(value), String).label(name) for name, value in names.items()]
+    row = select(*values, literal(hashed).label("body_hash"), literal("").label("resource_id")).where(free)
+    statement = (
+        insert(IdempotencyKey)
+        .from_select([*names, "body_hash", "resource_id"], row)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.key)
+    )
+    return session.execute(statement).scalar_one_or_none() is not None

@@ -1,19 +1,22 @@
-"""A valid request becomes a render: with its key, in one transaction."""
+"""A valid request becomes a render or its next run: with its key, in one transaction."""
 
 from typing import Any
 
-from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from api import idempotency
 from api.auth import Caller
+from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody
 from api.database import transact
 from api.idempotency import Key
 from api.problems import FieldError, Problem
-from api.schemas import RenderRequest
-from worker.remote import hints, language
-from worker.renders import store
+from api.progress import durations
+from api.schemas import RenderRequest, RetryRequest
+from api.views import shown
+from worker.remote import hints, intents, language
+from worker.renders import runs, store, uploads
 from worker.renders.models import Render, Upload
+from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
 
 ROUTE = "POST /v1/renders"
@@ -22,22 +25,64 @@ ROUTE = "POST /v1/renders"
 def accept(caller: Caller, request: RenderRequest, key: Key) -> tuple[str, bool]:
     """The id of the render this request led to, and whether an earlier one with this key had.
 
-    Raises Problem `idempotency.mismatch`, `upload.unknown`.
+    Raises Problem `idempotency.…`, `upload.unknown`, `render.deleted`, LimitReached.
     """
     hashed = idempotency.body_hash(request.model_dump(mode="json"))
     spoken = request.language or language.detect(request.prompt)
 
     def work(session: Session) -> tuple[str, bool]:
         def make() -> str:
-            assets = _assets(session, caller.owner_id, request)
-            return store.accept(session, caller.owner_id, _new(request, spoken, assets)).id
+            taken = uploads.take(session, caller.owner_id, _wanted(request))
+            new = _new(caller, request, spoken, _assets(request, taken))
+            return store.accept(session, caller.owner_id, new).id
 
         return idempotency.once(session, caller.owner_id, ROUTE, key, hashed, make)
 
     return transact(work)
 
 
-def _new(request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
+def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> bool:
+    """Start the render's next run; whether an earlier call with this key had.
+
+    Raises Problem `idempotency.…`, `render.…`, LimitReached.
+    """
+    route = f"POST /v1/renders/{render_id}/retry"
+    hashed = idempotency.body_hash(request.model_dump(mode="json"))
+
+    def work(session: Session) -> bool:
+        def make() -> str:
+            render = held(session, caller.owner_id, render_id)
+            runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
+            return render.id
+
+        return idempotency.once(session, caller.owner_id, route, key, hashed, make)[1]
+
+    return transact(work)
+
+
+def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
+    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`."""
+    spoken = request.language or language.detect(request.prompt)
+
+    def work(session: Session) -> DryRunBody:
+        found = {id: row for id in _wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
+        new = _new(caller, request, spoken, _assets(request, found))
+        seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
+        return _rehearsed(new, seconds)
+
+    return transact(work)
+
+
+def _rehearsed(new: NewRender, seconds: float) -> DryRunBody:
+    names = set(NormalisedBody.model_fields) - {"assets"}
+    return DryRunBody(
+        render=NormalisedBody(assets=[shown(asset) for asset in new.assets], **{n: getattr(new, n) for n in names}),
+        hints=[HintBody(**hint) for hint in new.hints],
+        estimate=EstimateBody(credits=intents.ABOUT_A_CLIP, seconds=round(seconds, 1)),
+    )
+
+
+def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
     names = [asset.get("name") or asset["url"] for asset in assets]
     return NewRender(
         prompt=request.prompt,
@@ -49,38 +94,25 @@ def _new(request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> N
         external_ref=request.external_ref,
         tags=list(dict.fromkeys(request.tags)),
         metadata=request.metadata,
+        api_key_id=caller.key_id,
         hints=[{"code": hint.code, "message": hint.message} for hint in hints.hints(request.prompt, names)],
     )
 
 
-def _assets(session: Session, owner_id: str, request: RenderRequest) -> list[dict[str, Any]]:
-    """The assets as kept on the render; the uploads among them are marked as used."""
-    wanted = [asset.upload for asset in request.assets if asset.upload]
-    uploads: dict[str, Upload] = {}
-    if wanted:
-        # Locked, so that housekeeping does not throw away between here and the commit what this render needs.
-        rows = session.scalars(
-            select(Upload)
-            .where(Upload.owner_id == owner_id, Upload.id.in_(wanted))
-            .order_by(Upload.id)
-            .with_for_update()
-        )
-        uploads = {row.id: row for row in rows}
+def _wanted(request: RenderRequest) -> list[str]:
+    return list(dict.fromkeys(asset.upload for asset in request.assets if asset.upload))
+
+
+def _assets(request: RenderRequest, found: dict[str, Upload]) -> list[dict[str, Any]]:
+    """The assets as kept on the render. Raises Problem `upload.unknown`."""
     missing = [
         FieldError(f"/assets/{place}/upload", "there is no such upload")
         for place, asset in enumerate(request.assets)
-        if asset.upload and asset.upload not in uploads
+        if asset.upload and asset.upload not in found
     ]
     if missing:
         raise Problem("upload.unknown", "Not every upload is there.", errors=missing)
-    if uploads:
-        session.execute(
-            update(Upload)
-            .where(Upload.id.in_(uploads))
-            .values(used_at=func.now())
-            .execution_options(synchronize_session=False)
-        )
-    return [_kept(uploads[asset.upload]) if asset.upload else {"url": asset.url} for asset in request.assets]
+    return [_kept(found[asset.upload]) if asset.upload else {"url": asset.url} for asset in request.assets]
 
 
 def _kept(upload: Upload) -> dict[str, Any]:
@@ -96,6 +128,14 @@ def _kept(upload: Upload) -> dict[str, Any]:
 def found(session: Session, owner_id: str, render_id: str) -> Render:
     """The owner's render. Raises Problem `render.unknown`."""
     render = store.get(session, owner_id, render_id)
+    if render is None:
+        raise unknown(render_id)
+    return render
+
+
+def held(session: Session, owner_id: str, render_id: str) -> Render:
+    """The owner's render with its row locked. Raises Problem `render.unknown`."""
+    render = store.locked(session, owner_id, render_id)
     if render is None:
         raise unknown(render_id)
     return render

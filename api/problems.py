@@ -31,25 +31,55 @@ KINDS: dict[str, Kind] = {
     "route.method": Kind(405, "This address does not take this method", "The `Allow` header names the right ones."),
     "auth.missing": Kind(401, "No API key", "Send `Authorization: Bearer vv_…`."),
     "auth.invalid": Kind(401, "The API key is not valid", "Check for a typing mistake, a revoked or an expired key."),
+    "auth.scope": Kind(403, "The API key may not do this", "Use a key with the scope that `detail` names."),
+    "rate.limited": Kind(429, "Too many requests", "Wait for `Retry-After` seconds; `RateLimit` tells what is left."),
+    "limit.in_flight": Kind(
+        429, "This key has its renders in flight", "Wait until some are final, or have the key's limit raised."
+    ),
+    "limit.credits": Kind(
+        429, "This key's credits of the day are spent", "Wait for `Retry-After`, or have the key's limit raised."
+    ),
     "idempotency.invalid": Kind(422, "The Idempotency-Key is not valid", "Send 1 to 255 visible ASCII characters."),
     "idempotency.mismatch": Kind(
         422,
         "This Idempotency-Key was used for another request",
         "Use a new key for a new request, and the same body when repeating one.",
     ),
+    "idempotency.in_flight": Kind(
+        409,
+        "A request with this Idempotency-Key is under way",
+        "Send it again after `Retry-After` seconds: it then finds what the other one made.",
+    ),
     "cursor.invalid": Kind(422, "The cursor is not one of ours", "Pass `next_cursor` on unchanged, or start without."),
     "render.unknown": Kind(404, "There is no such render", "Check the id; renders of other owners are not shown."),
+    "render.deleted": Kind(410, "The render was deleted", "Use a new Idempotency-Key to have it made again."),
+    "render.begun": Kind(
+        409, "The render is no longer queued", "Only what is queued can be changed; cancel it instead."
+    ),
+    "render.changed": Kind(412, "The render has changed since", "Read it again; its new tag is in the `ETag` header."),
+    "render.not_final": Kind(409, "The render is still at work", "Wait until it is final, or cancel it first."),
+    "render.succeeded": Kind(409, "The render has its video", "For another video send a new render."),
+    "render.force_needed": Kind(
+        409,
+        "Another run could be charged a second time",
+        'The run before was charged, or may have been. Send `{"force": true}` if you want to pay again.',
+    ),
     "render.no_video": Kind(409, "The render has no video", "Wait until its status is `succeeded`."),
     "render.no_poster": Kind(409, "The render has no poster", "Wait until its status is `succeeded`."),
     "render.no_timeline": Kind(409, "The render has no draft yet", "Wait until it has passed the stage `verify`."),
     "result.gone": Kind(410, "The file is no longer in storage", "It was deleted there; send the render again."),
     "range.unsatisfiable": Kind(416, "No such bytes", "The file's size is in `Content-Range` and in `result.bytes`."),
     "upload.unknown": Kind(422, "There is no such upload", "Upload the file first; unused uploads expire."),
+    "upload.not_found": Kind(404, "There is no such upload", "Check the id; unused uploads expire after a day."),
+    "upload.in_use": Kind(
+        409, "A render uses the upload", "Delete the renders that use it; the file goes with the last."
+    ),
     "upload.empty": Kind(422, "The upload is empty", "Send the file's bytes as the body, or as one multipart file."),
     "upload.malformed": Kind(400, "The multipart body is broken", "Send one file part, or the bytes as the body."),
     "upload.cut": Kind(400, "The upload ended early", "Send it again; nothing of it was kept."),
     "upload.format": Kind(415, "The file's format is not taken", "Convert it to one of the accepted formats."),
     "upload.too_large": Kind(413, "The file is too large", "At most 200 MB: compress it, trim it, or split it."),
+    "account.unknown": Kind(404, "There is no such account", "GET /v1/accounts lists those that you may use."),
     "database.unavailable": Kind(503, "The database is away", "Send the request again; with its key nothing doubles."),
     "storage.unavailable": Kind(503, "The file storage is away", "Send the request again a little later."),
     "internal": Kind(500, "A fault in this service", "Send it again; if it repeats, the logs name the request id."),

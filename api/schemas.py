@@ -78,6 +78,14 @@ class Output(_Request):
     quality: Literal["high"] = "high"
 
 
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(_bounded),
+    Field(description="Kept and returned: up to 16 KiB as JSON, 8 levels deep."),
+]
+Priority = Literal["high", "normal", "low"]
+
+
 class RenderRequest(_Request):
     """A video to be made."""
 
@@ -85,13 +93,34 @@ class RenderRequest(_Request):
     language: Language | None = Field(None, description="Of the video (`en`, `zh`); null: detected from the prompt.")
     assets: list[Asset] = Field(default=[], max_length=limits.ASSETS)
     output: Output = Output()
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
     on_unconfirmed: Literal["fail", "retry"] = Field(
         "fail",
         description="Where nobody can know whether the paid message was received: give up, or pay again.",
     )
     external_ref: Reference | None = Field(None, description="Your own reference.", examples=["sku-1"])
     tags: list[Tag] = Field(default=[], max_length=limits.TAGS)
-    metadata: Annotated[dict[str, Any], AfterValidator(_bounded)] = Field(
-        default={}, description="Kept and returned: up to 16 KiB as JSON, 8 levels deep."
+    metadata: Metadata = {}
+
+
+class RenderChange(_Request):
+    """What can still be changed while a render is queued; what is left out stays."""
+
+    priority: Priority | None = None
+    metadata: Metadata | None = Field(None, description="Replaces the old one as a whole.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.priority is None and self.metadata is None:
+            raise ValueError("give `priority`, `metadata`, or both")
+        return self
+
+
+class RetryRequest(_Request):
+    """How to start the next run."""
+
+    force: bool = Field(
+        default=False,
+        strict=True,
+        description="From the beginning, with a new message that is charged, whatever became of the run before.",
     )

@@ -1,4 +1,4 @@
-"""From rows to answers: four queries for a page of renders, however long."""
+"""From rows to answers: five queries for a page of renders, however long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from api import bodies
 from api.progress import durations, estimate, high_water
 from worker.accounts.models import RemoteSession
+from worker.renders import runs, uploads
 from worker.renders.events import EventType
-from worker.renders.models import Attempt, Event, Render, Result
+from worker.renders.models import Attempt, Event, Render, Result, Run, Upload
+from worker.renders.states import Charge
 
 FINAL_EVENTS = frozenset(
     {EventType.SUCCEEDED.value, EventType.FAILED.value, EventType.CANCELED.value, EventType.EXPIRED.value}
@@ -27,6 +29,7 @@ class _Related:
 
     now: datetime
     results: dict[str, Result] = field(default_factory=dict[str, Result])
+    runs: dict[str, list[Run]] = field(default_factory=dict[str, list[Run]])
     attempts: dict[str, list[Attempt]] = field(default_factory=dict[str, list[Attempt]])
     sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
 
@@ -45,6 +48,11 @@ def render_body(session: Session, render: Render) -> bodies.RenderBody:
     return render_bodies(session, [render])[0]
 
 
+def shown(asset: dict[str, Any]) -> dict[str, Any]:
+    """What an answer says of an asset."""
+    return {name: asset[name] for name in ASSET_FIELDS if name in asset}
+
+
 def event_body(event: Event) -> bodies.EventBody:
     """The answer for one event."""
     return bodies.EventBody(
@@ -58,13 +66,29 @@ def event_body(event: Event) -> bodies.EventBody:
     )
 
 
+def upload_body(row: Upload) -> bodies.UploadBody:
+    """The answer for one upload."""
+    return bodies.UploadBody(
+        id=row.id,
+        name=row.name,
+        media_type=row.media_type,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        created_at=row.created_at,
+        expires_at=row.created_at + uploads.KEPT if row.used_at is None else None,
+    )
+
+
 def _related(session: Session, renders: Sequence[Render]) -> _Related:
     ids = [render.id for render in renders]
     related = _Related(session.execute(select(func.now())).scalar_one())
-    runs = [(render.id, render.run) for render in renders if render.finished_at is not None]
-    if runs:
-        found = session.scalars(select(Result).where(tuple_(Result.render_id, Result.run).in_(runs)))
+    ended = [(render.id, render.run) for render in renders if render.finished_at is not None]
+    if ended:
+        found = session.scalars(select(Result).where(tuple_(Result.render_id, Result.run).in_(ended)))
         related.results = {row.render_id: row for row in found}
+    if retried := [render.id for render in renders if render.run > 1]:
+        for run in runs.earlier(session, retried):
+            related.runs.setdefault(run.render_id, []).append(run)
     for row in session.scalars(select(Attempt).where(Attempt.render_id.in_(ids)).order_by(Attempt.lease)):
         related.attempts.setdefault(row.render_id, []).append(row)
     if remote := {render.remote_session_id for render in renders if render.remote_session_id}:
@@ -87,7 +111,7 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         eta=related.now + timedelta(seconds=left) if left is not None else None,
         prompt=render.prompt,
         language=render.language,
-        assets=[{name: asset[name] for name in ASSET_FIELDS if name in asset} for asset in render.assets],
+        assets=[shown(asset) for asset in render.assets],
         output=render.output,
         priority=render.priority,
         on_unconfirmed=render.on_unconfirmed,
@@ -97,15 +121,17 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         answer=render.answer,
         timeline=render.timeline,
         result=_result(result) if result else None,
-        charge=bodies.ChargeBody(state=render.charge_state, credits=render.charge_credits),
+        charge=_charge([*related.runs.get(render.id, ()), render]),
         hints=[
             bodies.HintBody(code=str(one.get("code", "")), message=str(one.get("message", ""))) for one in render.hints
         ],
         cancel_effect=render.cancel_effect,
         error=_error(render),
         attempts=[_attempt(row) for row in related.attempts.get(render.id, ())],
+        runs=[_run(row) for row in related.runs.get(render.id, ())],
         remote=_remote(render, related),
         created_at=render.created_at,
+        queued_at=render.queued_at,
         started_at=render.started_at,
         updated_at=render.updated_at,
         finished_at=render.finished_at,
@@ -124,6 +150,30 @@ def _result(row: Result) -> bodies.ResultBody:
         height=row.height,
         codec=row.video_codec,
         poster=f"{at}/poster" if row.poster_key else None,
+    )
+
+
+def _charge(charged: Sequence[Render | Run]) -> bodies.ChargeBody:
+    """Over all runs: one that nobody can know makes the whole unknown, beside what is known."""
+    states = {one.charge_state for one in charged}
+    state = next((one for one in (Charge.UNKNOWN, Charge.INCURRED) if one in states), Charge.NONE)
+    known = [one.charge_credits for one in charged if one.charge_credits is not None]
+    return bodies.ChargeBody(state=state.value, credits=sum(known) if known else None)
+
+
+def _run(row: Run) -> bodies.RunBody:
+    error = bodies.RunErrorBody(code=row.error_code, message=row.error_message) if row.error_code else None
+    return bodies.RunBody(
+        run=row.run,
+        status=row.status,
+        stage=row.stage,
+        answer=row.answer,
+        charge=_charge([row]),
+        cancel_effect=row.cancel_effect,
+        error=error,
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
     )
 
 
@@ -168,6 +218,8 @@ def _links(render: Render, result: Result | None) -> dict[str, str]:
     links = {"self": at, "events": f"{at}/events"}
     if render.finished_at is None:
         links["cancel"] = f"{at}/cancel"
+    if render.status in runs.RETRYABLE:
+        links["retry"] = f"{at}/retry"
     if result is not None:
         links["video"] = f"{at}/video"
     if result is not None and result.poster_key:

@@ -11,18 +11,17 @@ from worker.accounts import store as accounts
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow, bearer
 from worker.database import ago, transact
-from worker.media.storage import NotStored, Storage, open_storage
+from worker.media.storage import open_storage
 from worker.owners.models import IdempotencyKey
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
+from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
 
 log = get(__name__)
 
 KEYS_KEPT = timedelta(days=30)
 WORKERS_KEPT = timedelta(days=7)
-UPLOADS_KEPT = timedelta(days=1)
-"""An upload that no render used."""
 
 
 def run() -> None:
@@ -32,6 +31,7 @@ def run() -> None:
         _read_balance(remote, account)
     transact(_forget)
     _expire_uploads()
+    _clear_files()
 
 
 def _with_token(session: Session) -> list[Account]:
@@ -72,31 +72,20 @@ def _forget(session: Session) -> None:
 
 
 def _expire_uploads() -> None:
-    """The file first: a row without a file is noticed and says so, a file without a row would stay for ever."""
+    """Those that no render used, a few hundred a round."""
+    expired = select(Upload.id).where(Upload.used_at.is_(None), Upload.created_at < ago(uploads.KEPT)).limit(500)
+    for upload_id in transact(lambda session: session.scalars(expired).all()):
+        transact(lambda session, gone=upload_id: _expire(session, gone))
+
+
+def _clear_files() -> None:
     storage = open_storage(settings().servers.storage)
-    for upload_id in transact(_unused):
-        transact(lambda session, gone=upload_id: _expire(session, storage, gone))
+    while purge.clear(storage) == purge.AT_ONCE:
+        log.info("files.cleared", files=purge.AT_ONCE)
 
 
-def _expire(session: Session, storage: Storage, upload_id: str) -> None:
-    """One upload, under the lock that the intake takes too: a render accepted meanwhile keeps its file."""
-    upload = session.scalars(
-        select(Upload).where(Upload.id == upload_id, Upload.used_at.is_(None)).with_for_update(skip_locked=True)
-    ).one_or_none()
-    if upload is None:
-        return
-    try:
-        storage.delete(upload.storage_key)
-    except NotStored:
-        log.info("upload.gone", upload=upload.id)
-    # Its key too: the same call again uploads anew instead of finding nothing.
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.resource_id == upload.id))
-    session.execute(delete(Upload).where(Upload.id == upload.id))
-
-
-def _unused(session: Session) -> list[str]:
-    return list(
-        session.scalars(
-            select(Upload.id).where(Upload.used_at.is_(None), Upload.created_at < ago(UPLOADS_KEPT)).limit(500)
-        )
-    )
+def _expire(session: Session, upload_id: str) -> None:
+    """One upload, unless a render that was accepted meanwhile uses it."""
+    upload = uploads.locked(session, upload_id)
+    if upload is not None and upload.used_at is None:
+        uploads.remove(session, upload)

@@ -17,6 +17,7 @@ from worker.renders.models import (
     Result,
     Run,
     Upload,
+    UploadUse,
     WebhookDelivery,
     Worker,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Run",
     "Surprise",
     "Upload",
+    "UploadUse",
     "WebhookDelivery",
     "Worker",
     "metadata",

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from api import cursors, intake, limits, stream
-from api.auth import CallerHere
+from api.auth import RendersReader
 from api.bodies import EventPage, FeedPage
 from api.database import transact
 from api.routes.common import RenderId, only_known, problems
@@ -31,7 +31,7 @@ After = Annotated[int, Query(ge=0, le=limits.LARGEST_NUMBER, description="Only e
 )
 async def of_render(
     id: RenderId,
-    caller: CallerHere,
+    caller: RendersReader,
     request: Request,
     after: After = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=limits.LARGEST_NUMBER)] = None,
@@ -60,7 +60,7 @@ def _page(session: Session, owner_id: str, render_id: str, after: int) -> tuple[
 
 @router.get("/events", responses=problems("cursor.invalid"))
 def feed(
-    caller: CallerHere,
+    caller: RendersReader,
     after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last answer.")] = None,
     limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE)] = limits.EVENTS_PAGE,
 ) -> FeedPage:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from api import files, intake, timelines
-from api.auth import CallerHere
+from api.auth import RendersReader
 from api.database import transact
 from api.problems import Problem
 from api.routes.common import RenderId, only_known, problems
@@ -31,7 +31,7 @@ _KINDS = {
     responses=problems("render.unknown", "render.no_video", "result.gone", "range.unsatisfiable", "storage.unavailable")
     | _KINDS,
 )
-def video(id: RenderId, caller: CallerHere, request: Request) -> Response:
+def video(id: RenderId, caller: RendersReader, request: Request) -> Response:
     """The finished MP4: the bytes, with ranges, or the way to them."""
     result = transact(lambda session: _result(session, caller.owner_id, id))
     if result is None:
@@ -47,7 +47,7 @@ def video(id: RenderId, caller: CallerHere, request: Request) -> Response:
     response_class=Response,
     responses=problems("render.unknown", "render.no_poster", "result.gone", "storage.unavailable") | _KINDS,
 )
-def poster(id: RenderId, caller: CallerHere, request: Request) -> Response:
+def poster(id: RenderId, caller: RendersReader, request: Request) -> Response:
     """A frame of the video as a picture."""
     result = transact(lambda session: _result(session, caller.owner_id, id))
     if result is None or result.poster_key is None:
@@ -72,7 +72,7 @@ def poster(id: RenderId, caller: CallerHere, request: Request) -> Response:
 )
 def timeline(
     id: RenderId,
-    caller: CallerHere,
+    caller: RendersReader,
     request: Request,
     format: Annotated[Literal["text", "json", "svg"] | None, Query(description="Outranks `Accept`.")] = None,
 ) -> Response:

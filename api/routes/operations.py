@@ -1,31 +1,100 @@
-"""Balances and takeovers."""
+"""Accounts, balances, usage, takeovers, and the calling key."""
 
-from fastapi import APIRouter, Depends
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import cursors, limits
-from api.auth import CallerHere
-from api.bodies import AccountBody, CreditsBody, RecoveryBody, RecoveryPage
+from api import usage as spent
+from api.auth import AccountReader, AnyKey
+from api.bodies import (
+    AccountBody,
+    AccountPage,
+    CreditsBody,
+    KeyBody,
+    RecoveryBody,
+    RecoveryPage,
+    UsagePage,
+)
 from api.database import transact
-from api.routes.common import Cursor, Limit, only_known, problems
+from api.problems import FieldError, Problem
+from api.routes.common import AccountId, Cursor, Limit, only_known, problems
+from config.settings import settings
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
+from worker.owners.models import ApiKey, Owner
 from worker.renders.models import Recovery
+
+USUAL_SPAN = timedelta(days=30)
+LONGEST_SPAN = timedelta(days=366)
 
 router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[Depends(only_known)])
 
 
 @router.get("/credits", responses=problems())
-def credits(caller: CallerHere) -> CreditsBody:
+def credits(caller: AccountReader) -> CreditsBody:
     """The balances of the accounts your renders may use, as the workers last read them."""
-    found = transact(lambda session: [_account(row) for row in accounts.usable(session, caller.owner_id)])
+    found = transact(lambda session: _accounts(session, accounts.usable(session, caller.owner_id)))
     known = [account.available for account in found if account.available is not None]
     return CreditsBody(available=sum(known) if known else None, accounts=found)
 
 
+@router.get("/accounts", responses=problems())
+def account_list(caller: AccountReader) -> AccountPage:
+    """The accounts at the backend that your renders may use: balances, slots, pauses."""
+    found = transact(lambda session: _accounts(session, accounts.visible(session, caller.owner_id)))
+    return AccountPage(data=found)
+
+
+@router.get("/accounts/{id}", responses=problems("account.unknown"))
+def account(id: AccountId, caller: AccountReader) -> AccountBody:
+    """One of those accounts."""
+
+    def work(session: Session) -> AccountBody:
+        rows = [row for row in accounts.visible(session, caller.owner_id) if row.id == id]
+        if not rows:
+            raise Problem("account.unknown", f"You have no account {id}.")
+        return _accounts(session, rows)[0]
+
+    return transact(work)
+
+
+@router.get("/usage", responses=problems())
+def usage(
+    caller: AccountReader,
+    after: Annotated[AwareDatetime | None, Query(description="By default 30 days before `before`.")] = None,
+    before: Annotated[AwareDatetime | None, Query(description="By default now.")] = None,
+    by: Annotated[spent.By | None, Query(description="One total for each day (UTC).")] = None,
+) -> UsagePage:
+    """What the runs that ended in a span came to: how they ended, credits, seconds and bytes of video."""
+    until = before or datetime.now(UTC)
+    since = after or _earlier(until)
+    if since >= until or until - since > LONGEST_SPAN:
+        errors = [FieldError("?after", f"must be before `before`, by at most {LONGEST_SPAN.days} days")]
+        raise Problem("request.invalid", "Not valid: ?after", errors=errors)
+    return UsagePage(data=transact(lambda session: spent.totals(session, caller.owner_id, since, until, by)))
+
+
+@router.get("/key", responses=problems())
+def key(caller: AnyKey) -> KeyBody:
+    """The key this call is made with: whose it is, what it may do, how much."""
+
+    def work(session: Session) -> KeyBody:
+        row, owner = session.execute(
+            select(ApiKey, Owner.name).join(Owner, Owner.id == ApiKey.owner_id).where(ApiKey.id == caller.key_id)
+        ).one()
+        return KeyBody(owner=owner, **{name: getattr(row, name) for name in KeyBody.model_fields if name != "owner"})
+
+    return transact(work)
+
+
 @router.get("/recoveries", responses=problems("cursor.invalid"))
-def recoveries(caller: CallerHere, limit: Limit = limits.PAGE, cursor: Cursor = None) -> RecoveryPage:
+def recoveries(caller: AccountReader, limit: Limit = limits.PAGE, cursor: Cursor = None) -> RecoveryPage:
     """Which of your renders were taken over from a silent worker, newest first."""
     query = select(Recovery).where(Recovery.owner_id == caller.owner_id).order_by(Recovery.id.desc()).limit(limit + 1)
     if cursor:
@@ -39,7 +108,19 @@ def recoveries(caller: CallerHere, limit: Limit = limits.PAGE, cursor: Cursor = 
     return transact(work)
 
 
-def _account(row: Account) -> AccountBody:
+def _earlier(moment: datetime) -> datetime:
+    """Thirty days before; the beginning of time where there is no such day."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return moment - USUAL_SPAN if moment - first > USUAL_SPAN else first
+
+
+def _accounts(session: Session, rows: Sequence[Account]) -> list[AccountBody]:
+    used = accounts.slots_by_account(session, [row.id for row in rows])
+    return [_account(row, used.get(row.id, 0)) for row in rows]
+
+
+def _account(row: Account, used: int) -> AccountBody:
+    slots = row.slots if row.slots is not None else settings().capacity.account_slots
     return AccountBody(
         id=row.id,
         name=row.name,
@@ -48,8 +129,11 @@ def _account(row: Account) -> AccountBody:
         frozen=row.balance_frozen,
         total=row.balance_total,
         read_at=row.balance_read_at,
+        slots=slots or None,
+        slots_in_use=used,
         paused_until=row.paused_until,
         pause_reason=row.pause_reason,
+        disabled=row.disabled_at is not None,
     )
 
 

@@ -1,22 +1,23 @@
-"""Renders: taken on, shown, listed, cancelled."""
+"""Renders: taken on, shown, listed, changed, cancelled, begun anew, deleted."""
 
-import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
-from starlette.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
-from api import cursors, intake, limits
-from api.auth import CallerHere
-from api.bodies import RenderBody, RenderPage
+from api import cursors, etags, files, intake, limits, waiting
+from api.auth import Caller, RendersReader, RendersWriter
+from api.bodies import DryRunBody, RenderBody, RenderPage
 from api.database import transact
 from api.idempotency import KeyHere
 from api.problems import Problem
-from api.routes.common import Cursor, Limit, RenderId, Words, only_known, problems
-from api.schemas import RenderRequest
+from api.routes.common import Cursor, Limit, RenderId, Words, json_only, only_known, problems
+from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
 from api.views import render_bodies, render_body
-from worker.renders import store
+from api.waiting import Patience
+from worker.renders import purge, store
 from worker.renders.states import FINAL, Status
 
 router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends(only_known)])
@@ -24,61 +25,72 @@ router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends
 LOOK_AGAIN_SECONDS = 5
 """`Retry-After` of a render under way: videos take minutes."""
 
-
-def _json_only(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Problem("request.media_type", f"The body is declared as {kind[:80] or 'nothing'}.")
+_KEY = ("idempotency.invalid", "idempotency.mismatch", "idempotency.in_flight")
+_BODY = ("request.malformed", "request.media_type", "request.too_large")
+_RUNS = ("limit.in_flight", "limit.credits")
 
 
 @router.post(
     "",
     status_code=202,
-    dependencies=[Depends(_json_only)],
-    responses=problems(
-        "request.malformed",
-        "request.media_type",
-        "request.too_large",
-        "idempotency.invalid",
-        "idempotency.mismatch",
-        "upload.unknown",
-    ),
+    dependencies=[Depends(json_only)],
+    response_model=RenderBody,
+    responses=problems(*_BODY, *_KEY, *_RUNS, "upload.unknown", "render.deleted")
+    | {
+        200: {
+            "model": RenderBody | DryRunBody,
+            "description": "Final within the time of `Prefer: wait`; or, with `dry_run`, valid.",
+        }
+    },
 )
-def create(request: RenderRequest, caller: CallerHere, key: KeyHere, response: Response) -> RenderBody:
+async def create(
+    given: RenderRequest,
+    request: Request,
+    caller: RendersWriter,
+    key: KeyHere,
+    patience: Patience,
+    dry_run: Annotated[bool, Query(description="Only check the request; nothing is kept or charged.")] = False,
+) -> Response:
     """Ask for a video. From this answer on the render ends in exactly one final status, whatever dies in between.
 
     Send an `Idempotency-Key`: repeated with the same body it leads to the same render (`Idempotent-Replayed: true`).
     """
-    render_id, replayed = intake.accept(caller, request, key)
-    response.headers["Location"] = f"/v1/renders/{render_id}"
-    response.headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
-    if replayed and key.given:
-        response.headers["Idempotent-Replayed"] = "true"
-    return transact(lambda session: render_body(session, intake.found(session, caller.owner_id, render_id)))
+    if dry_run:
+        rehearsed = await run_in_threadpool(intake.rehearse, caller, given)
+        return Response(rehearsed.model_dump_json(), media_type="application/json")
+    render_id, replayed = await run_in_threadpool(intake.accept, caller, given, key)
+    return await _under_way(request, caller, render_id, patience, replayed=replayed and key.given)
 
 
 @router.get("", responses=problems("cursor.invalid"))
 def listed(
-    caller: CallerHere,
+    caller: RendersReader,
     status: Annotated[list[Status] | None, Query(description="One or more.")] = None,
     tag: Words = None,
     external_ref: Words = None,
+    priority: Annotated[Priority | None, Query()] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="From this moment on, with its zone.")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description="Before this moment, with its zone.")] = None,
+    ids: Annotated[list[str] | None, Query(max_length=limits.LONGEST_PAGE, description="These alone.")] = None,
     limit: Limit = limits.PAGE,
     cursor: Cursor = None,
 ) -> RenderPage:
     """Your renders, newest first. Pages by key: rows that come meanwhile neither repeat nor hide any."""
     after = cursors.unpack_moment(cursor) if cursor else None
+    wanted = store.Filter(
+        status=[one.value for one in status or ()],
+        tag=tag,
+        external_ref=external_ref,
+        priority=priority,
+        created_after=created_after,
+        created_before=created_before,
+        ids=[one for one in ids or () if "\0" not in one],
+    )
+    if ids and not wanted.ids:
+        return RenderPage(data=[], next_cursor=None)
 
     def work(session: Session) -> RenderPage:
-        rows = store.page(
-            session,
-            caller.owner_id,
-            limit=limit + 1,
-            after=after,
-            status=[one.value for one in status or ()],
-            tag=tag,
-            external_ref=external_ref,
-        )
+        rows = store.page(session, caller.owner_id, wanted, limit=limit + 1, after=after)
         shown = rows[:limit]
         more = cursors.pack_moment(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
         return RenderPage(data=render_bodies(session, shown), next_cursor=more)
@@ -86,17 +98,71 @@ def listed(
     return transact(work)
 
 
-@router.get("/{id}", response_model=RenderBody, responses=problems("render.unknown"))
-def show(id: RenderId, caller: CallerHere, request: Request) -> Response:
-    """A render as it stands; 304 with `If-None-Match` while nothing changed."""
-    body = transact(lambda session: render_body(session, intake.found(session, caller.owner_id, id)))
-    return _tagged(request, body, {} if body.status in FINAL else {"Retry-After": str(LOOK_AGAIN_SECONDS)})
+@router.get(
+    "/{id}",
+    response_model=RenderBody,
+    responses=problems("render.unknown") | {304: {"description": "Nothing changed (`If-None-Match`)."}},
+)
+async def show(id: RenderId, caller: RendersReader, request: Request, patience: Patience) -> Response:
+    """A render as it stands, or, with `Prefer: wait`, once it is final; 304 with `If-None-Match` if nothing changed."""
+    body = await run_in_threadpool(_read, caller, id)
+    if patience and body.status not in FINAL:
+        await waiting.until_final(request.app.state.feed, id, patience)
+        body = await run_in_threadpool(_read, caller, id)
+    tag = etags.of(body)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", **waiting.applied(patience)}
+    if body.status not in FINAL:
+        headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
+    if etags.is_known(request, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body.model_dump_json(), headers=headers, media_type="application/json")
+
+
+@router.patch(
+    "/{id}",
+    dependencies=[Depends(json_only)],
+    response_model=RenderBody,
+    responses=problems(*_BODY, "render.unknown", "render.begun", "render.changed"),
+)
+def change(id: RenderId, given: RenderChange, caller: RendersWriter, request: Request) -> Response:
+    """Change the priority or the metadata of a render that is still queued."""
+
+    def work(session: Session) -> RenderBody:
+        render = intake.held(session, caller.owner_id, id)
+        etags.demand(request, etags.of(render_body(session, render)))
+        store.amend(session, render, priority=given.priority, metadata=given.metadata)
+        return render_body(session, render)
+
+    body = transact(work)
+    return Response(body.model_dump_json(), headers={"ETag": etags.of(body)}, media_type="application/json")
+
+
+@router.delete("/{id}", status_code=204, responses=problems("render.unknown", "render.not_final", "render.changed"))
+def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
+    """Delete a final render for good: its words, its events, its files. A file that other renders use stays, and so
+    does what was charged, in `/v1/usage`."""
+    done = False
+
+    def work(session: Session) -> None:
+        nonlocal done
+        render = store.locked(session, caller.owner_id, id)
+        if render is None and done:
+            return  # this call's own COMMIT, whose answer was lost
+        if render is None:
+            raise intake.unknown(id)
+        etags.demand(request, etags.of(render_body(session, render)))
+        purge.purge(session, render)
+        done = True
+
+    transact(work)
+    files.clear_doomed()
+    return Response(status_code=204)
 
 
 @router.post(
     "/{id}/cancel", response_model=RenderBody, responses=problems("render.unknown") | {202: {"model": RenderBody}}
 )
-def cancel(id: RenderId, caller: CallerHere) -> Response:
+def cancel(id: RenderId, caller: RendersWriter) -> Response:
     """Cancel a render at any stage: 200 once it is final, 202 while it is being undone. Harmless to repeat."""
 
     def work(session: Session) -> RenderBody:
@@ -106,14 +172,63 @@ def cancel(id: RenderId, caller: CallerHere) -> Response:
         return render_body(session, render)
 
     body = transact(work)
-    return JSONResponse(body.model_dump(mode="json"), status_code=200 if body.status in FINAL else 202)
+    return Response(
+        body.model_dump_json(), status_code=200 if body.status in FINAL else 202, media_type="application/json"
+    )
 
 
-def _tagged(request: Request, body: RenderBody, headers: dict[str, str]) -> Response:
-    # An estimate moves with every look; what did not change otherwise is the same to who asks.
-    text = body.model_dump_json()
-    etag = f'W/"{hashlib.sha256(body.model_dump_json(exclude={"eta"}).encode()).hexdigest()[:32]}"'
-    headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
-    return Response(text, headers=headers, media_type="application/json")
+@router.post(
+    "/{id}/retry",
+    status_code=202,
+    response_model=RenderBody,
+    dependencies=[Depends(json_only)],
+    responses=problems(
+        *_BODY, *_KEY, *_RUNS, "render.unknown", "render.not_final", "render.succeeded", "render.force_needed"
+    )
+    | {200: {"model": RenderBody, "description": "Final within the time of `Prefer: wait`."}},
+)
+async def retry(
+    id: RenderId,
+    request: Request,
+    caller: RendersWriter,
+    key: KeyHere,
+    patience: Patience,
+    given: RetryRequest | None = None,
+) -> Response:
+    """Start the next run of a render that failed, was canceled or expired; it keeps its id.
+
+    Where the draft of the run before is paid for and kept, only the export is made again, which is free. Otherwise a
+    new message is sent, and where that could be a second charge, only with `force`.
+    """
+    replayed = await run_in_threadpool(intake.retry, caller, id, given or RetryRequest(), key)
+    return await _under_way(request, caller, id, patience, replayed=replayed and key.given)
+
+
+async def _under_way(
+    request: Request, caller: Caller, render_id: str, patience: int | None, *, replayed: bool
+) -> Response:
+    """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
+    if patience:
+        await waiting.until_final(request.app.state.feed, render_id, patience)
+    try:
+        body = await run_in_threadpool(_read, caller, render_id)
+    except Problem as problem:
+        if problem.code != "render.unknown":
+            raise
+        raise Problem("render.deleted", f"{render_id} was made with this key and deleted.") from None
+    final = body.status in FINAL
+    headers = {"Location": f"/v1/renders/{render_id}", "ETag": etags.of(body), **waiting.applied(patience)}
+    if not final:
+        headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(
+        body.model_dump_json(),
+        status_code=200 if final and patience is not None else 202,
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+def _read(caller: Caller, render_id: str) -> RenderBody:
+    return transact(lambda session: render_body(session, intake.found(session, caller.owner_id, render_id)))

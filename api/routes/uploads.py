@@ -2,15 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import CallerHere
+from api import files
+from api.auth import UploadsWriter
 from api.bodies import UploadBody
+from api.database import transact
 from api.idempotency import KeyHere
-from api.routes.common import only_known, problems
+from api.problems import Problem
+from api.routes.common import UploadId, only_known, problems
 from api.uploads.keep import keep
 from api.uploads.receive import Received, receive
+from api.views import upload_body
+from worker.renders import uploads
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], dependencies=[Depends(only_known)])
 
@@ -39,12 +45,13 @@ _BODY = {
         "upload.too_large",
         "idempotency.invalid",
         "idempotency.mismatch",
+        "idempotency.in_flight",
         "storage.unavailable",
     ),
 )
 async def create(
     request: Request,
-    caller: CallerHere,
+    caller: UploadsWriter,
     key: KeyHere,
     name: Annotated[str, Query(max_length=1000, description="The file's name, for a raw body.")] = "",
 ) -> UploadBody:
@@ -59,3 +66,34 @@ async def create(
         return await run_in_threadpool(keep, caller, key, received, kind)
     finally:
         await run_in_threadpool(received.close)
+
+
+@router.get("/{id}", responses=problems("upload.not_found"))
+def show(id: UploadId, caller: UploadsWriter) -> UploadBody:
+    """A stored file's facts."""
+    found = transact(lambda session: uploads.get(session, caller.owner_id, id))
+    if found is None:
+        raise _unknown(id)
+    return upload_body(found)
+
+
+@router.delete("/{id}", status_code=204, responses=problems("upload.not_found", "upload.in_use"))
+def delete(id: UploadId, caller: UploadsWriter) -> Response:
+    """Throw a file away that no render uses."""
+
+    def work(session: Session) -> None:
+        found = uploads.get(session, caller.owner_id, id)
+        row = uploads.locked(session, id) if found else None
+        if found is None:
+            raise _unknown(id)
+        if row is None:
+            raise uploads.InUse
+        uploads.discard(session, row)
+
+    transact(work)
+    files.clear_doomed()
+    return Response(status_code=204)
+
+
+def _unknown(id: str) -> Problem:
+    return Problem("upload.not_found", f"You have no upload {id}.")

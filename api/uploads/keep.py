@@ -16,12 +16,12 @@ from api.idempotency import Key
 from api.limits import NAME_CHARACTERS
 from api.problems import Problem
 from api.uploads.receive import Received
+from api.views import upload_body
 from worker.database import new_id
 from worker.media.kinds import Kind
 from worker.media.storage import StorageError
+from worker.renders import uploads
 from worker.renders.models import Upload
-
-ROUTE = "POST /v1/uploads"
 
 _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f"<>|:*?\ud800-\udfff]')
 _ALIASES = {"jpg": {"jpeg", "jpe"}, "mp4": {"m4v"}, "mov": {"qt"}, "mp3": {"mpga"}, "wav": {"wave"}}
@@ -56,7 +56,7 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
         return upload_id
 
     def work(session: Session) -> tuple[UploadBody, bool]:
-        found, _ = idempotency.once(session, caller.owner_id, ROUTE, key, hashed, lambda: make(session))
+        found, _ = idempotency.once(session, caller.owner_id, uploads.ROUTE, key, hashed, lambda: make(session))
         return _body(session, found), found == upload_id
 
     try:
@@ -87,17 +87,9 @@ def file_name(given: str, kind: Kind) -> str:
 
 
 def _earlier(session: Session, caller: Caller, key: Key, hashed: str) -> UploadBody | None:
-    found = idempotency.earlier(session, caller.owner_id, ROUTE, key, hashed)
+    found = idempotency.earlier(session, caller.owner_id, uploads.ROUTE, key, hashed)
     return _body(session, found) if found else None
 
 
 def _body(session: Session, upload_id: str) -> UploadBody:
-    row = session.get_one(Upload, upload_id)
-    return UploadBody(
-        id=row.id,
-        name=row.name,
-        media_type=row.media_type,
-        bytes=row.bytes,
-        sha256=row.sha256,
-        created_at=row.created_at,
-    )
+    return upload_body(session.get_one(Upload, upload_id))

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.api.service import Service
+from worker.owners.models import Owner
 from worker.renders.models import Event, Render
 
 
@@ -60,22 +61,40 @@ def test_a_repeated_key_finds_the_same_render(service: Service) -> None:
     assert foreign.status_code == 202
 
 
-def test_fifty_simultaneous_posts_make_one_render(service: Service) -> None:
-    """Whatever their timing, requests with one key end in one row, one queued event and one id."""
+def test_a_hundred_simultaneous_posts_make_one_render(service: Service) -> None:
+    """Whatever their timing, requests with one key end in one row, one queued event and one id: one makes it, the
+    others find it or, while it is being made, are told when to come again, and find it then."""
 
     def post(_: int) -> httpx.Response:
-        headers = {"Idempotency-Key": "fifty"}
-        return service.first.post("/v1/renders", json={"prompt": "kites", "external_ref": "fifty"}, headers=headers)
+        headers = {"Idempotency-Key": "hundred"}
+        return service.first.post("/v1/renders", json={"prompt": "kites", "external_ref": "hundred"}, headers=headers)
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(post, range(50)))
-    assert {answer.status_code for answer in answers} == {202}
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(post, range(100)))
+    early = [answer for answer in answers if answer.status_code == 409]
+    assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in early} <= {
+        ("idempotency.in_flight", "1")
+    }
+    answers = [answer for answer in answers if answer.status_code == 202] + [post(0) for _ in early]
     ids = {answer.json()["id"] for answer in answers}
+    assert len(answers) == 100
     assert len(ids) == 1
-    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 49
+    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 99
     with service.session() as session:
-        assert session.scalar(select(func.count()).where(Render.external_ref == "fifty")) == 1
+        assert session.scalar(select(func.count()).where(Render.external_ref == "hundred")) == 1
         assert session.scalar(select(func.count()).where(Event.render_id.in_(ids))) == 1
+
+
+def test_a_key_whose_request_is_under_way_is_told_so(service: Service) -> None:
+    """While another request holds the key's lock, and only then: 409 with when to come again; nothing is made."""
+    headers = {"Idempotency-Key": "under-way"}
+    with service.session() as session, session.begin():
+        owner = session.scalars(select(Owner.id).where(Owner.name == "default")).one()
+        lock = "\n".join((owner, "POST /v1/renders", "under-way"))
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+        answer = service.first.post("/v1/renders", json={"prompt": "kites"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency.in_flight")
+    assert service.first.post("/v1/renders", json={"prompt": "kites"}, headers=headers).status_code == 202
 
 
 def test_a_refused_request_leaves_its_key_unused(service: Service) -> None:

@@ -6,6 +6,7 @@ whoever owns them, so a crash leaks none. Admission holds the account's row lock
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,15 +78,19 @@ def _install_registered(session: Session, token: str) -> None:
     known.remote_user_id = None
 
 
+def visible(session: Session, owner_id: str) -> Sequence[Account]:
+    """The accounts that are an owner's or everybody's, oldest first."""
+    return session.scalars(
+        select(Account)
+        .where(or_(Account.owner_id.is_(None), Account.owner_id == owner_id))
+        .order_by(Account.created_at, Account.id)
+    ).all()
+
+
 def usable(session: Session, owner_id: str) -> list[Account]:
     """The accounts an owner's renders may use: registered ones first, the trial only where there is no other."""
-    rows = session.scalars(
-        select(Account)
-        .where(Account.disabled_at.is_(None), or_(Account.owner_id.is_(None), Account.owner_id == owner_id))
-        .order_by(Account.created_at)
-    ).all()
-    registered = [row for row in rows if row.kind == "registered"]
-    return registered or list(rows)
+    rows = [row for row in visible(session, owner_id) if row.disabled_at is None]
+    return [row for row in rows if row.kind == "registered"] or rows
 
 
 def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
@@ -149,15 +154,21 @@ def pause(session: Session, account_id: str, reason: Reason, wait: timedelta) ->
 
 def slots_in_use(session: Session, account_id: str) -> int:
     """Renders between admission and the settling of their message."""
-    return session.execute(
-        select(func.count())
-        .select_from(Render)
+    return slots_by_account(session, [account_id]).get(account_id, 0)
+
+
+def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, int]:
+    """The same for several; those with none in use are left out."""
+    rows = session.execute(
+        select(Render.account_id, func.count())
         .where(
-            Render.account_id == account_id,
+            Render.account_id.in_(account_ids),
             Render.finished_at.is_(None),
             Render.stage.in_([stage.value for stage in HOLDS_A_SLOT]),
         )
-    ).scalar_one()
+        .group_by(Render.account_id)
+    ).all()
+    return {str(account): count for account, count in rows}
 
 
 def get(session: Session, account_id: str) -> Account:

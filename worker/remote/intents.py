@@ -96,6 +96,9 @@ class Intent(Base):
     )
 
 
+ABOUT_A_CLIP = 100.0
+"""Credits: what the backend's contract says that one generation costs, about."""
+
 EVIDENCE_KEPT = 50
 """Reads and findings kept with an intent: five look-up reads are the rule, a day of sparse ones fits too."""
 

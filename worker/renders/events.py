@@ -31,6 +31,8 @@ class EventType(StrEnum):
     FAILED = "render.failed"
     CANCELED = "render.canceled"
     EXPIRED = "render.expired"
+    UPDATED = "render.updated"
+    DELETED = "render.deleted"
 
 
 @dataclass(frozen=True)

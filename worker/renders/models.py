@@ -401,6 +401,17 @@ class Upload(Base):
     used_at: Mapped[datetime | None]
 
 
+class UploadUse(Base):
+    """Which renders an upload is an asset of: a file goes with the last of them, not before."""
+
+    __tablename__ = "upload_uses"
+
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (Index("ix_upload_uses_render", "render_id"),)
+
+
 class WebhookDelivery(Base):
     """The outbox of webhooks: written in the transaction that makes the event, delivered afterwards."""
 

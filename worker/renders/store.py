@@ -1,19 +1,19 @@
-"""The intake's verbs: accept, show, list, cancel. Every query names the owner it is for."""
+"""The intake's verbs: accept, show, list, change, cancel. Every query names the owner it is for, and none finds a
+purged render."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
-from worker.renders.leases import unowned
-from worker.renders.models import Attempt, Draft, Export, Lane, Render, Result
+from worker.renders.models import Attempt, Draft, Export, Lane, Render, Result, UploadUse
 from worker.renders.queue import notify_due
 from worker.renders.states import Stage, Status
 
@@ -35,6 +35,28 @@ class NewRender:
     tags: list[str] = field(default_factory=list[str])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    api_key_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which of an owner's renders; an empty field leaves none out."""
+
+    status: Sequence[str] = ()
+    tag: str | None = None
+    external_ref: str | None = None
+    priority: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    ids: Sequence[str] = ()
+
+
+class Begun(Exception):
+    """The render is no longer queued: what it was asked for stays as it is."""
+
+    def __init__(self, render: Render) -> None:
+        super().__init__(f"{render.id} is {render.status}, no longer queued")
+        self.status = render.status
 
 
 def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = None) -> int:
@@ -68,10 +90,13 @@ def accept(session: Session, owner_id: str, request: NewRender) -> Render:
             tags=request.tags,
             meta=request.metadata,
             hints=request.hints,
+            api_key_id=request.api_key_id,
             event_number=1,
         )
         .returning(Render)
     ).one()
+    if uploads := {asset["upload"] for asset in request.assets if "upload" in asset}:
+        session.execute(pg_insert(UploadUse), [{"upload_id": one, "render_id": render.id} for one in sorted(uploads)])
     events.append(session, render_id=render.id, owner_id=owner_id, run=1, last=1, events=[NewEvent(EventType.QUEUED)])
     notify_due(session)
     return render
@@ -79,30 +104,78 @@ def accept(session: Session, owner_id: str, request: NewRender) -> Render:
 
 def get(session: Session, owner_id: str, render_id: str) -> Render | None:
     """The owner's render, or None: somebody else's is as good as none."""
-    return session.scalars(select(Render).where(Render.id == render_id, Render.owner_id == owner_id)).one_or_none()
+    return session.scalars(_owned(owner_id, render_id)).one_or_none()
+
+
+def locked(session: Session, owner_id: str, render_id: str) -> Render | None:
+    """As `get`, with the row locked until the transaction ends: nobody claims or changes it meanwhile."""
+    query = _owned(owner_id, render_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def _owned(owner_id: str, render_id: str) -> Select[Render]:
+    return select(Render).where(Render.id == render_id, Render.owner_id == owner_id, Render.purged_at.is_(None))
 
 
 def page(
-    session: Session,
-    owner_id: str,
-    *,
-    limit: int,
-    after: tuple[datetime, str] | None = None,
-    status: Sequence[str] = (),
-    tag: str | None = None,
-    external_ref: str | None = None,
+    session: Session, owner_id: str, wanted: Filter, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[Render]:
     """Up to `limit` of the owner's renders, newest first, behind `after` (keyset: creation time and id)."""
-    query = select(Render).where(Render.owner_id == owner_id)
-    if status:
-        query = query.where(Render.status.in_(status))
-    if tag is not None:
-        query = query.where(Render.tags.contains([tag]))
-    if external_ref is not None:
-        query = query.where(Render.external_ref == external_ref)
+    query = select(Render).where(Render.owner_id == owner_id, Render.purged_at.is_(None), *_conditions(wanted))
     if after is not None:
         query = query.where(tuple_(Render.created_at, Render.id) < tuple_(*after))
     return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(limit)).all()
+
+
+def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
+    if wanted.status:
+        yield Render.status.in_(wanted.status)
+    if wanted.tag is not None:
+        yield Render.tags.contains([wanted.tag])
+    if wanted.external_ref is not None:
+        yield Render.external_ref == wanted.external_ref
+    if wanted.priority is not None:
+        yield Render.priority == wanted.priority
+    if wanted.created_after is not None:
+        yield Render.created_at >= wanted.created_after
+    if wanted.created_before is not None:
+        yield Render.created_at < wanted.created_before
+    if wanted.ids:
+        yield Render.id.in_(wanted.ids)
+
+
+def amend(
+    session: Session, render: Render, *, priority: str | None = None, metadata: dict[str, Any] | None = None
+) -> None:
+    """Change a locked render that is still queued.
+
+    Raises:
+        Begun: a worker has it, had it, or it is over.
+    """
+    if render.status != Status.QUEUED or render.started_at is not None or render.worker_id is not None:
+        raise Begun(render)
+    changes: dict[str, Any] = {}
+    if priority is not None:
+        changes |= {"priority": priority, "lane_id": lane(session, render.owner_id, priority)}
+    if metadata is not None:
+        changes["meta"] = metadata
+    if changes:
+        told = NewEvent(EventType.UPDATED, {"fields": sorted(name for name in changes if name != "lane_id")})
+        change(session, render, changes, told)
+
+
+def change(session: Session, render: Render, values: dict[str, Any], *told: NewEvent) -> None:
+    """Write on a locked render on its owner's behalf, with the events that tell of it."""
+    last = session.execute(
+        update(Render)
+        .where(Render.id == render.id)
+        .values(**values, event_number=Render.event_number + len(told))
+        .returning(Render.event_number)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    run = values.get("run", render.run)
+    events.append(session, render_id=render.id, owner_id=render.owner_id, run=run, last=last, events=told)
+    session.refresh(render)
 
 
 def result(session: Session, render: Render) -> Result | None:
@@ -131,59 +204,38 @@ def cancel(session: Session, owner_id: str, render_id: str) -> Render | None:
     One that nobody began is canceled at once (`prevented`). One under way is `canceling` until a worker has undone
     what can be undone and says what that was. One that is final stays as it is.
     """
-    render = session.scalars(
-        select(Render).where(Render.id == render_id, Render.owner_id == owner_id).with_for_update()
-    ).one_or_none()
+    render = locked(session, owner_id, render_id)
     if render is None or render.finished_at is not None or render.cancel_requested_at is not None:
         return render
     if render.started_at is None:
         _close_unbegun(session, render)
     else:
         _ask_to_cancel(session, render)
-    session.refresh(render)
     return render
 
 
 def _close_unbegun(session: Session, render: Render) -> None:
-    last = session.execute(
-        update(Render)
-        .where(Render.id == render.id, unowned())
-        .values(
-            status=Status.CANCELED.value,
-            reason=None,
-            cancel_requested_at=func.now(),
-            cancel_effect="prevented",
-            finished_at=func.now(),
-            sent_at=None,
-            event_number=Render.event_number + 1,
-        )
-        .returning(Render.event_number)
-        .execution_options(synchronize_session=False)
-    ).scalar_one()
-    _tell(session, render, last, NewEvent(EventType.CANCELED, {"effect": "prevented"}))
+    closed = {
+        "status": Status.CANCELED.value,
+        "reason": None,
+        "cancel_requested_at": func.now(),
+        "cancel_effect": "prevented",
+        "finished_at": func.now(),
+        "sent_at": None,
+    }
+    change(session, render, closed, NewEvent(EventType.CANCELED, {"effect": "prevented"}))
 
 
 def _ask_to_cancel(session: Session, render: Render) -> None:
-    last = session.execute(
-        update(Render)
-        .where(Render.id == render.id)
-        .values(
-            status=Status.CANCELING.value,
-            reason=None,
-            cancel_requested_at=func.now(),
-            sent_at=None,
-            event_number=Render.event_number + 1,
-        )
-        .returning(Render.event_number)
-        .execution_options(synchronize_session=False)
-    ).scalar_one()
-    _tell(session, render, last, NewEvent(EventType.CANCELING, {"stage": render.stage}))
+    asked = {
+        "status": Status.CANCELING.value,
+        "reason": None,
+        "cancel_requested_at": func.now(),
+        "sent_at": None,
+    }
+    change(session, render, asked, NewEvent(EventType.CANCELING, {"stage": render.stage}))
     notify_due(session)
     session.execute(text(f"NOTIFY {CANCEL}"))
-
-
-def _tell(session: Session, render: Render, last: int, event: NewEvent) -> None:
-    events.append(session, render_id=render.id, owner_id=render.owner_id, run=render.run, last=last, events=[event])
 
 
 def stage_seconds(session: Session) -> dict[Stage, float]:

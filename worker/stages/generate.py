@@ -31,9 +31,6 @@ from worker.renders.states import Charge, Reason, Stage
 
 log = get(__name__)
 
-ABOUT_A_CLIP = 100.0
-"""Credits: what the backend's contract says that one generation costs, about."""
-
 
 def run(job: Job) -> Outcome:
     """Send the message and follow it, unless one of this run may have been received already."""
@@ -103,7 +100,7 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
             message=job.render.prompt,
             before=before.fingerprint,
             draft_before=before.draft,
-            reserved_credits=ABOUT_A_CLIP,
+            reserved_credits=intents.ABOUT_A_CLIP,
             send_by=from_now(job.waits.send_window),
         )
         session.add(row)

@@ -17,6 +17,7 @@ from worker.remote import intents
 from worker.remote.intents import Intent, IntentState
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
+from worker.renders.runs import unsent
 from worker.renders.states import Stage
 
 MOST_ATTEMPTS = 3
@@ -88,11 +89,6 @@ def new_attempt(job: Job, also: tuple[Callable[[Session], None], ...]) -> Advanc
     """The remote work again, in a new session: whoever still acts for the old one acts on a dead one."""
     return Advance(
         to=Stage.SESSION,
-        changes={"remote_session_id": None, "assets": unsent(job), "answer": None},
+        changes={"remote_session_id": None, "assets": unsent(job.render.assets), "answer": None},
         also=also,
     )
-
-
-def unsent(job: Job) -> list[dict[str, object]]:
-    """The assets with their ticks taken off: a new session has none of them."""
-    return [{name: value for name, value in asset.items() if name != "sent"} for asset in job.render.assets]

@@ -16,8 +16,8 @@ from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
 from worker.remote import errors, intents
 from worker.renders.events import EventType, NewEvent
 from worker.renders.queue import BEFORE_STREAM_ENDS
+from worker.renders.runs import unsent
 from worker.renders.states import Reason, Stage
-from worker.stages.lookup import unsent
 
 MOST_UNINTELLIGIBLE = 5
 """Answers of no known shape in a row: a proxy's error page passes, a changed backend does not."""
@@ -107,7 +107,7 @@ def _session_gone(job: Job) -> Outcome:
         return Advance(
             to=Stage.SESSION,
             wait=job.waits.retry_first_seconds * (job.render.sessions - 1),
-            changes={"remote_session_id": None, "assets": unsent(job)},
+            changes={"remote_session_id": None, "assets": unsent(job.render.assets)},
             also=lost,
         )
     return Failed(failure=failures.SESSION_LOST, also=(*lost, _give_up_message(job)))

@@ -58,6 +58,23 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("render_id", "run", name=op.f("pk_render_runs")),
     )
+    op.create_table(
+        "upload_uses",
+        sa.Column("upload_id", sa.Text(), nullable=False),
+        sa.Column("render_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["render_id"], ["renders.id"], name=op.f("fk_upload_uses_render_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["upload_id"], ["uploads.id"], name=op.f("fk_upload_uses_upload_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("upload_id", "render_id", name=op.f("pk_upload_uses")),
+    )
+    op.create_index("ix_upload_uses_render", "upload_uses", ["render_id"], unique=False)
+    op.execute(
+        "INSERT INTO upload_uses (upload_id, render_id) SELECT DISTINCT uploads.id, renders.id"
+        " FROM renders, jsonb_array_elements(renders.assets) AS asset, uploads WHERE uploads.id = asset ->> 'upload'"
+    )
     op.create_index("ix_render_runs_api_key", "render_runs", ["api_key_id", "queued_at"], unique=False)
     op.create_index("ix_render_runs_finished", "render_runs", ["owner_id", "finished_at"], unique=False)
     op.add_column("api_keys", sa.Column("previous_hash", sa.Text(), nullable=True))

@@ -1,0 +1,110 @@
+"""A render's content, deleted for good at its owner's wish; what it cost stays in the books.
+
+The row, its intents and its takeovers are kept without a word of what they held: a charge must not vanish with the
+video it was for, and an idempotency key that led here must not lead to a second render. Stored files are written into
+an outbox in the same transaction and deleted after it, so that neither outlives the other's loss.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from worker.accounts.models import RemoteSession
+from worker.database import transact
+from worker.media.storage import Storage
+from worker.remote.intents import Intent
+from worker.renders import store
+from worker.renders.events import EventType, NewEvent
+from worker.renders.models import (
+    Attempt,
+    DoomedFile,
+    Draft,
+    Event,
+    Export,
+    Render,
+    Result,
+    Run,
+    Upload,
+    UploadUse,
+)
+from worker.renders.runs import NotFinal
+
+AT_ONCE = 100
+"""Files deleted in one round."""
+
+
+def purge(session: Session, render: Render) -> None:
+    """Delete what a locked, final render holds, down to files that no other render uses.
+
+    Raises:
+        NotFinal: it is still at work.
+    """
+    if render.finished_at is None:
+        raise NotFinal
+    doom(session, _files(session, render))
+    for model in (Draft, Attempt, Event):
+        session.execute(delete(model).where(model.render_id == render.id))
+    _scrub(session, render)
+    _scrub_session(session, render)
+    emptied = {"prompt": "", "assets": [], "tags": [], "meta": {}, "hints": [], "purged_at": func.now()}
+    emptied |= dict.fromkeys(("external_ref", "answer", "timeline"))
+    if render.error_code is not None:
+        emptied |= {"error_message": None, "error_help": None}
+    store.change(session, render, emptied, NewEvent(EventType.DELETED))
+
+
+def doom(session: Session, keys: Sequence[str]) -> None:
+    """Have stored files deleted once this transaction is committed."""
+    if keys:
+        session.execute(insert(DoomedFile).on_conflict_do_nothing(), [{"storage_key": key} for key in keys])
+
+
+def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
+    """Delete doomed files; how many there were. Each leaves the outbox when it is gone from the storage.
+
+    Raises:
+        StorageUnavailable: the rest stays in the outbox.
+    """
+    keys = transact(lambda session: session.scalars(select(DoomedFile.storage_key).limit(limit)).all())
+    for key in keys:
+        storage.delete(key)
+        transact(lambda session, gone=key: session.execute(delete(DoomedFile).where(DoomedFile.storage_key == gone)))
+    return len(keys)
+
+
+def _files(session: Session, render: Render) -> list[str]:
+    # A result's key carries the render's id, so no other render has it.
+    rows = session.scalars(select(Result).where(Result.render_id == render.id)).all()
+    return [key for row in rows for key in (row.storage_key, row.poster_key) if key] + _uploads(session, render)
+
+
+def _uploads(session: Session, render: Render) -> list[str]:
+    """The uploads that only this render used; locked, as the intake locks them for a render that uses them."""
+    mine = select(UploadUse.upload_id).where(UploadUse.render_id == render.id)
+    locked = session.scalars(select(Upload).where(Upload.id.in_(mine)).order_by(Upload.id).with_for_update()).all()
+    session.execute(delete(UploadUse).where(UploadUse.render_id == render.id))
+    used = set(session.scalars(select(UploadUse.upload_id).where(UploadUse.upload_id.in_([row.id for row in locked]))))
+    gone = [row for row in locked if row.id not in used]
+    session.execute(delete(Upload).where(Upload.id.in_([row.id for row in gone])))
+    return [row.storage_key for row in gone]
+
+
+def _scrub(session: Session, render: Render) -> None:
+    """The rows that stay for the books, without words."""
+    intents = {"message": "", "draft_before": None, "answer": None, "cause": None, "error_frame": None}
+    session.execute(update(Intent).where(Intent.render_id == render.id).values(**intents))
+    session.execute(update(Export).where(Export.render_id == render.id).values(url=None, detail=None))
+    session.execute(update(Run).where(Run.render_id == render.id).values(answer=None, error_message=None))
+
+
+def _scrub_session(session: Session, render: Render) -> None:
+    """The link into the backend's own editor, unless another render still shows it."""
+    others = select(Render.id).where(
+        Render.remote_session_id == render.remote_session_id, Render.id != render.id, Render.purged_at.is_(None)
+    )
+    if render.remote_session_id is not None and session.scalar(others.limit(1)) is None:
+        session.execute(
+            update(RemoteSession).where(RemoteSession.id == render.remote_session_id).values(claim_url=None)
+        )

@@ -1,0 +1,136 @@
+"""A render's runs: a retry keeps the id and starts the next run on the render's row; the one before is kept as it was.
+
+Where the draft of the run before is paid for and kept, the next run goes on from its export, which is free. Everything
+else starts from the beginning and sends a new message: where that could be a second charge, it has to be asked for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from worker.accounts.models import RemoteSession
+from worker.renders import store
+from worker.renders.events import EventType, NewEvent
+from worker.renders.models import Draft, Render, Run
+from worker.renders.queue import notify_due
+from worker.renders.states import Charge, Stage, Status
+
+RETRYABLE = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
+
+OF_THE_ACCOUNT = "account."
+"""Hints of this kind spoke of a balance at the time."""
+
+
+class NotFinal(Exception):
+    """The run is not over: there is nothing to repeat, or to throw away, yet."""
+
+
+class Succeeded(Exception):
+    """There is a video: another one is another render."""
+
+
+class ForceNeeded(Exception):
+    """The message of the run before was, or may have been, charged, and a new one would be charged again."""
+
+    def __init__(self, charge: str) -> None:
+        super().__init__(f"the charge of the run before is {charge}")
+        self.charge = charge
+
+
+def retry(session: Session, render: Render, *, force: bool, api_key_id: str | None) -> None:
+    """Start the next run of a locked render that ended without a video; `force` pays again.
+
+    Raises:
+        NotFinal, Succeeded, ForceNeeded
+    """
+    if render.finished_at is None:
+        raise NotFinal
+    if Status(render.status) not in RETRYABLE:
+        raise Succeeded
+    goes_on = not force and has_paid_draft(session, render)
+    if render.charge_state != Charge.NONE and not force and not goes_on:
+        raise ForceNeeded(render.charge_state)
+    _keep(session, render)
+    if goes_on:
+        _hand_draft_on(session, render)
+    stage = Stage.EXPORT if goes_on else Stage.TOKEN
+    told = NewEvent(EventType.QUEUED, {"stage": stage.value, "force": force})
+    store.change(session, render, _afresh(render, stage) | {"api_key_id": api_key_id}, told)
+    notify_due(session)
+
+
+def has_paid_draft(session: Session, render: Render) -> bool:
+    """Whether the run's draft is kept and the session it belongs to still there: only the export is missing."""
+    query = (
+        select(Draft.run)
+        .join(RemoteSession, RemoteSession.id == render.remote_session_id)
+        .where(Draft.render_id == render.id, Draft.run == render.run, RemoteSession.lost_at.is_(None))
+    )
+    return session.scalar(query) is not None
+
+
+def earlier(session: Session, render_ids: Sequence[str]) -> Sequence[Run]:
+    """The earlier runs of some renders, in order."""
+    return session.scalars(select(Run).where(Run.render_id.in_(render_ids)).order_by(Run.render_id, Run.run)).all()
+
+
+_KEPT = (
+    "run",
+    "owner_id",
+    "api_key_id",
+    "status",
+    "stage",
+    "answer",
+    "charge_state",
+    "charge_credits",
+    "cancel_effect",
+    "error_code",
+    "error_message",
+    "queued_at",
+    "started_at",
+    "finished_at",
+)
+
+
+def _keep(session: Session, render: Render) -> None:
+    session.execute(insert(Run).values(render_id=render.id, **{name: getattr(render, name) for name in _KEPT}))
+
+
+def _hand_draft_on(session: Session, render: Render) -> None:
+    """An export takes the draft of its own run."""
+    names = ["render_id", "run", "owner_id", "body"]
+    draft = select(Draft.render_id, literal(render.run + 1), Draft.owner_id, Draft.body).where(
+        Draft.render_id == render.id, Draft.run == render.run
+    )
+    session.execute(insert(Draft).from_select(names, draft))
+
+
+def _afresh(render: Render, stage: Stage) -> dict[str, Any]:
+    """The row of a run that nobody began. The lease number goes on growing: whoever still works for the run before
+    writes nothing any more."""
+    values: dict[str, Any] = {
+        "run": render.run + 1,
+        "status": Status.QUEUED.value,
+        "stage": stage.value,
+        "fraction": 0,
+        "tries": 0,
+        "charge_state": Charge.NONE.value,
+        "hints": [hint for hint in render.hints if not str(hint.get("code", "")).startswith(OF_THE_ACCOUNT)],
+    }
+    values |= dict.fromkeys(("ready_at", "stage_at", "queued_at"), func.now())
+    values |= dict.fromkeys(
+        ("reason", "cancel_requested_at", "cancel_effect", "sent_at", "failing_since", "export_id", "charge_credits")
+    )
+    values |= dict.fromkeys(("error_code", "error_message", "error_retryable", "error_help"))
+    values |= dict.fromkeys(("started_at", "finished_at"))
+    if stage is Stage.TOKEN:
+        values |= dict.fromkeys(("account_id", "remote_session_id", "answer", "timeline"))
+        values |= {"sessions": 0, "assets": unsent(render.assets)}
+    return values
+
+
+def unsent(assets: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The assets with their ticks taken off: a new session has none of them."""
+    return [{name: value for name, value in asset.items() if name != "sent"} for asset in assets]

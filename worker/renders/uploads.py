@@ -1,0 +1,73 @@
+"""Files given to us before the render that uses them: found, locked, used, removed."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from worker.owners.models import IdempotencyKey
+from worker.renders import purge
+from worker.renders.models import Upload, UploadUse
+
+ROUTE = "POST /v1/uploads"
+"""The call that makes them, as their idempotency keys name it."""
+KEPT = timedelta(days=1)
+"""How long an upload stays that no render uses."""
+
+
+class InUse(Exception):
+    """A render, under way or kept, has this file as an asset."""
+
+
+def get(session: Session, owner_id: str, upload_id: str) -> Upload | None:
+    """The owner's upload, or None."""
+    return session.scalars(select(Upload).where(Upload.id == upload_id, Upload.owner_id == owner_id)).one_or_none()
+
+
+def locked(session: Session, upload_id: str) -> Upload | None:
+    """An upload with its row locked; None where it is gone, or a render just being accepted has it."""
+    return session.scalars(select(Upload).where(Upload.id == upload_id).with_for_update(skip_locked=True)).one_or_none()
+
+
+def take(session: Session, owner_id: str, ids: Sequence[str]) -> dict[str, Upload]:
+    """The owner's uploads among `ids`, marked as used; locked, so that none is thrown away before the commit of the
+    render that needs it."""
+    rows = session.scalars(
+        select(Upload).where(Upload.owner_id == owner_id, Upload.id.in_(ids)).order_by(Upload.id).with_for_update()
+    ).all()
+    found = {row.id: row for row in rows}
+    if found:
+        session.execute(
+            update(Upload)
+            .where(Upload.id.in_(found))
+            .values(used_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+    return found
+
+
+def discard(session: Session, upload: Upload) -> None:
+    """Throw a locked upload away at its owner's wish.
+
+    Raises:
+        InUse
+    """
+    if session.scalar(select(UploadUse.render_id).where(UploadUse.upload_id == upload.id).limit(1)) is not None:
+        raise InUse
+    remove(session, upload)
+
+
+def remove(session: Session, upload: Upload) -> None:
+    """Delete a locked upload: its row now, its file after the commit, and its key, so that the same call again uploads
+    anew instead of finding nothing."""
+    purge.doom(session, [upload.storage_key])
+    session.execute(
+        delete(IdempotencyKey).where(
+            # Both lead to the primary key's index: without them every key of a month would be looked at.
+            IdempotencyKey.owner_id == upload.owner_id,
+            IdempotencyKey.route == ROUTE,
+            IdempotencyKey.resource_id == upload.id,
+        )
+    )
+    session.execute(delete(Upload).where(Upload.id == upload.id))
