@@ -14,6 +14,7 @@ from api import handlers
 from api.database import transact
 from api.envelope import Envelope
 from api.feed import Feed
+from api.openapi import Documented
 from api.routes import events, files, health, operations, pages, renders, uploads
 from api.uploads.receive import sweep
 from config import logging
@@ -64,7 +65,7 @@ async def _install() -> None:
 
 def create() -> FastAPI:
     """The application."""
-    made = FastAPI(
+    made = Documented(
         title="vivideo",
         version=version("vivideo"),
         description=DESCRIPTION,

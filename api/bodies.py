@@ -291,6 +291,45 @@ class RecoveryPage(BaseModel):
     next_cursor: str | None
 
 
+class SegmentBody(BaseModel):
+    """A piece of a track; seconds from the video's beginning."""
+
+    name: str
+    start: float
+    end: float
+    volume: float | None
+
+
+class TrackBody(BaseModel):
+    """One track of a timeline."""
+
+    kind: str
+    label: str
+    segments: list[SegmentBody]
+
+
+class TimelineBody(BaseModel):
+    """A draft's tracks; `summary` is the one line that the render shows."""
+
+    duration: float
+    tracks: list[TrackBody]
+    summary: str
+
+
+class AliveBody(BaseModel):
+    """Always the same: what is not alive does not answer."""
+
+    alive: bool
+
+
+class HealthBody(BaseModel):
+    """Whether renders can be made; `missing` says in words what stands in the way."""
+
+    ready: bool
+    checks: dict[str, bool]
+    missing: list[str]
+
+
 class ProblemField(BaseModel):
     """One field's problem."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -11,10 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from api import problems
+from api import gate, incoming, problems
 from api.limits import JSON_BYTES
 from api.problems import Problem
 from config.logging import get
+from config.settings import settings
 
 log = get(__name__)
 
@@ -36,6 +38,7 @@ SECURITY = {
 LINGER_BYTES = 256 * 1000 * 1000
 """A file refused for its format may still be on its way; so may one somewhat over the limit."""
 LINGER_SECONDS = 10.0
+TOO_SLOW = 408
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -59,18 +62,23 @@ class Envelope:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered["status"] = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                _add_headers(MutableHeaders(scope=message), request_id, scope.get("answer_headers", {}))
             await send(message)
 
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(request=request_id):
             try:
+                incoming.check(scope)
+                await gate.admit(scope)
                 if scope["path"] != UPLOADS:
-                    receive = await _whole_body(scope, receive)
+                    receive = await _in_time(scope, receive)
                 await self._app(scope, receive, sending)
             except Problem as problem:
                 await problems.response(problem, request_id)(scope, receive, sending)
             except ClientDisconnect:
+                # Gone; or still there, with chunks that cannot be read: then it hears why.
+                if not answered:
+                    await problems.response(Problem("request.cut"), request_id)(scope, receive, sending)
                 return
             except Exception:  # a bug of ours: the caller gets a problem with the id under which the log has it
                 log.exception("request.fault", method=scope["method"], path=scope["path"])
@@ -78,7 +86,8 @@ class Envelope:
                     raise  # half an answer is out: the connection has to break, or it would look whole
                 await problems.response(Problem("internal"), request_id)(scope, receive, sending)
             _note(scope, answered.get("status", 0), started)
-            await body.linger()
+            if answered.get("status") != TOO_SLOW:
+                await body.linger()
 
 
 class _Body:
@@ -113,8 +122,9 @@ def _request_id(given: str) -> str:
     return given if _REQUEST_ID.fullmatch(given) else f"req_{str(ULID()).lower()}"
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
+def _add_headers(headers: MutableHeaders, request_id: str, more: Mapping[str, str]) -> None:
     headers["X-Request-Id"] = request_id
+    headers.update(more)
     for name, value in SECURITY.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
@@ -125,6 +135,16 @@ def _note(scope: Scope, status: int, started: float) -> None:
     if scope["method"] not in ("GET", "HEAD") or status >= 500:
         milliseconds = round((time.monotonic() - started) * 1000)
         log.info("request.done", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+
+
+async def _in_time(scope: Scope, receive: Receive) -> Receive:
+    """As `_whole_body`; raises Problem `request.timeout` too, for a body that does not end."""
+    seconds = settings().waits.request_body_seconds.total_seconds()
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole_body(scope, receive)
+    except TimeoutError:
+        raise Problem("request.timeout", f"The body was not complete after {seconds:g} s.") from None
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> Receive:

@@ -14,6 +14,7 @@ from api import problems
 from api.problems import FieldError, Problem
 from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
+from worker.owners.limits import LimitReached
 from worker.renders import runs, store, uploads
 
 _REFUSALS: dict[type[Exception], str] = {
@@ -37,6 +38,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _database)
     app.add_exception_handler(NotStored, _not_stored)
     app.add_exception_handler(StorageUnavailable, _storage)
+    app.add_exception_handler(LimitReached, _limit)
     for refusal in _REFUSALS:
         app.add_exception_handler(refusal, _refused)
 
@@ -86,9 +88,14 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _database(request: Request, error: Exception) -> Response:
+    return answer(request, unavailable(error))
+
+
+def unavailable(error: Exception) -> Problem:
+    """The problem of a database that is away or not migrated. Raises any other error of the database again."""
     if isinstance(error, DBAPIError) and not retryable(error) and not _not_migrated(error):
         raise error
-    return answer(request, Problem("database.unavailable", "The database does not answer at the moment."))
+    return Problem("database.unavailable", "The database does not answer at the moment.")
 
 
 def _not_migrated(error: DBAPIError) -> bool:
@@ -98,6 +105,12 @@ def _not_migrated(error: DBAPIError) -> bool:
 
 def _refused(request: Request, error: Exception) -> Response:
     return answer(request, Problem(_REFUSALS[type(error)], str(error)))
+
+
+def _limit(request: Request, error: Exception) -> Response:
+    reached = cast(LimitReached, error)
+    headers = {"Retry-After": str(reached.retry_after_seconds)}
+    return answer(request, Problem(f"limit.{reached.kind}", reached.detail, headers=headers))
 
 
 def _not_stored(request: Request, _: Exception) -> Response:

@@ -6,11 +6,10 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header
-from sqlalchemy import String, cast, func, literal, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.orm import Session
 
 from api.problems import FieldError, Problem
@@ -19,8 +18,17 @@ from worker.owners.models import IdempotencyKey
 IN_FLIGHT_SECONDS = 1
 """`Retry-After`: the other request's transaction takes milliseconds."""
 
+Made = TypeVar("Made")
+
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 _MINE = "request:"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What this key led to before."""
+
+    resource_id: str
 
 
 @dataclass(frozen=True)
@@ -68,43 +76,39 @@ def earlier(session: Session, owner_id: str, route: str, key: Key, hashed: str) 
 
 
 def once(
-    session: Session, owner_id: str, route: str, key: Key, hashed: str, make: Callable[[], str]
-) -> tuple[str, bool]:
-    """The id of what `make` makes, or made earlier under this key; and whether it was earlier.
+    session: Session, owner_id: str, route: str, key: Key, hashed: str, resource_id: str, make: Callable[[], Made]
+) -> Made | Earlier:
+    """What `make` makes under `resource_id`, or the id of what was made earlier under this key.
 
     Of simultaneous calls one gets the key's lock, which lasts until it has committed. The others find what it made, or,
     before that, are told to come again. Raises Problem `idempotency.mismatch`, `idempotency.in_flight`.
     """
     names = {"owner_id": owner_id, "route": route, "key": key.text}
-    if not _reserve(session, names, hashed, wait=not key.given):
-        resource_id = earlier(session, owner_id, route, key, hashed)
-        if resource_id is None:
-            raise Problem("idempotency.in_flight", headers={"Retry-After": str(IN_FLIGHT_SECONDS)})
-        return resource_id, True
-    resource_id = make()
-    session.execute(
-        update(IdempotencyKey)
-        .where(*(getattr(IdempotencyKey, name) == value for name, value in names.items()))
-        .values(resource_id=resource_id)
-        .execution_options(synchronize_session=False)
-    )
-    return resource_id, False
+    if _reserve(session, names | {"body_hash": hashed, "resource_id": resource_id}, wait=not key.given):
+        return make()
+    known = earlier(session, owner_id, route, key, hashed)
+    if known is None:
+        raise Problem("idempotency.in_flight", headers={"Retry-After": str(IN_FLIGHT_SECONDS)})
+    return Earlier(known)
 
 
-def _reserve(session: Session, names: dict[str, str], hashed: str, *, wait: bool) -> bool:
+def _reserve(session: Session, row: dict[str, str], *, wait: bool) -> bool:
     """Put the key on file, in one statement with taking its lock; False where it is there or another request has it.
 
     A key of our own is known to one request alone: what holds it is that request's own transaction whose COMMIT was
     never answered, which is worth waiting for.
     """
-    lock = func.hashtextextended("\n".join(names.values()), 0)
-    free = true() if wait else func.pg_try_advisory_xact_lock(lock)
-    values = [cast(literal(value), String).label(name) for name, value in names.items()]
-    row = select(*values, literal(hashed).label("body_hash"), literal("").label("resource_id")).where(free)
-    statement = (
-        insert(IdempotencyKey)
-        .from_select([*names, "body_hash", "resource_id"], row)
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.key)
+    lock = "\n".join((row["owner_id"], row["route"], row["key"]))
+    return session.execute(_WAITING if wait else _TRYING, row | {"lock": lock}).scalar_one_or_none() is not None
+
+
+def _reservation(free: str) -> TextClause:
+    return text(
+        "INSERT INTO idempotency_keys (owner_id, route, key, body_hash, resource_id)"
+        f" SELECT :owner_id, :route, :key, :body_hash, :resource_id WHERE {free}"
+        " ON CONFLICT DO NOTHING RETURNING key"
     )
-    return session.execute(statement).scalar_one_or_none() is not None
+
+
+_TRYING = _reservation("pg_try_advisory_xact_lock(hashtextextended(:lock, 0))")
+_WAITING = _reservation("CAST(:lock AS text) IS NOT NULL")

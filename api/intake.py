@@ -1,18 +1,22 @@
 """A valid request becomes a render or its next run: with its key, in one transaction."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api import idempotency
 from api.auth import Caller
-from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody
+from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody, RenderBody
 from api.database import transact
-from api.idempotency import Key
+from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
 from api.schemas import RenderRequest, RetryRequest
-from api.views import shown
+from api.views import render_body, shown
+from worker.database import new_id
+from worker.owners import limits
 from worker.remote import hints, intents, language
 from worker.renders import runs, store, uploads
 from worker.renders.models import Render, Upload
@@ -22,40 +26,62 @@ from worker.renders.store import NewRender
 ROUTE = "POST /v1/renders"
 
 
-def accept(caller: Caller, request: RenderRequest, key: Key) -> tuple[str, bool]:
-    """The id of the render this request led to, and whether an earlier one with this key had.
+@dataclass(frozen=True)
+class Answer:
+    """The render that a request led to, and whether an earlier one with its key had."""
+
+    body: RenderBody
+    replayed: bool
+
+
+def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
+    """Take the render on that is asked for.
 
     Raises Problem `idempotency.…`, `upload.unknown`, `render.deleted`, LimitReached.
     """
     hashed = idempotency.body_hash(request.model_dump(mode="json"))
     spoken = request.language or language.detect(request.prompt)
+    render_id = new_id("rnd")
 
-    def work(session: Session) -> tuple[str, bool]:
-        def make() -> str:
-            taken = uploads.take(session, caller.owner_id, _wanted(request))
-            new = _new(caller, request, spoken, _assets(request, taken))
-            return store.accept(session, caller.owner_id, new).id
+    def make(session: Session) -> Render:
+        taken = uploads.take(session, caller.owner_id, _wanted(request))
+        new = _new(caller, request, spoken, _assets(request, taken))
+        limits.check(session, caller.key_id, caller.limits)
+        return store.accept(session, caller.owner_id, new, render_id=render_id)
 
-        return idempotency.once(session, caller.owner_id, ROUTE, key, hashed, make)
-
-    return transact(work)
+    return _once(caller, ROUTE, key, hashed, render_id, make)
 
 
-def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> bool:
-    """Start the render's next run; whether an earlier call with this key had.
+def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> Answer:
+    """Start the render's next run.
 
     Raises Problem `idempotency.…`, `render.…`, LimitReached.
     """
-    route = f"POST /v1/renders/{render_id}/retry"
     hashed = idempotency.body_hash(request.model_dump(mode="json"))
 
-    def work(session: Session) -> bool:
-        def make() -> str:
-            render = held(session, caller.owner_id, render_id)
-            runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
-            return render.id
+    def make(session: Session) -> Render:
+        render = held(session, caller.owner_id, render_id)
+        pays = runs.first_stage(session, render, force=request.force) is Stage.TOKEN
+        limits.check(session, caller.key_id, caller.limits, credits=intents.ABOUT_A_CLIP if pays else 0)
+        runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
+        return render
 
-        return idempotency.once(session, caller.owner_id, route, key, hashed, make)[1]
+    return _once(caller, f"POST /v1/renders/{render_id}/retry", key, hashed, render_id, make)
+
+
+def _once(
+    caller: Caller, route: str, key: Key, hashed: str, render_id: str, make: Callable[[Session], Render]
+) -> Answer:
+    """The render made under this key, now or before, as it stands; in one transaction."""
+
+    def work(session: Session) -> Answer:
+        made = idempotency.once(session, caller.owner_id, route, key, hashed, render_id, lambda: make(session))
+        if not isinstance(made, Earlier):
+            return Answer(render_body(session, made), replayed=False)
+        render = store.get(session, caller.owner_id, made.resource_id)
+        if render is None:
+            raise Problem("render.deleted", f"{made.resource_id} was made with this key and deleted.")
+        return Answer(render_body(session, render), replayed=key.given)
 
     return transact(work)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api import limits
-from api.addresses import checked_url
+from worker.addresses.form import checked_form
 
 
 def _plain(text: str) -> str:
@@ -24,7 +24,7 @@ Prompt = Annotated[
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.TAG_CHARACTERS), Plain]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
-Url = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_url)]
+Url = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_form)]
 UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[0-9a-z]{26}$")]
 
 

@@ -80,6 +80,8 @@ def upload_body(row: Upload) -> bodies.UploadBody:
 
 
 def _related(session: Session, renders: Sequence[Render]) -> _Related:
+    if all(_is_fresh(render) for render in renders):
+        return _Related(renders[0].created_at)
     ids = [render.id for render in renders]
     related = _Related(session.execute(select(func.now())).scalar_one())
     ended = [(render.id, render.run) for render in renders if render.finished_at is not None]
@@ -95,6 +97,11 @@ def _related(session: Session, renders: Sequence[Render]) -> _Related:
         found = session.scalars(select(RemoteSession).where(RemoteSession.id.in_(remote)))
         related.sessions = {row.id: row for row in found}
     return related
+
+
+def _is_fresh(render: Render) -> bool:
+    """Nobody has claimed it, and nothing was there before it: it has nothing beside its row yet."""
+    return render.lease == 0 and render.run == 1 and render.remote_session_id is None
 
 
 def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBody:

@@ -13,6 +13,7 @@ import structlog
 EVENTS = frozenset(
     {
         "account.renewed",
+        "backend.surprise",
         "balance.unread",
         "cancel.export",
         "cancel.unseen",
@@ -38,6 +39,8 @@ EVENTS = frozenset(
         "owners.not_installed",
         "poll.fault",
         "poll.unwritten",
+        "rates.away",
+        "rates.back",
         "remote.refused",
         "render.taken_over",
         "request.done",
@@ -49,6 +52,7 @@ EVENTS = frozenset(
         "stage.surprise",
         "still_working.untold",
         "strays.kept",
+        "surprises.unwritten",
         "worker.strays",
         "worker.unregistered",
     }

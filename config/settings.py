@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qs
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,7 +53,7 @@ class Servers(_Group):
     database_url: str = "postgresql://vivideo@127.0.0.1:5432/vivideo"
     broker_url: str = "redis://127.0.0.1:6379/0"
     redis_url: str | None = None
-    """For rate limits, which a later version brings; the broker's when that is Redis."""
+    """For rate limits; the broker's when that is Redis, else each API process counts for itself."""
     storage_url: str | None = None
     """`file:///…` or `s3://bucket/prefix`; `results/` in the state directory by default."""
     state_dir: Path = Path(".vivideo")
@@ -69,12 +70,36 @@ class Servers(_Group):
             raise ValueError("begins with vv_ and has 7 to 200 visible ASCII characters")
         return value
 
+    allow_local_addresses: bool = False
+    """Development: addresses that customers give may be http, and of this machine or its network."""
     secret_key: SecretStr | None = None
     """Encrypts tokens at rest (any text of at least 32 characters); `up` makes one in the state directory."""
 
     @property
+    def redis(self) -> str | None:
+        """As redis-py writes addresses; None where there is no Redis."""
+        url = self.redis_url or self.broker_url
+        if url.startswith("redis+socket://"):
+            # Celery's way: redis+socket:///path?virtual_host=1
+            path, _, query = url.removeprefix("redis+socket://").partition("?")
+            number = parse_qs(query).get("virtual_host", ["0"])[0]
+            return f"unix://{path}?db={number}"
+        return url if url.startswith(("redis://", "rediss://", "unix://")) else None
+
+    @property
     def storage(self) -> str:
         return self.storage_url or (self.state_dir.absolute() / "results").as_uri()
+
+
+class Rates(_Group):
+    """How often the intake may be asked. A key's own limits outrank the first two; 0 = no limit."""
+
+    writes_per_minute: int = Field(default=600, ge=0)
+    """Per key, calls that change something: a batch of thousands sent one by one still takes minutes, not hours."""
+    reads_per_minute: int = Field(default=6000, ge=0)
+    """Per key, GET and HEAD: a hundred a second, so that who polls does not use up what they need to write."""
+    failed_keys_per_minute: int = Field(default=60, ge=0)
+    """Per peer address, keys that are not valid: each costs a look at the database, which a flood must not."""
 
 
 class Capacity(_Group):
@@ -124,6 +149,14 @@ class Waits(_Group):
     http_connect_seconds: Seconds = timedelta(seconds=10)
     http_read_seconds: Seconds = timedelta(seconds=60)
     """One read of an ordinary call."""
+    request_body_seconds: Seconds = timedelta(seconds=30)
+    """A whole JSON body on its way to the intake: 256 KiB over a slow telephone take 20 s."""
+    upload_idle_seconds: Seconds = timedelta(seconds=60)
+    """Not one byte of an upload: a line that comes back at all does so in less."""
+    upload_max_seconds: Seconds = timedelta(hours=1)
+    """A whole upload: 200 MB at half a megabit a second."""
+    key_check_seconds: Seconds = timedelta(seconds=30)
+    """Between two looks at the key of an open stream of events: it ends soon after its key."""
     retry_first_seconds: Seconds = timedelta(seconds=1)
     """First pause after a network fault or 5xx; doubled each time, with jitter, up to `retry_longest_seconds`."""
     retry_longest_seconds: Seconds = timedelta(seconds=60)
@@ -147,6 +180,7 @@ class Settings:
         # The checker takes a field that has an alias and no keyword default for a required one.
         self.upstream = Upstream()  # pyright: ignore[reportCallIssue]
         self.servers = Servers()
+        self.rates = Rates()
         self.capacity = Capacity()
         self.waits = Waits()
 

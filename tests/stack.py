@@ -111,6 +111,7 @@ class Stack:
             "VIVIDEO_SECRET_KEY": "a test's key of more than thirty-two characters",
             "VIVIDEO_API_KEY": "vv_first_owner_of_the_tests",
             "NEMO_API_URL": self.sandbox,
+            "VIVIDEO_ALLOW_LOCAL_ADDRESSES": "true",
             **QUICK,
             **settings,
         }

@@ -21,6 +21,7 @@ from ulid import ULID
 from config.logging import get
 from config.settings import settings
 from worker.database import CONNECTION, transact
+from worker.remote import surprises
 from worker.renders import queue
 from worker.renders.store import CANCEL
 
@@ -91,6 +92,7 @@ def _register() -> Process:
     me = Process(id=f"{kind}-{os.getpid()}-{str(ULID()).lower()[-10:]}", kind=kind, capacity=capacity, pid=os.getpid())
     beating = threading.Event()
     threading.Thread(target=_beat_for_ever, args=(me, beating), name="heartbeat", daemon=True).start()
+    threading.Thread(target=_tell_surprises, args=(me,), name="surprises", daemon=True).start()
     # Nothing is claimed under a name that is not on file: it would look like a dead worker's.
     if not beating.wait(30):
         log.warning("worker.unregistered", worker=me.id)
@@ -150,6 +152,12 @@ def _let_go(me: Process, claims: list[tuple[str, int]]) -> None:
         log.warning("strays.kept", worker=me.id, error=type(error).__name__)  # seen again at the next beat
 
 
+def _tell_surprises(me: Process) -> None:
+    """Apart from the heartbeat: counts of what the backend sent may wait, a lease may not."""
+    while not me.done.wait(settings().waits.heartbeat.total_seconds()):
+        surprises.flush()
+
+
 def _listen(connection: psycopg.Connection, me: Process) -> None:
     """Wait for the next beat; end the streams of renders that are cancelled meanwhile."""
     until = time.monotonic() + settings().waits.heartbeat.total_seconds()
@@ -182,6 +190,7 @@ def goodbye() -> None:
             connection_url(settings().servers.database_url), autocommit=True, connect_timeout=2
         ) as connection:
             connection.execute("UPDATE workers SET stopped_at = now() WHERE id = %s", (me.id,))
+        surprises.flush()  # the database answers, so this holds nobody up
     except psycopg.Error as error:
         log.warning("goodbye.failed", worker=me.id, error=type(error).__name__)
 

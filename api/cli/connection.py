@@ -1,5 +1,6 @@
 """Which service the commands talk to: `VIVIDEO_URL` and `VIVIDEO_API_KEY`, or the local stack's own notes."""
 
+import contextlib
 import json
 import os
 import stat
@@ -46,13 +47,19 @@ def find() -> Connection:
 
 def _stack() -> tuple[str, str]:
     """Address and key of the nearest local stack, or two empty texts."""
-    for directory in _state_directories():
+    for _, notes in stacks():
         try:
-            notes: Any = json.loads(_trusted(directory / NOTES))
             return str(notes["api"]["url"]).rstrip("/"), str(notes["api_key"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             continue
     return "", ""
+
+
+def stacks() -> Iterator[tuple[Path, Any]]:
+    """State directory and notes of each local stack in reach, the nearest first."""
+    for directory in _state_directories():
+        with contextlib.suppress(OSError, ValueError):
+            yield directory, json.loads(_trusted(directory / NOTES))
 
 
 def _trusted(path: Path) -> str:

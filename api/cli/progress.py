@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from api.client import FINAL, Client, Unreachable
+from api.client import Client, Event, RateLimited, Render, ServerFault, Unreachable
 
-LOOK_SECONDS = 0.5
-"""Between two looks at the render."""
+LOOK_SECONDS = 1
+"""Between two looks at the render; the service answers at once when it is final."""
 PATIENCE_SECONDS = 60.0
 """A service that does not answer for this long is gone; a restart takes a few seconds."""
 
@@ -48,16 +47,25 @@ NOTES = {
 """Events worth a line of their own."""
 
 
-def label(render: dict[str, Any]) -> str:
+def label(render: Render) -> str:
     """Where a render stands, in words."""
-    if render["status"] == "running":
-        return STAGES.get(render["stage"], str(render["stage"]))
-    if render["status"] == "waiting":
-        return REASONS.get(render["reason"], f"waiting ({render['reason']})")
-    return str(render["status"])
+    if render.status == "running":
+        return STAGES.get(render.stage, render.stage)
+    if render.status == "waiting":
+        return REASONS.get(render.reason or "", f"waiting ({render.reason})")
+    return render.status
 
 
-def follow(client: Client, render_id: str, *, console: Console) -> dict[str, Any]:
+def note(event: Event) -> str | None:
+    """What an event says to a person, where it is worth a line."""
+    title = NOTES.get(event.type)
+    if title is None:
+        return None
+    said = next((event.data[name] for name in ("message", "answer", "why", "code") if event.data.get(name)), None)
+    return f"{title}: {said}" if said else title
+
+
+def follow(client: Client, render_id: str, *, console: Console) -> Render:
     """Show a render's progress until it is final and return it.
 
     Raises what `client` raises, Unreachable only after `PATIENCE_SECONDS` without an answer.
@@ -66,36 +74,31 @@ def follow(client: Client, render_id: str, *, console: Console) -> dict[str, Any
     return _live(looks, console) if console.is_terminal else _plain(looks, console)
 
 
-def _looks(client: Client, render_id: str) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """The render and the notes that are new, every half second until it is final."""
-    after, silent_since = 0, None
+def _looks(client: Client, render_id: str) -> Iterator[tuple[Render, list[str]]]:
+    """The render and the notes that are new: at once, then every second, and when it is final."""
+    after, silent_since, wait = 0, None, None
     while True:
+        asked = time.monotonic()
         try:
-            render = client.render(render_id)
+            render = client.render(render_id, wait=wait)
             events = client.events(render_id, after)
             silent_since = None
-        except Unreachable:
-            silent_since = silent_since or time.monotonic()
+        except (ServerFault, RateLimited, Unreachable):
+            silent_since = silent_since or asked
             if time.monotonic() - silent_since > PATIENCE_SECONDS:
                 raise
-            continue  # the client itself paused between its tries
-        after = events[-1]["number"] if events else after
-        yield render, [note for event in events if (note := _note(event))]
-        if render["status"] in FINAL:
+            time.sleep(max(asked + LOOK_SECONDS - time.monotonic(), 0))
+            continue
+        after = events[-1].number if events else after
+        yield render, [said for event in events if (said := note(event))]
+        if render.final:
             return
-        time.sleep(LOOK_SECONDS)
+        if wait:  # whatever is on the way may not know how to wait
+            time.sleep(max(asked + LOOK_SECONDS - time.monotonic(), 0))
+        wait = LOOK_SECONDS
 
 
-def _note(event: dict[str, Any]) -> str | None:
-    title = NOTES.get(event["type"])
-    if title is None:
-        return None
-    said = next((event["data"][name] for name in ("message", "answer", "why", "code") if event["data"].get(name)), None)
-    return f"{title}: {said}" if said else title
-
-
-def _live(looks: Iterator[tuple[dict[str, Any], list[str]]], console: Console) -> dict[str, Any]:
-    render: dict[str, Any] = {}
+def _live(looks: Iterator[tuple[Render, list[str]]], console: Console) -> Render:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -106,21 +109,24 @@ def _live(looks: Iterator[tuple[dict[str, Any], list[str]]], console: Console) -
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("queued", total=1.0)
         for render, notes in looks:
-            for note in notes:
-                bar.console.print(f"[dim]{escape(note)}[/dim]")
-            bar.update(task, description=escape(label(render)), completed=render["progress"])
-    return render
+            for line in notes:
+                bar.console.print(f"[dim]{escape(line)}[/dim]")
+            bar.update(task, description=escape(label(render)), completed=render.progress)
+            if render.final:
+                return render
+    raise AssertionError("the looks end with a final one")
 
 
-def _plain(looks: Iterator[tuple[dict[str, Any], list[str]]], console: Console) -> dict[str, Any]:
-    render: dict[str, Any] = {}
+def _plain(looks: Iterator[tuple[Render, list[str]]], console: Console) -> Render:
     started, said = time.monotonic(), ""
     for render, notes in looks:
         words = label(render)
         for line in (*notes, *([words] if words != said else [])):
             elapsed = time.monotonic() - started
             console.print(
-                f"{elapsed:6.1f} s  {render['progress']:4.0%}  {line}", markup=False, highlight=False, soft_wrap=True
+                f"{elapsed:6.1f} s  {render.progress:4.0%}  {line}", markup=False, highlight=False, soft_wrap=True
             )
         said = words
-    return render
+        if render.final:
+            return render
+    raise AssertionError("the looks end with a final one")

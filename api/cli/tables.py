@@ -1,92 +1,110 @@
-"""Renders and balances in words."""
+"""Renders and their events in words."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from api.cli.progress import label
+from api.cli.balances import amount
+from api.cli.progress import label, note
+from api.cli.rows import Cell, fields, table, when
+from api.client import Charge, DryRun, Event, Render, RenderError, Result, Run
 
 COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "canceled": "yellow", "waiting": "yellow"}
 
 
-def amount(credits: float) -> str:
-    """1000000.0 as 1,000,000; 12.5 as 12.5."""
-    return f"{credits:,.2f}".removesuffix("0").removesuffix("0").removesuffix(".")
-
-
-def show_renders(console: Console, renders: list[dict[str, Any]]) -> None:
+def show_renders(console: Console, renders: Sequence[Render]) -> None:
     """A table, newest first, or how to get a first row."""
     if not renders:
-        console.print('No renders here. Make one:  vivideo render "a 10-second video about the sea"', highlight=False)
+        console.print('No renders here. Make one:  vivideo render "a 10-second video about the sea"')
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "reference", "state", "progress", "created"):
-        table.add_column(title, no_wrap=title == "id")  # an id that is cut off cannot be copied
-    for render in renders:
-        state = Text(label(render), style=COLOURS.get(render["status"], ""))
-        created = render["created_at"][:19].replace("T", " ") + "Z"
-        table.add_row(render["id"], Text(render["external_ref"] or ""), state, f"{render['progress']:.0%}", created)
-    console.print(table)
-
-
-def show_render(console: Console, render: dict[str, Any]) -> None:
-    """Everything a person asks about one render."""
-    result = render["result"]
-    charge = render["charge"]
-    lines: list[tuple[str, Any]] = [
-        ("id", render["id"]),
-        ("state", label(render)),
-        ("progress", f"{render['progress']:.0%}"),
-        ("reference", render["external_ref"]),
-        ("prompt", render["prompt"]),
-        ("answer", render["answer"]),
-        ("timeline", render["timeline"]),
-        ("video", f"{result['width']}×{result['height']}, {result['duration']:.1f} s" if result else None),
-        ("file", render.get("file")),
-        ("charge", f"{amount(charge['credits'])} credits" if charge["credits"] is not None else charge["state"]),
-        ("error", _error(render)),
-        *(("hint", hint["message"]) for hint in render["hints"]),
+    rows = [
+        (one.id, one.external_ref or "", _state(one), f"{one.progress:.0%}", when(one.created_at)) for one in renders
     ]
-    for name, value in lines:
-        if value:
-            console.print(Text(f"{name:>10}  ", style="dim") + Text(str(value)), highlight=False)
+    table(console, ("id", "reference", "state", "progress", "created"), rows)
 
 
-def show_outcome(console: Console, render: dict[str, Any]) -> None:
+def show_render(console: Console, render: Render, file: Path | None = None) -> None:
+    """Everything a person asks about one render."""
+    named: list[tuple[str, Cell | None]] = [
+        ("id", render.id),
+        ("state", _state(render)),
+        ("progress", f"{render.progress:.0%}"),
+        ("expected", when(render.eta)),
+        ("reference", render.external_ref),
+        ("tags", ", ".join(render.tags)),
+        ("prompt", render.prompt),
+        *(("asset", asset.name or asset.url) for asset in render.assets),
+        ("answer", render.answer),
+        ("timeline", render.timeline),
+        ("video", _facts(render.result) if render.result else None),
+        ("file", str(file) if file else None),
+        ("charge", _charge(render.charge)),
+        ("cancelling", render.cancel_effect),
+        ("error", _error(render.error)),
+        *(("hint", hint.message) for hint in render.hints),
+        *((f"run {run.run}", _run(run)) for run in render.runs),
+        ("created", when(render.created_at)),
+        ("finished", when(render.finished_at)),
+        ("again", f"vivideo render retry {render.id}" if "retry" in render.links else None),
+    ]
+    fields(console, named)
+
+
+def show_outcome(console: Console, render: Render, file: Path | None) -> None:
     """What came of a render: the file, or the error with its remedy."""
-    if "file" in render:
-        result = render["result"]
-        facts = f"{result['width']}×{result['height']}, {result['duration']:.1f} s, {result['bytes'] / 1e6:.1f} MB"
-        console.print(Text(render["file"], style="green") + Text(f"  {facts}"), highlight=False)
-    else:
-        words = _error(render) or render["cancel_effect"] or ""
-        console.print(
-            Text(f"{render['id']} {render['status']}", style=COLOURS.get(render["status"], "")) + Text(f"  {words}"),
-            highlight=False,
-        )
-
-
-def show_credits(console: Console, accounts: list[dict[str, Any]]) -> None:
-    """One line per account."""
-    if not accounts:
-        console.print("No account yet: the first render opens one.", highlight=False)
+    if file and render.result:
+        console.print(Text(str(file), style="green") + Text(f"  {_facts(render.result)}"))
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("account", "kind", "available", "in use", "read"):
-        table.add_column(title)
-    for account in accounts:
-        known = account["read_at"] is not None
-        read = account["read_at"][:19].replace("T", " ") + "Z" if known else "never"
-        available, frozen = (amount(account[name] or 0) if known else "?" for name in ("available", "frozen"))
-        table.add_row(Text(account["name"]), account["kind"], available, frozen, read)
-    console.print(table)
+    console.print(_state(render, f"{render.id} ") + Text(f"  {_error(render.error) or render.cancel_effect or ''}"))
+    if "retry" in render.links:
+        console.print(Text(f"Once more:  vivideo render retry {render.id}"))
 
 
-def _error(render: dict[str, Any]) -> str | None:
-    error = render["error"]
-    if not error:
+def show_event(console: Console, event: Event) -> None:
+    """One line."""
+    said = note(event) or ", ".join(f"{name} {value}" for name, value in event.data.items() if value is not None)
+    console.print(f"{event.number:>4}  {when(event.at)}  {event.type:<22} {said}".rstrip(), markup=False)
+
+
+def show_dry_run(console: Console, found: DryRun, files: Sequence[Path]) -> None:
+    """What would be asked for, and what it would come to."""
+    seconds = found.estimate.seconds
+    fields(
+        console,
+        [
+            ("valid", "yes: nothing was sent to the backend, nothing was charged"),
+            ("prompt", found.render.prompt),
+            ("language", found.render.language),
+            *(("asset", asset.name or asset.url) for asset in found.render.assets),
+            *(("file", f"{file} (not sent; its format is checked when it is)") for file in files),
+            ("credits", f"about {amount(found.estimate.credits)}"),
+            ("time", f"about {seconds:.0f} s" if seconds is not None else None),
+            *(("hint", hint.message) for hint in found.hints),
+        ],
+    )
+
+
+def _state(render: Render, before: str = "") -> Text:
+    return Text(before + label(render), style=COLOURS.get(render.status, ""))
+
+
+def _facts(result: Result) -> str:
+    return f"{result.width}×{result.height}, {result.duration:.1f} s, {result.bytes / 1e6:.1f} MB"
+
+
+def _charge(charge: Charge) -> str:
+    known = f"{amount(charge.credits)} credits" if charge.credits is not None else charge.state
+    return f"{known}, and some that nobody can know" if charge.state == "unknown" and charge.credits else known
+
+
+def _run(run: Run) -> str:
+    return f"{run.status}  {_error(run.error) or run.cancel_effect or ''}  charge: {_charge(run.charge)}"
+
+
+def _error(error: RenderError | None) -> str | None:
+    if error is None:
         return None
-    remedy = f" → {error['help']}" if error["help"] else ""
-    return f"{error['message']}{remedy} [{error['code']}]"
+    remedy = f" → {error.help}" if error.help else ""
+    return f"{error.message or ''}{remedy} [{error.code}]"

@@ -1,31 +1,21 @@
-"""What the routes share: documented problems, checked parameters, no parameter ignored."""
+"""What the routes share: checked parameters, no parameter ignored."""
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator, AwareDatetime
 
 from api import intake, limits
-from api.bodies import ProblemBody
-from api.problems import KINDS, MEDIA_TYPE, FieldError, Problem
+from api.problems import FieldError, Problem
 from api.schemas import Plain
 
 ULID_LENGTH = 26
-
-
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries for these problems, and for those that every address has."""
-    by_status: dict[int | str, list[str]] = {}
-    for code in ("auth.missing", "auth.invalid", "request.invalid", "database.unavailable", *codes):
-        by_status.setdefault(KINDS[code].status, []).append(code)
-    return {
-        status: {
-            "model": ProblemBody,
-            "description": " · ".join(f"`{code}`: {KINDS[code].title}" for code in dict.fromkeys(found)),
-            "content": {MEDIA_TYPE: {}},
-        }
-        for status, found in by_status.items()
-    }
+NAMED = 20
+"""Wrong fields named in one answer."""
 
 
 async def json_only(request: Request) -> None:
@@ -41,37 +31,54 @@ async def json_only(request: Request) -> None:
 async def only_known(request: Request) -> None:
     """Raises Problem `request.invalid` for a parameter the address does not have: one that is ignored (a `dry_run`, a
     mistyped filter) would do something else than was meant."""
-    route = request.scope["route"]
-    known = set(_names(route.dependant))
-    unknown = [
-        FieldError(f"?{name}", "this parameter is unknown, or does nothing yet")
-        for name in request.query_params
-        if name not in known
+    _check_utf8(request.scope["query_string"])
+    known = dict(_parameters(request.scope["route"].dependant))
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [
+        FieldError(f"?{name}", "given more than once" if name in known else "unknown, or does nothing yet")
+        for name, count in counts.items()
+        if name not in known or (count > 1 and not known[name])
     ]
-    if unknown:
-        raise Problem("request.invalid", f"Not valid: {unknown[0].pointer}", errors=unknown)
+    if wrong:
+        raise Problem("request.invalid", f"Not valid: {wrong[0].pointer}", errors=wrong[:NAMED])
 
 
-def _names(dependant: Any) -> Iterable[str]:
+def _check_utf8(query: bytes) -> None:
+    """What is no text would become a text with replacement characters: another one than was meant."""
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        raise Problem("request.invalid", "The address's parameters are no UTF-8.") from None
+
+
+def _parameters(dependant: Any) -> Iterable[tuple[str, bool]]:
+    """The names of an address's parameters, and whether each may be repeated."""
     for parameter in dependant.query_params:
-        yield parameter.alias
+        taken: Any = parameter.field_info.annotation
+        yield parameter.alias, any(get_origin(one) is list for one in (taken, *get_args(taken)))
     for inner in dependant.dependencies:
-        yield from _names(inner)
+        yield from _parameters(inner)
 
 
-async def _render_id(id: Annotated[str, Path(description="`rnd_…`")]) -> str:
+def _place(prefix: str) -> Any:
+    """An id in a path. What cannot be one is not found, rather than not valid."""
+    pattern = f"^{prefix}[0-9a-z]{{{ULID_LENGTH}}}$"
+    return Path(description=f"`{prefix}…`", json_schema_extra={"pattern": pattern})
+
+
+async def _render_id(id: Annotated[str, _place("rnd_")]) -> str:
     if not _can_be(id, "rnd_"):
         raise intake.unknown(_printable(id))
     return id
 
 
-async def _upload_id(id: Annotated[str, Path(description="`upl_…`")]) -> str:
+async def _upload_id(id: Annotated[str, _place("upl_")]) -> str:
     if not _can_be(id, "upl_"):
         raise Problem("upload.not_found", f"You have no upload {_printable(id)}.")
     return id
 
 
-async def _account_id(id: Annotated[str, Path(description="`acc_…`")]) -> str:
+async def _account_id(id: Annotated[str, _place("acc_")]) -> str:
     if not _can_be(id, "acc_"):
         raise Problem("account.unknown", f"You have no account {_printable(id)}.")
     return id
@@ -86,11 +93,22 @@ def _printable(id: str) -> str:
     return id.encode("utf-8", "replace").decode()[:64]
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this moment is beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment with its zone, in UTC."""
 RenderId = Annotated[str, Depends(_render_id)]
 UploadId = Annotated[str, Depends(_upload_id)]
 AccountId = Annotated[str, Depends(_account_id)]
 """Raise Problem `….unknown` (`upload.not_found`) for what is no id."""
-Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE)]
+Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE, description="Entries in one answer.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
-Words = Annotated[str | None, Query(min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain]
+Words = Annotated[
+    str | None, Query(min_length=1, max_length=limits.REFERENCE_CHARACTERS, description="Exactly this."), Plain
+]
 """A filter's text."""

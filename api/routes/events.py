@@ -9,9 +9,11 @@ from starlette.responses import Response, StreamingResponse
 
 from api import cursors, intake, limits, stream
 from api.auth import RendersReader
-from api.bodies import EventPage, FeedPage
+from api.bodies import EventBody, EventPage, FeedPage
 from api.database import transact
-from api.routes.common import RenderId, only_known, problems
+from api.examples import EVENTS
+from api.routes.common import RenderId, only_known
+from api.routes.documented import answer, problems
 from api.views import event_body
 from worker.renders import events
 
@@ -20,13 +22,20 @@ router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(only_kno
 After = Annotated[int, Query(ge=0, le=limits.LARGEST_NUMBER, description="Only events with a greater number.")]
 
 
+_STREAM = "".join(stream.sent(EventBody(**event)).decode() for event in EVENTS)
+
+
 @router.get(
     "/renders/{id}/events",
     response_model=EventPage,
+    summary="Follow a render",
     responses=problems("render.unknown")
     | {
-        200: {"model": EventPage, "content": {"text/event-stream": {}}},
-        204: {"description": "A stream was asked for, and nothing will come any more."},
+        200: answer(
+            "The events so far, or with `Accept: text/event-stream` as they happen.",
+            content={"text/event-stream": {"schema": {"type": "string"}, "example": _STREAM}},
+        ),
+        204: answer("A stream was asked for, and nothing will come any more."),
     },
 )
 async def of_render(
@@ -34,7 +43,9 @@ async def of_render(
     caller: RendersReader,
     request: Request,
     after: After = 0,
-    last_event_id: Annotated[int | None, Header(ge=0, le=limits.LARGEST_NUMBER)] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=limits.LARGEST_NUMBER, description="As `after`, which it outranks.")
+    ] = None,
 ) -> Response:
     """One render's events. With `Accept: text/event-stream` they are sent as they happen, each with its number as id,
     until the final one; `Last-Event-ID` (or `after`) resumes. Without, a JSON page."""
@@ -46,7 +57,7 @@ async def of_render(
         # An EventSource connects again after every end; only this tells it to stop.
         return Response(status_code=204)
     return StreamingResponse(
-        stream.follow(request.app.state.feed, id, after),
+        stream.follow(request.app.state.feed, id, after, stream.Key(request)),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
@@ -58,11 +69,13 @@ def _page(session: Session, owner_id: str, render_id: str, after: int) -> tuple[
     return EventPage(data=page), over
 
 
-@router.get("/events", responses=problems("cursor.invalid"))
+@router.get(
+    "/events", summary="Everything that happened", responses=problems("cursor.invalid") | {200: answer("A page.")}
+)
 def feed(
     caller: RendersReader,
     after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last answer.")] = None,
-    limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE)] = limits.EVENTS_PAGE,
+    limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE, description="Events in one answer.")] = limits.EVENTS_PAGE,
 ) -> FeedPage:
     """Everything that happened to your renders, complete and in an order that never changes, from the beginning on."""
     place = cursors.unpack_feed(after) if after else events.Cursor()

@@ -9,27 +9,38 @@ from starlette.responses import Response
 from api import files, intake, timelines
 from api.auth import RendersReader
 from api.database import transact
+from api.examples import TIMELINE
 from api.problems import Problem
-from api.routes.common import RenderId, only_known, problems
+from api.routes.common import RenderId, only_known
+from api.routes.documented import Entry, answer, problems, takes
+from worker.remote.draft import Timeline
 from worker.renders import store
 from worker.renders.models import Result
 
 router = APIRouter(prefix="/v1/renders/{id}", tags=["files"], dependencies=[Depends(only_known)])
 
-_KINDS = {
-    200: {"description": "The bytes."},
-    206: {"description": "The bytes asked for with `Range`."},
-    302: {"description": "Where the bytes are for the next minutes."},
-    304: {"description": "The file is the one you have (`If-None-Match`)."},
-}
+_CONDITIONS = takes("Range", "If-Range", "If-None-Match")
+_FILE_HEADERS = ("ETag", "Accept-Ranges", "Content-Disposition")
+
+
+def _answers(*media_types: str) -> dict[int | str, Entry]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    return {
+        200: answer("The bytes.", *_FILE_HEADERS, content=content),
+        206: answer("The bytes asked for with `Range`.", *_FILE_HEADERS, "Content-Range", content=content),
+        302: answer("Where the bytes are for the next minutes.", "Location"),
+        304: answer("The file is the one you have (`If-None-Match`).", *_FILE_HEADERS),
+    }
 
 
 @router.head("/video", include_in_schema=False)
 @router.get(
     "/video",
     response_class=Response,
+    summary="Fetch the video",
+    openapi_extra=_CONDITIONS,
     responses=problems("render.unknown", "render.no_video", "result.gone", "range.unsatisfiable", "storage.unavailable")
-    | _KINDS,
+    | _answers("video/mp4"),
 )
 def video(id: RenderId, caller: RendersReader, request: Request) -> Response:
     """The finished MP4: the bytes, with ranges, or the way to them."""
@@ -45,7 +56,12 @@ def video(id: RenderId, caller: RendersReader, request: Request) -> Response:
 @router.get(
     "/poster",
     response_class=Response,
-    responses=problems("render.unknown", "render.no_poster", "result.gone", "storage.unavailable") | _KINDS,
+    summary="Fetch the poster",
+    openapi_extra=_CONDITIONS,
+    responses=problems(
+        "render.unknown", "render.no_poster", "result.gone", "range.unsatisfiable", "storage.unavailable"
+    )
+    | _answers("image/jpeg", "image/png", "image/webp"),
 )
 def poster(id: RenderId, caller: RendersReader, request: Request) -> Response:
     """A frame of the video as a picture."""
@@ -67,8 +83,18 @@ def poster(id: RenderId, caller: RendersReader, request: Request) -> Response:
 @router.get(
     "/timeline",
     response_class=Response,
+    summary="Look at the timeline",
     responses=problems("render.unknown", "render.no_timeline")
-    | {200: {"content": {"application/json": {}, "text/plain": {}, "image/svg+xml": {}}}},
+    | {
+        200: answer(
+            "The tracks, in one of three forms.",
+            content={
+                "application/json": {"schema": {"$ref": "#/components/schemas/TimelineBody"}},
+                "text/plain": {"schema": {"type": "string"}, "example": TIMELINE["summary"] + "\n"},
+                "image/svg+xml": {"schema": {"type": "string"}, "example": timelines.svg(Timeline((), 0))},
+            },
+        )
+    },
 )
 def timeline(
     id: RenderId,

@@ -1,24 +1,31 @@
 """Whether this process lives, and whether renders can be made."""
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Response
 
+from api.bodies import AliveBody, HealthBody
 from api.health import look
+from api.routes.documented import answer, problems
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez")
-def livez() -> dict[str, bool]:
+@router.get("/livez", summary="Whether this process lives", responses=problems(keyed=False) | {200: answer("It does.")})
+def livez() -> AliveBody:
     """This process answers."""
-    return {"alive": True}
+    return AliveBody(alive=True)
 
 
-@router.get("/readyz", responses={503: {"description": "`missing` says what is not there."}})
-def readyz() -> JSONResponse:
+@router.get(
+    "/readyz",
+    summary="Whether renders can be made",
+    responses=problems(keyed=False)
+    | {
+        200: answer("They can."),
+        503: answer("They are taken on, and wait for what `missing` says.", model=HealthBody),
+    },
+)
+def readyz(response: Response) -> HealthBody:
     """200 when the database answers and has today's schema, and a worker of each kind lives."""
     health = look()
-    return JSONResponse(
-        {"ready": health.ready, "checks": health.checks, "missing": health.missing},
-        status_code=200 if health.ready else 503,
-    )
+    response.status_code = 200 if health.ready else 503
+    return HealthBody(ready=health.ready, checks=health.checks, missing=health.missing)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,9 +20,10 @@ from api.bodies import (
     RecoveryPage,
     UsagePage,
 )
-from api.database import transact
+from api.database import look
 from api.problems import FieldError, Problem
-from api.routes.common import AccountId, Cursor, Limit, only_known, problems
+from api.routes.common import AccountId, Cursor, Limit, Moment, only_known
+from api.routes.documented import answer, problems
 from config.settings import settings
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
@@ -36,22 +36,28 @@ LONGEST_SPAN = timedelta(days=366)
 router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[Depends(only_known)])
 
 
-@router.get("/credits", responses=problems())
+@router.get("/credits", summary="Your balances", responses=problems() | {200: answer("What is left.")})
 def credits(caller: AccountReader) -> CreditsBody:
     """The balances of the accounts your renders may use, as the workers last read them."""
-    found = transact(lambda session: _accounts(session, accounts.usable(session, caller.owner_id)))
+    found = look(lambda session: _accounts(session, accounts.usable(session, caller.owner_id)))
     known = [account.available for account in found if account.available is not None]
     return CreditsBody(available=sum(known) if known else None, accounts=found)
 
 
-@router.get("/accounts", responses=problems())
+@router.get(
+    "/accounts", summary="The accounts your renders may use", responses=problems() | {200: answer("All of them.")}
+)
 def account_list(caller: AccountReader) -> AccountPage:
     """The accounts at the backend that your renders may use: balances, slots, pauses."""
-    found = transact(lambda session: _accounts(session, accounts.visible(session, caller.owner_id)))
+    found = look(lambda session: _accounts(session, accounts.visible(session, caller.owner_id)))
     return AccountPage(data=found)
 
 
-@router.get("/accounts/{id}", responses=problems("account.unknown"))
+@router.get(
+    "/accounts/{id}",
+    summary="Look at an account",
+    responses=problems("account.unknown") | {200: answer("The account as last read.")},
+)
 def account(id: AccountId, caller: AccountReader) -> AccountBody:
     """One of those accounts."""
 
@@ -61,14 +67,14 @@ def account(id: AccountId, caller: AccountReader) -> AccountBody:
             raise Problem("account.unknown", f"You have no account {id}.")
         return _accounts(session, rows)[0]
 
-    return transact(work)
+    return look(work)
 
 
-@router.get("/usage", responses=problems())
+@router.get("/usage", summary="What your renders came to", responses=problems() | {200: answer("The totals.")})
 def usage(
     caller: AccountReader,
-    after: Annotated[AwareDatetime | None, Query(description="By default 30 days before `before`.")] = None,
-    before: Annotated[AwareDatetime | None, Query(description="By default now.")] = None,
+    after: Annotated[Moment | None, Query(description="By default 30 days before `before`.")] = None,
+    before: Annotated[Moment | None, Query(description="By default now.")] = None,
     by: Annotated[spent.By | None, Query(description="One total for each day (UTC).")] = None,
 ) -> UsagePage:
     """What the runs that ended in a span came to: how they ended, credits, seconds and bytes of video."""
@@ -77,10 +83,10 @@ def usage(
     if since >= until or until - since > LONGEST_SPAN:
         errors = [FieldError("?after", f"must be before `before`, by at most {LONGEST_SPAN.days} days")]
         raise Problem("request.invalid", "Not valid: ?after", errors=errors)
-    return UsagePage(data=transact(lambda session: spent.totals(session, caller.owner_id, since, until, by)))
+    return UsagePage(data=look(lambda session: spent.totals(session, caller.owner_id, since, until, by)))
 
 
-@router.get("/key", responses=problems())
+@router.get("/key", summary="The key you call with", responses=problems() | {200: answer("The key.")})
 def key(caller: AnyKey) -> KeyBody:
     """The key this call is made with: whose it is, what it may do, how much."""
 
@@ -90,10 +96,12 @@ def key(caller: AnyKey) -> KeyBody:
         ).one()
         return KeyBody(owner=owner, **{name: getattr(row, name) for name in KeyBody.model_fields if name != "owner"})
 
-    return transact(work)
+    return look(work)
 
 
-@router.get("/recoveries", responses=problems("cursor.invalid"))
+@router.get(
+    "/recoveries", summary="Takeovers of your renders", responses=problems("cursor.invalid") | {200: answer("A page.")}
+)
 def recoveries(caller: AccountReader, limit: Limit = limits.PAGE, cursor: Cursor = None) -> RecoveryPage:
     """Which of your renders were taken over from a silent worker, newest first."""
     query = select(Recovery).where(Recovery.owner_id == caller.owner_id).order_by(Recovery.id.desc()).limit(limit + 1)
@@ -105,7 +113,7 @@ def recoveries(caller: AccountReader, limit: Limit = limits.PAGE, cursor: Cursor
         more = cursors.pack_number(rows[limit - 1].id) if len(rows) > limit else None
         return RecoveryPage(data=[_recovery(row) for row in rows[:limit]], next_cursor=more)
 
-    return transact(work)
+    return look(work)
 
 
 def _earlier(moment: datetime) -> datetime:

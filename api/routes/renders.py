@@ -3,31 +3,30 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api import cursors, etags, files, intake, limits, waiting
 from api.auth import Caller, RendersReader, RendersWriter
 from api.bodies import DryRunBody, RenderBody, RenderPage
-from api.database import transact
+from api.database import look, transact
 from api.idempotency import KeyHere
-from api.problems import Problem
-from api.routes.common import Cursor, Limit, RenderId, Words, json_only, only_known, problems
+from api.json_body import JsonRoute
+from api.routes.common import Cursor, Limit, Moment, RenderId, Words, json_only, only_known
+from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
 from api.views import render_bodies, render_body
 from api.waiting import Patience
 from worker.renders import purge, store
 from worker.renders.states import FINAL, Status
 
-router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends(only_known)])
+router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends(only_known)], route_class=JsonRoute)
 
 LOOK_AGAIN_SECONDS = 5
 """`Retry-After` of a render under way: videos take minutes."""
 
-_KEY = ("idempotency.invalid", "idempotency.mismatch", "idempotency.in_flight")
-_BODY = ("request.malformed", "request.media_type", "request.too_large")
 _RUNS = ("limit.in_flight", "limit.credits")
+_RUN_HEADERS = ("Location", "ETag", "Preference-Applied", "Idempotent-Replayed")
 
 
 @router.post(
@@ -35,12 +34,15 @@ _RUNS = ("limit.in_flight", "limit.credits")
     status_code=202,
     dependencies=[Depends(json_only)],
     response_model=RenderBody,
-    responses=problems(*_BODY, *_KEY, *_RUNS, "upload.unknown", "render.deleted")
+    summary="Ask for a video",
+    responses=problems(*JSON_BODY, *IDEMPOTENT, *_RUNS, "upload.unknown", "render.deleted")
     | {
-        200: {
-            "model": RenderBody | DryRunBody,
-            "description": "Final within the time of `Prefer: wait`; or, with `dry_run`, valid.",
-        }
+        200: answer(
+            "Final within the time of `Prefer: wait`; or, with `dry_run`, valid.",
+            *_RUN_HEADERS,
+            model=RenderBody | DryRunBody,
+        ),
+        202: answer("Taken on.", *_RUN_HEADERS, "Retry-After"),
     },
 )
 async def create(
@@ -58,19 +60,19 @@ async def create(
     if dry_run:
         rehearsed = await run_in_threadpool(intake.rehearse, caller, given)
         return Response(rehearsed.model_dump_json(), media_type="application/json")
-    render_id, replayed = await run_in_threadpool(intake.accept, caller, given, key)
-    return await _under_way(request, caller, render_id, patience, replayed=replayed and key.given)
+    answer = await run_in_threadpool(intake.accept, caller, given, key)
+    return await _under_way(request, caller, answer, patience)
 
 
-@router.get("", responses=problems("cursor.invalid"))
+@router.get("", summary="List your renders", responses=problems("cursor.invalid") | {200: answer("A page.")})
 def listed(
     caller: RendersReader,
     status: Annotated[list[Status] | None, Query(description="One or more.")] = None,
     tag: Words = None,
     external_ref: Words = None,
-    priority: Annotated[Priority | None, Query()] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="From this moment on, with its zone.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="Before this moment, with its zone.")] = None,
+    priority: Annotated[Priority | None, Query(description="Exactly this.")] = None,
+    created_after: Annotated[Moment | None, Query(description="From this moment on, with its zone.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Before this moment, with its zone.")] = None,
     ids: Annotated[list[str] | None, Query(max_length=limits.LONGEST_PAGE, description="These alone.")] = None,
     limit: Limit = limits.PAGE,
     cursor: Cursor = None,
@@ -95,13 +97,19 @@ def listed(
         more = cursors.pack_moment(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
         return RenderPage(data=render_bodies(session, shown), next_cursor=more)
 
-    return transact(work)
+    return look(work)
 
 
 @router.get(
     "/{id}",
     response_model=RenderBody,
-    responses=problems("render.unknown") | {304: {"description": "Nothing changed (`If-None-Match`)."}},
+    summary="Look at a render",
+    openapi_extra=takes("If-None-Match"),
+    responses=problems("render.unknown")
+    | {
+        200: answer("The render as it stands.", "ETag", "Preference-Applied", "Retry-After"),
+        304: answer("Nothing changed (`If-None-Match`).", "ETag", "Preference-Applied", "Retry-After"),
+    },
 )
 async def show(id: RenderId, caller: RendersReader, request: Request, patience: Patience) -> Response:
     """A render as it stands, or, with `Prefer: wait`, once it is final; 304 with `If-None-Match` if nothing changed."""
@@ -122,7 +130,10 @@ async def show(id: RenderId, caller: RendersReader, request: Request, patience: 
     "/{id}",
     dependencies=[Depends(json_only)],
     response_model=RenderBody,
-    responses=problems(*_BODY, "render.unknown", "render.begun", "render.changed"),
+    summary="Change a queued render",
+    openapi_extra=takes("If-Match"),
+    responses=problems(*JSON_BODY, "render.unknown", "render.begun", "render.changed")
+    | {200: answer("The render as it is now.", "ETag")},
 )
 def change(id: RenderId, given: RenderChange, caller: RendersWriter, request: Request) -> Response:
     """Change the priority or the metadata of a render that is still queued."""
@@ -137,7 +148,13 @@ def change(id: RenderId, given: RenderChange, caller: RendersWriter, request: Re
     return Response(body.model_dump_json(), headers={"ETag": etags.of(body)}, media_type="application/json")
 
 
-@router.delete("/{id}", status_code=204, responses=problems("render.unknown", "render.not_final", "render.changed"))
+@router.delete(
+    "/{id}",
+    status_code=204,
+    summary="Delete a render for good",
+    openapi_extra=takes("If-Match"),
+    responses=problems("render.unknown", "render.not_final", "render.changed") | {204: answer("It is gone.")},
+)
 def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
     """Delete a final render for good: its words, its events, its files. A file that other renders use stays, and so
     does what was charged, in `/v1/usage`."""
@@ -160,7 +177,11 @@ def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
 
 
 @router.post(
-    "/{id}/cancel", response_model=RenderBody, responses=problems("render.unknown") | {202: {"model": RenderBody}}
+    "/{id}/cancel",
+    response_model=RenderBody,
+    summary="Cancel a render",
+    responses=problems("render.unknown")
+    | {200: answer("It is final."), 202: answer("It is being undone.", model=RenderBody)},
 )
 def cancel(id: RenderId, caller: RendersWriter) -> Response:
     """Cancel a render at any stage: 200 once it is final, 202 while it is being undone. Harmless to repeat."""
@@ -182,10 +203,21 @@ def cancel(id: RenderId, caller: RendersWriter) -> Response:
     status_code=202,
     response_model=RenderBody,
     dependencies=[Depends(json_only)],
+    summary="Start the next run of a render",
     responses=problems(
-        *_BODY, *_KEY, *_RUNS, "render.unknown", "render.not_final", "render.succeeded", "render.force_needed"
+        *JSON_BODY,
+        *IDEMPOTENT,
+        *_RUNS,
+        "render.unknown",
+        "render.deleted",
+        "render.not_final",
+        "render.succeeded",
+        "render.force_needed",
     )
-    | {200: {"model": RenderBody, "description": "Final within the time of `Prefer: wait`."}},
+    | {
+        200: answer("Final within the time of `Prefer: wait`.", *_RUN_HEADERS, model=RenderBody),
+        202: answer("Taken on.", *_RUN_HEADERS, "Retry-After"),
+    },
 )
 async def retry(
     id: RenderId,
@@ -200,27 +232,21 @@ async def retry(
     Where the draft of the run before is paid for and kept, only the export is made again, which is free. Otherwise a
     new message is sent, and where that could be a second charge, only with `force`.
     """
-    replayed = await run_in_threadpool(intake.retry, caller, id, given or RetryRequest(), key)
-    return await _under_way(request, caller, id, patience, replayed=replayed and key.given)
+    answer = await run_in_threadpool(intake.retry, caller, id, given or RetryRequest(), key)
+    return await _under_way(request, caller, answer, patience)
 
 
-async def _under_way(
-    request: Request, caller: Caller, render_id: str, patience: int | None, *, replayed: bool
-) -> Response:
+async def _under_way(request: Request, caller: Caller, answer: intake.Answer, patience: int | None) -> Response:
     """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
-    if patience:
-        await waiting.until_final(request.app.state.feed, render_id, patience)
-    try:
-        body = await run_in_threadpool(_read, caller, render_id)
-    except Problem as problem:
-        if problem.code != "render.unknown":
-            raise
-        raise Problem("render.deleted", f"{render_id} was made with this key and deleted.") from None
+    body = answer.body
+    if patience and body.status not in FINAL:
+        await waiting.until_final(request.app.state.feed, body.id, patience)
+        body = await run_in_threadpool(_read, caller, body.id)
     final = body.status in FINAL
-    headers = {"Location": f"/v1/renders/{render_id}", "ETag": etags.of(body), **waiting.applied(patience)}
+    headers = {"Location": f"/v1/renders/{body.id}", "ETag": etags.of(body), **waiting.applied(patience)}
     if not final:
         headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
-    if replayed:
+    if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     return Response(
         body.model_dump_json(),
@@ -231,4 +257,4 @@ async def _under_way(
 
 
 def _read(caller: Caller, render_id: str) -> RenderBody:
-    return transact(lambda session: render_body(session, intake.found(session, caller.owner_id, render_id)))
+    return look(lambda session: render_body(session, intake.found(session, caller.owner_id, render_id)))

@@ -12,7 +12,8 @@ from api.bodies import UploadBody
 from api.database import transact
 from api.idempotency import KeyHere
 from api.problems import Problem
-from api.routes.common import UploadId, only_known, problems
+from api.routes.common import UploadId, only_known
+from api.routes.documented import IDEMPOTENT, answer, problems
 from api.uploads.keep import keep
 from api.uploads.receive import Received, receive
 from api.views import upload_body
@@ -36,18 +37,18 @@ _BODY = {
 @router.post(
     "",
     status_code=201,
+    summary="Upload a file",
     openapi_extra=_BODY,
     responses=problems(
+        *IDEMPOTENT,
         "upload.empty",
         "upload.malformed",
         "upload.cut",
         "upload.format",
         "upload.too_large",
-        "idempotency.invalid",
-        "idempotency.mismatch",
-        "idempotency.in_flight",
         "storage.unavailable",
-    ),
+    )
+    | {201: answer("Stored.")},
 )
 async def create(
     request: Request,
@@ -68,7 +69,7 @@ async def create(
         await run_in_threadpool(received.close)
 
 
-@router.get("/{id}", responses=problems("upload.not_found"))
+@router.get("/{id}", summary="Look at an upload", responses=problems("upload.not_found") | {200: answer("Its facts.")})
 def show(id: UploadId, caller: UploadsWriter) -> UploadBody:
     """A stored file's facts."""
     found = transact(lambda session: uploads.get(session, caller.owner_id, id))
@@ -77,7 +78,12 @@ def show(id: UploadId, caller: UploadsWriter) -> UploadBody:
     return upload_body(found)
 
 
-@router.delete("/{id}", status_code=204, responses=problems("upload.not_found", "upload.in_use"))
+@router.delete(
+    "/{id}",
+    status_code=204,
+    summary="Throw an upload away",
+    responses=problems("upload.not_found", "upload.in_use") | {204: answer("It is gone.")},
+)
 def delete(id: UploadId, caller: UploadsWriter) -> Response:
     """Throw a file away that no render uses."""
 

@@ -12,7 +12,7 @@ from api.auth import Caller
 from api.bodies import UploadBody
 from api.database import transact
 from api.files import storage
-from api.idempotency import Key
+from api.idempotency import Earlier, Key
 from api.limits import NAME_CHARACTERS
 from api.problems import Problem
 from api.uploads.receive import Received
@@ -42,7 +42,7 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
     storage_key = f"uploads/{upload_id}/file.{kind.extension}"
     storage().put_file(storage_key, received.path, kind.media_type)
 
-    def make(session: Session) -> str:
+    def make(session: Session) -> UploadBody:
         row = insert(Upload).values(
             id=upload_id,
             owner_id=caller.owner_id,
@@ -53,11 +53,12 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
             storage_key=storage_key,
         )
         session.execute(row)
-        return upload_id
+        return _body(session, upload_id)
 
     def work(session: Session) -> tuple[UploadBody, bool]:
-        found, _ = idempotency.once(session, caller.owner_id, uploads.ROUTE, key, hashed, lambda: make(session))
-        return _body(session, found), found == upload_id
+        made = idempotency.once(session, caller.owner_id, uploads.ROUTE, key, hashed, upload_id, lambda: make(session))
+        body = _body(session, made.resource_id) if isinstance(made, Earlier) else made
+        return body, body.id == upload_id
 
     try:
         body, mine = transact(work)

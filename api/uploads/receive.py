@@ -1,5 +1,6 @@
 """A body on its way to the disk: counted, hashed and typed as it comes, never whole in memory."""
 
+import asyncio
 import hashlib
 import os
 import tempfile
@@ -127,11 +128,22 @@ async def receive(request: Request, received: Received) -> Kind:
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Problem `upload.cut`, `request.timeout`."""
+    waits = settings().waits
+    end = time.monotonic() + waits.upload_max_seconds.total_seconds()
+    pieces = aiter(request.stream())
     try:
-        async for piece in request.stream():
+        while True:
+            # Not around the whole loop: what is done with a piece may take its time.
+            async with asyncio.timeout(min(waits.upload_idle_seconds.total_seconds(), end - time.monotonic())):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
             yield piece
     except ClientDisconnect:
         raise Problem("upload.cut", "The connection ended before the file did.") from None
+    except TimeoutError:
+        raise Problem("request.timeout", "The upload stood still, or took too long.") from None
 
 
 def too_large() -> Problem:

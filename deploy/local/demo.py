@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .output import Terminal
 from .pictures import draw
@@ -17,6 +17,8 @@ from .up import run as run_stack
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from api.client import Result
 
 PROMPT = (
     "Create a 12-second vertical promotional video for a small home-goods shop: "
@@ -64,27 +66,28 @@ def _make_video(stack: Stack) -> int:
         with Client(stack.addresses.api, stack.api_key) as client:
             console.print("drawing three product pictures and sending them")
             pictures = draw(VIDEO.parent / "demo-pictures")
-            assets = [{"upload": client.upload(picture)["id"]} for picture in pictures]
-            made = client.create_render(prompt=PROMPT, assets=assets)
-            console.print(f"render {made['id']}", highlight=False)
-            render = follow(client, made["id"], console=console)
-            if render["status"] != "succeeded":
-                console.print(f"the render ended as {render['status']}: {render.get('error')}", markup=False)
+            assets = [client.upload(picture) for picture in pictures]
+            made = client.create_render(PROMPT, assets=assets)
+            console.print(f"render {made.id}", highlight=False)
+            render = follow(client, made.id, console=console)
+            if render.result is None:
+                why = render.error.message if render.error else ""
+                console.print(f"the render ended as {render.status}: {why}", markup=False)
                 return 1
-            client.download_video(made["id"], VIDEO)
+            client.download_video(made.id, VIDEO)
     except (ClientError, OSError) as error:
         console.print(str(error), markup=False)
         return 1
-    _show(console, stack, render["result"])
+    _show(console, stack, render.result)
     return 0
 
 
-def _show(console: "Console", stack: Stack, result: dict[str, Any]) -> None:
+def _show(console: "Console", stack: Stack, result: "Result") -> None:
     found = stack.addresses
     lines = [
         ("video", f"{VIDEO.absolute()}"),
-        ("", f"{result['codec']}, {result['width']}×{result['height']}, {float(result['duration']):.1f} s"),
-        ("", f"{int(result['bytes']):,} bytes, sha256 {result['sha256']}"),
+        ("", f"{result.codec}, {result.width}×{result.height}, {result.duration:.1f} s"),
+        ("", f"{result.bytes:,} bytes, sha256 {result.sha256}"),
         ("API docs", f"{found.api}/docs"),
         ("Flower", f"{found.flower} (user {FLOWER_USER}, password {stack.flower_password})"),
     ]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import app
+from api.cli import run as run_command
+from api.cli.doctor import doctor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +16,8 @@ NoSandbox = Annotated[
     bool, typer.Option("--no-sandbox", help="Use the real backend, also when NEMO_API_URL does not name one.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Keep the processes' lines in their log files only.")]
+
+app.command()(doctor)
 
 
 @app.command()
@@ -53,7 +57,7 @@ def _exit_with(work: "Callable[[], int]") -> None:
 
 def main() -> None:
     """The console script."""
-    app()
+    run_command(app)
 
 
 if __name__ == "__main__":

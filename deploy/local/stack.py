@@ -65,7 +65,15 @@ class Stack:
             "sandbox": {"url": found.sandbox} if found.sandbox else None,
             "backend": {"url": found.backend},
             "processes": dict(pids),
+            "settings": {name: value for name, value in self.environment.items() if _is_noted(name)},
         }
+
+
+def _is_noted(name: str) -> bool:
+    """What a program beside the stack needs to see it as its processes do. Secrets stay where they were given: a token
+    and a key in the environment are not meant to be on disk."""
+    ours = name.startswith(("VIVIDEO_", "NEMO_")) or name == "SKILL_SOURCE"
+    return ours and not name.endswith(("_TOKEN", "_KEY", "_CLIENT_ID"))
 
 
 def build(state: State, wishes: Wishes) -> Stack:
@@ -90,6 +98,8 @@ def build(state: State, wishes: Wishes) -> Stack:
     if sandbox_port:
         token_unused = bool(environment.pop("NEMO_TOKEN", ""))  # of the real backend's, meaningless here
         environment = {**wishes.sandbox_settings, **environment}
+        # A stand-in on this machine is for trying things out, with pictures and receivers on this machine too.
+        environment["VIVIDEO_ALLOW_LOCAL_ADDRESSES"] = environment.get("VIVIDEO_ALLOW_LOCAL_ADDRESSES") or "true"
         steps.append([_sandbox(state, sandbox_port, wishes.sandbox_options)])
     steps.append(
         [

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config.settings import Capacity, Servers, Upstream, Waits
+from config.settings import Capacity, Rates, Servers, Upstream, Waits
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
-GROUPS = (Upstream, Servers, Capacity, Waits)
+GROUPS = (Upstream, Servers, Rates, Capacity, Waits)
 
 
 def _rows() -> dict[str, tuple[str, str, str]]:
@@ -35,6 +35,8 @@ def _shown(default: Any) -> str:
             return "none"
         case timedelta():
             return f"{default.total_seconds():g}"
+        case bool():
+            return str(default).lower()
         case SecretStr():
             raise AssertionError("a secret has no default to show")
         case _:

@@ -5,7 +5,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from worker.remote import noticing
 from worker.remote.errors import AssetUnreachable, Unintelligible
+from worker.remote.expected import STATE_KEYS
 from worker.remote.faults import bind_id, decoded
 from worker.remote.models import ExportState, ExportStatus, UploadedFile, Wire
 from worker.remote.slices import members
@@ -15,7 +17,6 @@ from worker.remote.text import redact
 Object = dict[str, Any]
 Model = TypeVar("Model", bound=Wire)
 
-_STATE_KEYS = frozenset({"draft", "video_infos", "generated_media", "canvas_config"})
 _STATUSES: dict[str, ExportState] = {
     **dict.fromkeys(("pending", "queued", "submitted", "created", "waiting", "accepted"), "pending"),
     **dict.fromkeys(("processing", "running", "rendering", "in_progress", "started"), "processing"),
@@ -27,10 +28,10 @@ _STATUSES: dict[str, ExportState] = {
 def model(call: str, body: bytes, kind: type[Model]) -> Model:
     """The answer's data as a model; `Unintelligible` where what is required is missing."""
     try:
-        return kind.model_validate(_data(call, body))
+        return kind.model_validate(_data(call, body), context=call)
     except ValidationError as error:
         names = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors()[:5])
-        raise Unintelligible(call, f"unexpected answer: {names}") from None
+        raise _strange(call, f"unexpected answer: {names}") from None
 
 
 def bind_of(body: bytes) -> str | None:
@@ -44,7 +45,7 @@ def files(call: str, body: bytes) -> list[UploadedFile]:
     if isinstance(entries, dict):
         entries = [entries]
     if not isinstance(entries, list):
-        raise Unintelligible(call, "no list of files")
+        raise _strange(call, "no list of files")
     entries = [cast(Object, entry) for entry in cast("list[object]", entries) if isinstance(entry, dict)]
     failed = next((entry for entry in entries if entry.get("error") or entry.get("success") is False), None)
     if call == "upload_urls" and (failed is not None or not entries):
@@ -52,9 +53,9 @@ def files(call: str, body: bytes) -> list[UploadedFile]:
     if failed is not None or not entries:
         raise Unintelligible(call, str((failed or data).get("error") or "no file was kept"))
     try:
-        return [UploadedFile.model_validate(entry) for entry in entries]
+        return [UploadedFile.model_validate(entry, context=call) for entry in entries]
     except ValidationError:
-        raise Unintelligible(call, "unexpected answer: files") from None
+        raise _strange(call, "unexpected answer: files") from None
 
 
 def export(call: str, body: bytes) -> ExportStatus:
@@ -67,10 +68,13 @@ def export(call: str, body: bytes) -> ExportStatus:
     known = _STATUSES.get(word.strip().lower().replace("-", "_"))
     if known is None:
         if not word and url is None and not (inner.get("id") or outer.get("id")):
-            raise Unintelligible(call, "no export status")
+            raise _strange(call, "no export status")
+        noticing.code(call, "status" if word else "no status", word)
         # A word of its own for something in between is no reason to give a running export up: the polls are counted.
         known = "completed" if url else "processing" if word else "pending"
     progress = next((p for p in map(_fraction, (inner.get("progress"), outer.get("progress"))) if p is not None), None)
+    if progress is None and (inner.get("progress") or outer.get("progress")):
+        noticing.shape(call, "progress unread")
     identity = inner.get("id") or outer.get("id")
     return ExportStatus(
         status=known,
@@ -86,22 +90,28 @@ def state(body: bytes) -> State:
     try:
         inside, around = members(body), dict[str, bytes]()
         for key in ("data", "state"):
-            if key in inside and not _STATE_KEYS & inside.keys():
+            if key in inside and not STATE_KEYS & inside.keys():
                 value = inside.pop(key)
                 around |= {**inside, key: b"null"}
                 inside = {} if value in (b"null", b'""') else members(value)
-        if not around and not _STATE_KEYS & inside.keys():
-            raise Unintelligible("state", "no state in it")
+        if not around and not STATE_KEYS & inside.keys():
+            raise _strange("state", "no state in it")
         found = state_of(inside)
         return found if found.bind_id else replace(found, bind_id=bind_id({k: loads(v) for k, v in around.items()}))
     except (ValueError, RecursionError):
-        raise Unintelligible("state", "not the JSON of a state") from None
+        raise _strange("state", "not the JSON of a state") from None
+
+
+def _strange(call: str, what: str) -> Unintelligible:
+    """The error for an answer that cannot be used, noticed; `what` is our own words and field names alone."""
+    noticing.shape(call, what)
+    return Unintelligible(call, what)
 
 
 def _object(call: str, body: bytes) -> Object:
     value = decoded(body)
     if not isinstance(value, dict):
-        raise Unintelligible(call, "not a JSON object")
+        raise _strange(call, "not a JSON object")
     return cast(Object, value)
 
 

@@ -15,13 +15,14 @@ from urllib.parse import quote, urlencode, urljoin
 import httpx
 
 from config.settings import Settings, Waits
-from worker.remote import answers
+from worker.remote import answers, expected, noticing
 from worker.remote.errors import RemoteError, TryAgain, Unintelligible
 from worker.remote.faults import decoded, fault
 from worker.remote.headers import attribution, bearer, platform
 from worker.remote.line import Abort
 from worker.remote.models import AnonymousToken, Balance, Claim, ClaimLink, ExportStatus, SessionIds, UploadedFile
 from worker.remote.multipart import Multipart
+from worker.remote.record import Exchange, Recorder, unrecorded
 from worker.remote.state import State
 from worker.remote.stream import Endpoint, Patience, StreamEvent, Turn, send_message
 
@@ -42,10 +43,16 @@ def tls_context() -> ssl.SSLContext:
 
 
 class Remote:
-    """One per process, shared by its threads or greenlets; make it after a fork, connections do not survive one."""
+    """One per process, shared by its threads or greenlets; make it after a fork, connections do not survive one.
 
-    def __init__(self, base_url: str, web_url: str, *, platform: str, waits: Waits) -> None:
+    A `recorder` is told of each call.
+    """
+
+    def __init__(
+        self, base_url: str, web_url: str, *, platform: str, waits: Waits, recorder: Recorder | None = None
+    ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._record = recorder.exchange if recorder is not None else unrecorded
         self._web_url = web_url.rstrip("/")
         self._attribution = attribution(platform)
         self._waits = waits
@@ -132,7 +139,7 @@ class Remote:
             silence=waits.stream_silence_seconds.total_seconds(),
             longest=waits.stream_max_seconds.total_seconds(),
         )
-        endpoint = Endpoint(self._base_url, token, self._attribution, tls_context)
+        endpoint = Endpoint(self._base_url, token, self._attribution, tls_context, self._record)
         return send_message(endpoint, patience, session_id, text, deadline=deadline, on_event=on_event, abort=abort)
 
     # Uploads
@@ -194,8 +201,10 @@ class Remote:
         headers: Mapping[str, str] = {**self._attribution, **bearer(token)}
         try:
             for _ in range(REDIRECTS + 1):
-                with self._http.stream("GET", url, headers=headers) as response:
-                    following = _elsewhere(call, response, token)
+                kept = self._record(call, "GET", url, headers.items(), b"")
+                with kept, self._http.stream("GET", url, headers=headers) as response:
+                    _answered(kept, response)
+                    following = _elsewhere(call, response, token, kept)
                     if following is None:
                         yield response
                         return
@@ -219,11 +228,16 @@ class Remote:
     ) -> bytes:
         """The body of a successful answer; raises for every refusal."""
         sent = {**self._attribution, **(bearer(token) if token is not None else {}), **(headers or {})}
+        url = self._base_url + path
+        told = _told(payload, content)
         try:
-            with self._http.stream(
-                method, self._base_url + path, headers=sent, json=payload, content=content
-            ) as response:
+            with (
+                self._record(call, method, url, sent.items(), told) as kept,
+                self._http.stream(method, url, headers=sent, json=payload, content=content) as response,
+            ):
+                _answered(kept, response)
                 body = _bounded(call, response)
+                kept.piece(body)
         except httpx.TransportError as error:
             raise TryAgain(call, type(error).__name__) from error
         _raise_for(call, response, body, token)
@@ -231,11 +245,15 @@ class Remote:
 
 
 def _raise_for(call: str, response: httpx.Response, body: bytes, token: str | None) -> None:
-    error = fault(call, response.status_code, decoded(body), response.headers, secret=token or "")
+    value = decoded(body)
+    error = fault(call, response.status_code, value, response.headers, secret=token or "")
     if error is not None:
+        expected.refused(call, response.status_code, value)
         raise error
     if 300 <= response.status_code < 400:
+        noticing.shape(call, "a redirect")
         raise Unintelligible(call, "a redirect", status=response.status_code)
+    expected.answered(call, value)
 
 
 def _bounded(call: str, response: httpx.Response) -> bytes:
@@ -252,13 +270,14 @@ def _bounded(call: str, response: httpx.Response) -> bytes:
     return b"".join(pieces)
 
 
-def _elsewhere(call: str, response: httpx.Response, token: str) -> str | None:
+def _elsewhere(call: str, response: httpx.Response, token: str, kept: Exchange) -> str | None:
     """Where a download answer points to; None where it is the file itself; raises where it is a refusal."""
     if response.is_redirect:
         return response.headers["location"]
     if response.status_code < 300 and "json" not in response.headers.get("content-type", ""):
         return None
     body = _bounded(call, response)
+    kept.piece(body)
     _raise_for(call, response, body, token)
     link = answers.export(call, body).url
     if link is None:
@@ -272,6 +291,17 @@ def _upload_path(session_id: str) -> str:
 
 def _segment(value: str) -> str:
     return quote(value, safe="")
+
+
+def _answered(kept: Exchange, response: httpx.Response) -> None:
+    kept.answered(response.status_code, response.headers.multi_items(), response.request.headers.multi_items())
+
+
+def _told(payload: object, content: bytes | Iterable[bytes] | None) -> bytes | None:
+    """The request's body for a record; None where it is streamed."""
+    if payload is not None:
+        return _json(payload)
+    return content if isinstance(content, bytes) else None if content is not None else b""
 
 
 def _json(value: Any) -> bytes:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from worker.remote import noticing
+from worker.remote.expected import CONTENT_FIELDS, ERROR_FIELDS, FRAMEWORK_FIELDS, PART_FIELDS, TYPED_FIELDS
+from worker.remote.faults import unknown_code
 from worker.remote.text import clean
 
 Kind = Literal["text", "call", "result", "heartbeat", "error"]
@@ -44,7 +47,7 @@ class Reader:
         self.calls = 0
         self.results = 0
         self.unknown = 0
-        """Events of no known type: counted, never fatal."""
+        """Events of no known type: counted and noticed, never fatal."""
         self.error: dict[str, Any] | None = None
         """The first failure's event, as it came."""
         self.error_frame: str | None = None
@@ -74,7 +77,7 @@ class Reader:
         except (ValueError, RecursionError):
             event = _unescaped_error(data)
         if not isinstance(event, dict):
-            self.unknown += 1
+            self._strange("no JSON" if event is None else noticing.kind_of(event).partition(" ")[0], len(data))
             return []
         return list(self._event(cast("dict[str, Any]", event)))
 
@@ -90,11 +93,17 @@ class Reader:
         ):
             yield from self._framework(event)
         elif _is_error(event):
+            noticing.fields("send_message", event, ERROR_FIELDS, "event")
             yield from self._failed(event)
         else:
-            self.unknown += 1
+            self._strange("object with " + ", ".join(sorted(map(noticing.tidy, event))[:5]))
+
+    def _strange(self, name: str, length: int | None = None) -> None:
+        self.unknown += 1
+        noticing.event(name, None if length is None else f"text of {length}")
 
     def _typed(self, kind: str, event: dict[str, Any]) -> Iterator[StreamEvent]:
+        noticing.fields("send_message", event, TYPED_FIELDS, "event")
         name = _string(event.get("name"))
         if kind == "text":
             text = _string(event.get("content")) or _string(event.get("text"))
@@ -110,17 +119,21 @@ class Reader:
         elif kind == "error" or _is_error(event):
             yield from self._failed(event)
         else:
-            self.unknown += 1
+            self._strange(f"type {noticing.tidy(kind)}")
 
     def _framework(self, event: dict[str, Any]) -> Iterator[StreamEvent]:
         content = event.get("content")
         content = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        noticing.fields("send_message", event, FRAMEWORK_FIELDS, "event")
+        noticing.fields("send_message", content, CONTENT_FIELDS, "event.content")
         parts = content.get("parts")
         parts = (
             [cast("dict[str, Any]", part) for part in parts if isinstance(part, dict)]
             if isinstance(parts, list)
             else []
         )
+        for part in parts:
+            noticing.fields("send_message", part, PART_FIELDS, "event.part")
         by_user = event.get("author") == "user"
         calls = [part for part in parts if _part(part, "functionCall", "function_call") is not None]
         results = [part for part in parts if _part(part, "functionResponse", "function_response") is not None]
@@ -190,6 +203,9 @@ class Reader:
             return
         self.error = event
         self.error_frame = _failure(event)
+        code = event.get("errorCode") or event.get("error_code") or event.get("code")
+        if code and unknown_code(200, {"code": code}):
+            noticing.code("send_message", "event", str(code))
         yield StreamEvent("error", self.error_frame)
 
 

@@ -47,12 +47,14 @@ _BY_NUMBER: dict[int, type[RemoteError]] = {
     408: TryAgain,
     425: TryAgain,
 }
+_BY_CALL = frozenset({400, 404, 409})
+"""Understood too, but what they mean is told by the call and the words."""
 EXPORT_CALLS = frozenset({"submit_export", "poll_export", "cancel_export", "open_fallback_download"})
 _SESSION_MISSING = re.compile(r"(?i)\bsession\b.*\b(not found|does not exist|unknown|expired)|会话.*不存在")
 _TAKEN = re.compile(r"(?i)already|\bexists\b|duplicate|\btaken\b|\bused\b|conflict|已存在|重复|已使用")
 _CLIENT_ID = re.compile(r"(?i)client[-_ ]?id")
 _BIND = re.compile(r"[?&]bind=([\w-]+)")
-_BIND_KEYS = ("bind_id", "bindId", "bind", "bind_code", "bindCode")
+BIND_KEYS = ("bind_id", "bindId", "bind", "bind_code", "bindCode")
 _FAILURE_WORDS = frozenset({"error", "fail", "failed", "failure"})
 
 
@@ -108,10 +110,21 @@ def code_of(answer: Object) -> int | None:
     return None
 
 
+def unknown_code(status: int, answer: Object) -> tuple[str, str] | None:
+    """`code` (or, where it has none, `HTTP`) and the number or word that no rule here knows; None where one does."""
+    code, word = code_of(answer), answer.get("code")
+    if not code and isinstance(word, str) and word.strip("0"):
+        return "code", word
+    number = code or status
+    if number in _BY_NUMBER or number in _BY_CALL or 500 <= number <= 599 or (not code and number < 300):
+        return None
+    return ("code", str(code)) if code else ("HTTP", str(status))
+
+
 def bind_id(answer: object) -> str | None:
     """The id for `?bind=`, wherever the answer holds it: under one of its names, or in a registration link."""
     for key, value in _scalars(answer, 0):
-        if key in _BIND_KEYS and value:
+        if key in BIND_KEYS and value:
             return value
         found = _BIND.search(value)
         if found:

@@ -7,12 +7,13 @@ Unknown fields are ignored, numbers may come as text and text as numbers, what i
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from worker.remote import noticing
 from worker.remote.text import clean
 
 
-def _moment(value: object) -> object:
+def _moment(value: object, info: ValidationInfo) -> object:
     """ISO text or epoch seconds or milliseconds; anything else is no moment rather than an error."""
     try:
         if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
@@ -23,15 +24,21 @@ def _moment(value: object) -> object:
             return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    return None
+    return _unread(value, info)
 
 
-def _number(value: object) -> object:
+def _number(value: object, info: ValidationInfo) -> object:
     """A number or nothing: optional facts such as a width are never worth refusing an answer for."""
     try:
-        return float(value) if isinstance(value, int | float | str) else None
+        return float(value) if isinstance(value, int | float | str) else _unread(value, info)
     except ValueError:
-        return None
+        return _unread(value, info)
+
+
+def _unread(value: object, info: ValidationInfo) -> None:
+    """Nothing, noticed where something was there. The context is the call."""
+    if value not in (None, ""):
+        noticing.shape(str(info.context or "*"), f"{info.field_name} unread", noticing.kind_of(value))
 
 
 def _cleaned(value: object) -> object:

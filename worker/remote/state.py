@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from worker.remote import noticing
 from worker.remote.faults import bind_id
 from worker.remote.models import UploadedFile
 
@@ -121,7 +122,7 @@ def _files(videos: object) -> list[UploadedFile]:
     for video in cast("list[object]", videos) if isinstance(videos, list) else []:
         if isinstance(video, dict):
             try:
-                found.append(UploadedFile.model_validate(video))
+                found.append(UploadedFile.model_validate(video, context="state"))
             except ValueError:
-                continue
+                noticing.shape("state", "video_infos[] unread", noticing.kind_of(cast(object, video)))
     return found

@@ -16,12 +16,13 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
-from worker.remote import sse
+from worker.remote import expected, noticing, sse
 from worker.remote.dialects import Reader, StreamEvent
 from worker.remote.errors import Rejected, RemoteError, TryAgain
 from worker.remote.faults import code_of, decoded, fault
 from worker.remote.headers import bearer
 from worker.remote.line import Abort, Backend, Limits
+from worker.remote.record import UNRECORDED, Record, unrecorded
 from worker.remote.text import redact
 
 __all__ = ["Abort", "Endpoint", "Outcome", "Patience", "StreamEvent", "Turn", "send_message"]
@@ -67,6 +68,7 @@ class Endpoint:
     token: str = field(repr=False)
     attribution: Mapping[str, str]
     tls: Callable[[], ssl.SSLContext]
+    record: Record = unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +148,22 @@ class _Call:
         self._limits = Limits(idle=patience.idle, silence=patience.silence, longest=patience.longest)
         self._gate = _Gate(deadline, abort, self._limits)
         self._reader = Reader()
+        self._kept = UNRECORDED
         self._clean_end = False
 
     def run(self, session_id: str, text: str) -> Turn:
         if self._abort.why is not None:
             return self._turn("unsent", cause=self._aborted())
+        url, message = f"{self._endpoint.base_url}/run_sse", _message(session_id, text)
         try:
             with (
+                self._endpoint.record("send_message", "POST", url, self._headers().items(), message) as self._kept,
                 self._pool() as pool,
                 pool.stream(
                     "POST",
-                    f"{self._endpoint.base_url}/run_sse",
-                    headers=self._headers(),
-                    content=_message(session_id, text),
+                    url,
+                    headers=list(self._headers().items()),
+                    content=message,
                     extensions={"trace": self._gate, "timeout": self._timeouts()},
                 ) as response,
             ):
@@ -179,7 +184,7 @@ class _Call:
             network_backend=Backend(self._abort, self._limits, lambda: self._deadline - time.monotonic()),
         )
 
-    def _headers(self) -> Mapping[str | bytes, str | bytes]:
+    def _headers(self) -> dict[str, str]:
         """`identity`: a compressed stream would arrive in the compressor's blocks, not event by event.
 
         No `Connection: close`: some servers then leave out the chunked framing, and with it the proof of a clean end.
@@ -197,17 +202,21 @@ class _Call:
 
     def _answered(self, response: httpcore.Response) -> Turn:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        self._kept.answered(response.status, headers.items())
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream" and 200 <= response.status < 300:
             return self._followed(response, headers)
-        return self._refused(response.status, decoded(_short(response)), headers)
+        body = _short(response)
+        self._kept.piece(body)
+        return self._refused(response.status, decoded(body), headers)
 
     def _followed(self, response: httpcore.Response, headers: Mapping[str, str]) -> Turn:
         parser = sse.Parser()
         comments = 0
         for chunk in response.iter_stream():
+            self._kept.piece(chunk)
             for event in parser.feed(chunk):
-                self._heard(event.data)
+                self._heard(event)
             if parser.comments > comments:
                 comments = parser.comments
                 self._on_event(StreamEvent("heartbeat"))
@@ -216,8 +225,10 @@ class _Call:
             return self._turn("unknown", cause=self._aborted() or "cut")
         return self._turn("received")
 
-    def _heard(self, data: str) -> None:
-        for event in self._reader.read(data):
+    def _heard(self, heard: sse.Event) -> None:
+        if heard.type != "message":
+            noticing.event(f"named {noticing.tidy(heard.type)}")
+        for event in self._reader.read(heard.data):
             if event.kind != "heartbeat":
                 self._limits.real_event()
             self._on_event(event)
@@ -226,6 +237,10 @@ class _Call:
         """No stream. A 4xx, or a 2xx with a non-zero code, says that nothing was done; the rest says nothing."""
         error = fault("send_message", status, body, headers, secret=self._endpoint.token)
         code = code_of(body) if isinstance(body, dict) else None
+        if error is not None:
+            expected.refused("send_message", status, body)
+        elif status < 300:
+            noticing.shape("send_message", "no event stream", noticing.kind_of(body))
         if 400 <= status < 500 or (200 <= status < 300 and code):
             return self._turn("refused", cause="status", error=error or Rejected("send_message", status=status))
         return self._turn("unknown", cause="shape" if 200 <= status < 300 else "status", error=error)

@@ -45,23 +45,33 @@ def retry(session: Session, render: Render, *, force: bool, api_key_id: str | No
     Raises:
         NotFinal, Succeeded, ForceNeeded
     """
-    if render.finished_at is None:
-        raise NotFinal
-    if Status(render.status) not in RETRYABLE:
-        raise Succeeded
-    goes_on = not force and has_paid_draft(session, render)
-    if render.charge_state != Charge.NONE and not force and not goes_on:
-        raise ForceNeeded(render.charge_state)
+    stage = first_stage(session, render, force=force)
     _keep(session, render)
-    if goes_on:
+    if stage is Stage.EXPORT:
         _hand_draft_on(session, render)
-    stage = Stage.EXPORT if goes_on else Stage.TOKEN
     told = NewEvent(EventType.QUEUED, {"stage": stage.value, "force": force})
     store.change(session, render, _afresh(render, stage) | {"api_key_id": api_key_id}, told)
     notify_due(session)
 
 
-def has_paid_draft(session: Session, render: Render) -> bool:
+def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
+    """Where the next run would begin: EXPORT, which is free, or TOKEN.
+
+    Raises:
+        NotFinal, Succeeded, ForceNeeded
+    """
+    if render.finished_at is None:
+        raise NotFinal
+    if Status(render.status) not in RETRYABLE:
+        raise Succeeded
+    if not force and _has_paid_draft(session, render):
+        return Stage.EXPORT
+    if render.charge_state != Charge.NONE and not force:
+        raise ForceNeeded(render.charge_state)
+    return Stage.TOKEN
+
+
+def _has_paid_draft(session: Session, render: Render) -> bool:
     """Whether the run's draft is kept and the session it belongs to still there: only the export is missing."""
     query = (
         select(Draft.run)

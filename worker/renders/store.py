@@ -2,10 +2,11 @@
 purged render."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import ColumnElement, Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from worker.database import new_id
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Attempt, Draft, Export, Lane, Render, Result, UploadUse
-from worker.renders.queue import notify_due
+from worker.renders.queue import DUE, notify_due
 from worker.renders.states import Stage, Status
 
 CANCEL = "vivideo_cancel"
@@ -72,34 +73,35 @@ def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = 
     return found
 
 
-def accept(session: Session, owner_id: str, request: NewRender) -> Render:
+def accept(session: Session, owner_id: str, request: NewRender, *, render_id: str | None = None) -> Render:
     """Take a render on: from this transaction's commit on it will end in exactly one final status."""
-    render = session.scalars(
-        pg_insert(Render)
-        .values(
-            id=new_id("rnd"),
-            owner_id=owner_id,
-            lane_id=lane(session, owner_id, request.priority),
-            prompt=request.prompt,
-            language=request.language,
-            assets=request.assets,
-            output=request.output,
-            priority=request.priority,
-            on_unconfirmed=request.on_unconfirmed,
-            external_ref=request.external_ref,
-            tags=request.tags,
-            meta=request.metadata,
-            hints=request.hints,
-            api_key_id=request.api_key_id,
-            event_number=1,
-        )
-        .returning(Render)
-    ).one()
+    given = {field.name: getattr(request, field.name) for field in fields(request)}
+    given |= {name: Jsonb(given[name]) for name in ("assets", "output", "metadata", "hints")}
+    given |= {"id": render_id or new_id("rnd"), "owner_id": owner_id}
+    render = session.scalars(_ACCEPT, given).one_or_none()
+    if render is None:
+        lane(session, owner_id, request.priority)
+        render = session.scalars(_ACCEPT, given).one()
     if uploads := {asset["upload"] for asset in request.assets if "upload" in asset}:
         session.execute(pg_insert(UploadUse), [{"upload_id": one, "render_id": render.id} for one in sorted(uploads)])
-    events.append(session, render_id=render.id, owner_id=owner_id, run=1, last=1, events=[NewEvent(EventType.QUEUED)])
-    notify_due(session)
     return render
+
+
+_ACCEPT = select(Render).from_statement(
+    text(
+        f"""
+        WITH made AS (INSERT INTO renders (id, owner_id, api_key_id, lane_id, priority, prompt, language, assets,
+                output, on_unconfirmed, external_ref, tags, metadata, hints, event_number)
+            SELECT :id, lanes.owner_id, :api_key_id, lanes.id, lanes.priority, :prompt, :language, :assets,
+                :output, :on_unconfirmed, :external_ref, :tags, :metadata, :hints, 1
+            FROM lanes WHERE owner_id = :owner_id AND priority = :priority AND batch_id IS NULL
+            RETURNING *),
+        told AS (INSERT INTO events (owner_id, render_id, run, number, type)
+            SELECT owner_id, id, run, event_number, '{EventType.QUEUED.value}' FROM made)
+        SELECT made.*, pg_notify('{DUE}', '') FROM made"""  # noqa: S608 - own names
+    )
+)
+"""The row, its first event and the dispatcher's wake-up in one statement; no row where the lane is not there yet."""
 
 
 def get(session: Session, owner_id: str, render_id: str) -> Render | None:

@@ -33,6 +33,8 @@ def locked(session: Session, upload_id: str) -> Upload | None:
 def take(session: Session, owner_id: str, ids: Sequence[str]) -> dict[str, Upload]:
     """The owner's uploads among `ids`, marked as used; locked, so that none is thrown away before the commit of the
     render that needs it."""
+    if not ids:
+        return {}
     rows = session.scalars(
         select(Upload).where(Upload.owner_id == owner_id, Upload.id.in_(ids)).order_by(Upload.id).with_for_update()
     ).all()

@@ -1,0 +1,113 @@
+"""From the command line to a request: the prompt, the assets, the metadata, all checked before anything is sent.
+
+What is wrong raises Mistake.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from api.cli.reporting import Mistake, say
+
+if TYPE_CHECKING:
+    from api.client import Asset, Client
+
+PROMPT_BYTES = 100_000
+"""Over three times the longest prompt in the widest characters: what is longer is refused unread."""
+
+
+def prompt_text(prompt: str | None, file: Path | None) -> str:
+    """The prompt from the argument, a file, or (`-`) standard input."""
+    if (prompt is None) == (file is None):
+        raise Mistake('give one prompt: as an argument ("…"), with --prompt-file FILE, or - for standard input')
+    source = Path("-") if prompt == "-" else file
+    if source is None:
+        return prompt or ""
+    try:
+        return _read(source).decode("utf-8-sig")
+    except OSError as problem:
+        raise Mistake(f"the prompt cannot be read: {problem.filename or source}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise Mistake(f"{source} is no text in UTF-8") from None
+    except OverflowError:
+        raise Mistake(f"{source} is longer than a prompt may be (8,000 characters)") from None
+
+
+def _read(source: Path) -> bytes:
+    """Raises OSError; OverflowError where it is too long."""
+    if source == Path("-"):
+        if sys.stdin.isatty():
+            say("type the prompt, then Ctrl-D")
+        text = sys.stdin.buffer.read(PROMPT_BYTES + 1)
+    else:
+        with source.open("rb") as file:
+            text = file.read(PROMPT_BYTES + 1)
+    if len(text) > PROMPT_BYTES:
+        raise OverflowError
+    return text
+
+
+def metadata(pairs: Sequence[str]) -> dict[str, str]:
+    """`key=value` each."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise Mistake(f"--metadata takes key=value, not {pair!r}")
+        found[name] = value
+    return found
+
+
+def assets(given: Sequence[str]) -> list[str | Path]:
+    """Addresses and uploads' ids as text, files as paths: each file is there and not too large."""
+    return [one if one.startswith(("http://", "https://", "upl_")) else a_file(Path(one)) for one in given]
+
+
+def a_file(path: Path) -> Path:
+    """The path, if it can be sent."""
+    from api.client import UPLOAD_BYTES, TooLarge
+
+    if path.is_dir():
+        raise Mistake(f"{path} is a directory; name the files in it")
+    if not path.is_file():
+        raise Mistake(f"{path} is no file; give a file, an address that begins with https://, or an upload's id")
+    try:
+        with path.open("rb"):
+            size = path.stat().st_size
+    except OSError as problem:
+        raise Mistake(f"{path} cannot be read: {problem.strerror}") from None
+    if size > UPLOAD_BYTES:
+        raise Mistake(str(TooLarge(path, size)))
+    return path
+
+
+def sent(client: "Client", assets: Sequence[str | Path], idempotency_key: str | None) -> list["Asset"]:
+    """The assets as the request names them; files are uploaded for it."""
+    from api.cli.uploading import upload
+
+    # Under keys of their own: the whole command can be repeated, and its body stays the same.
+    keys = [_key(idempotency_key, place) for place in range(len(assets))]
+    return [
+        asset if isinstance(asset, str) else upload(client, asset, key) for asset, key in zip(assets, keys, strict=True)
+    ]
+
+
+def _key(idempotency_key: str | None, place: int) -> str | None:
+    if idempotency_key is None:
+        return None
+    return hashlib.sha256(f"{idempotency_key}\n{place}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_output(output: Path | None) -> None:
+    """Before anything is paid for: the place for the video must be there."""
+    if output is not None and not output.is_dir() and not output.absolute().parent.is_dir():
+        raise Mistake(f"{output.absolute().parent} is no directory: make it first, or choose another -o")
+
+
+def target(output: Path | None, render_id: str) -> Path:
+    """The file that the video of a render becomes."""
+    if output is None:
+        return Path(f"{render_id}.mp4")
+    return output / f"{render_id}.mp4" if output.is_dir() else output

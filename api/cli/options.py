@@ -1,0 +1,48 @@
+"""Options and arguments that several commands have."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Where the video goes: a file or a directory; ./<id>.mp4.")
+]
+RenderId = Annotated[str, typer.Argument(metavar="ID", help="rnd_…", show_default=False)]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it and download the video, or only print its id.")]
+Priority = Literal["high", "normal", "low"]
+
+
+class Status(StrEnum):
+    """What a list can be narrowed to (Typer takes no list of literals)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str) -> datetime:
+    """`24h`, `7d` (ago), or a date or time as in ISO 8601, local where it names no zone. Raises typer.BadParameter."""
+    try:
+        if text[-1:] in _UNITS and text[:-1].isdecimal():
+            return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is neither like 30m, 24h, 7d nor a time like 2027-01-31T09:00") from None
+
+
+Since = Annotated[
+    datetime | None, typer.Option(parser=moment, metavar="WHEN", help="From then on: 24h, 7d, 2027-01-31.")
+]
+Until = Annotated[datetime | None, typer.Option(parser=moment, metavar="WHEN", help="Before then.")]

@@ -1,0 +1,1132 @@
+"""The service from Python: `with Client("http://127.0.0.1:8000", "vv_…") as client: client.create_render("…")`.
+
+One module on httpx and pydantic that imports nothing of the service: `pip install ./api/client` gives it as
+`vivideo_client`. A call repeats itself while the connection fails or the service answers 5xx, 429 or "under way", for
+`patience` seconds in all. Every POST carries an `Idempotency-Key`, which is what makes that safe: after a lost answer
+the same call finds what it made the first time.
+
+ClientError
+├── ApiError           the service refused: status, code, message, help, errors, request_id, retry_after
+│   ├── NotAuthorised  401, 403  the key is missing, wrong, or may not do this
+│   ├── NotFound       404, 410  nothing is there (any more)
+│   ├── Conflict       409, 412  it does not go with how things stand
+│   ├── Invalid        other 4xx the request is wrong; `errors` names the fields
+│   ├── RateLimited    429       too much at once; `retry_after` says for how long
+│   └── ServerFault    5xx       it failed there, also after repeating
+├── Unreachable        nothing answers at the address
+├── NotTheService      something answers, but it is not this service
+├── Unusable           an address, a key or a text that cannot be sent at all (a ValueError too)
+├── TooLarge           a file over 200 MB; nothing was sent
+├── Damaged            what was downloaded is not what the service says it made
+├── StillRunning       `wait` ran out of time; the render goes on
+└── BadSignature       a webhook that was not signed with the secret, or not now
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Literal, Self, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+__version__ = "0.1.0"
+
+FINAL = frozenset({"succeeded", "failed", "canceled", "expired"})
+"""Statuses in which a run stays."""
+UPLOAD_BYTES = 200 * 1000 * 1000
+"""The largest file the service takes."""
+
+PATIENCE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+LONG_POLL_SECONDS = 30
+"""Half of what proxies commonly allow a silent answer."""
+LONGEST_PAGE = 200
+CHUNK_BYTES = 256 * 1024
+TIMEOUT = httpx.Timeout(30, connect=5, pool=60)
+UPLOAD_TIMEOUT = httpx.Timeout(120, connect=5, pool=60)
+"""After its last byte a large file is hashed and put into object storage."""
+STREAM_TIMEOUT = httpx.Timeout(60, connect=5)
+"""A stream says something (a comment at least) every 15 s: four times that is a dead connection."""
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+Priority = Literal["high", "normal", "low"]
+
+
+class ClientError(Exception):
+    """Base of what a call can raise; its text is a sentence for a person."""
+
+
+class ApiError(ClientError):
+    """The service refused.
+
+    `status` (HTTP), `code` (stable, dotted), `message`, `help` (what to do), `errors` (`[{"pointer", "detail"}]`),
+    `request_id` (for the service's logs), `retry_after` (seconds, or None).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        help: str = "",
+        errors: Sequence[Mapping[str, Any]] = (),
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.status, self.code, self.message, self.help = status, code, message, help
+        self.errors = [dict(error) for error in errors]
+        self.request_id, self.retry_after = request_id, retry_after
+        super().__init__(message)
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may succeed by itself a little later."""
+        return self.status >= 500 or self.status == 429 or self.code == "idempotency.in_flight"
+
+
+class NotAuthorised(ApiError):
+    """The key is missing, wrong, or may not do this."""
+
+
+class NotFound(ApiError):
+    """Nothing is there, or not any more."""
+
+
+class Conflict(ApiError):
+    """The call does not go with how things stand."""
+
+
+class Invalid(ApiError):
+    """The request itself is wrong."""
+
+
+class RateLimited(ApiError):
+    """Too many requests, renders in flight, or credits a day."""
+
+
+class ServerFault(ApiError):
+    """It failed in the service."""
+
+
+class Unreachable(ClientError):
+    """Nothing answers, also after trying again."""
+
+    def __init__(self, base_url: str, cause: Exception) -> None:
+        self.base_url = base_url
+        super().__init__(f"nothing answers at {base_url} ({str(cause) or type(cause).__name__})")
+
+
+class NotTheService(ClientError):
+    """An answer that this service would not give."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(f"what answers at {base_url} is not this service; check the address")
+
+
+class Unusable(ClientError, ValueError):
+    """An argument for which there is no request."""
+
+
+class TooLarge(ClientError):
+    """The file is over the limit."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(f"{path} has {size:,} bytes; at most {UPLOAD_BYTES:,}: compress it, trim it, or split it")
+
+
+class Damaged(ClientError):
+    """The bytes' SHA-256 differs from the result's."""
+
+    def __init__(self, render_id: str) -> None:
+        super().__init__(f"the video of {render_id} arrived damaged; download it again")
+
+
+class StillRunning(ClientError):
+    """The time given to `wait` is over."""
+
+    def __init__(self, render_id: str, seconds: float) -> None:
+        super().__init__(f"{render_id} is not finished after {seconds:g} s; it goes on")
+
+
+class BadSignature(ClientError):
+    """Do not act on this webhook: its text says what is wrong with it."""
+
+
+_KINDS: dict[int, type[ApiError]] = {
+    **dict.fromkeys((401, 403), NotAuthorised),
+    **dict.fromkeys((404, 410), NotFound),
+    **dict.fromkeys((409, 412), Conflict),
+    429: RateLimited,
+}
+
+
+class _Model(BaseModel):
+    """An answer. Fields of newer services are kept beside those named here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON as the service sent it."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer", bound=_Model)
+
+
+class Page(_Model, Generic[Item]):
+    """Some of a list; `next_cursor` leads on, and is None on the last page."""
+
+    data: list[Item]
+    next_cursor: str | None = None
+
+
+class Result(_Model):
+    """A finished file; `duration` in seconds, sizes in pixels."""
+
+    url: str
+    sha256: str
+    bytes: int
+    duration: float
+    width: int
+    height: int
+    codec: str
+    poster: str | None = None
+
+
+class Charge(_Model):
+    """What is known of the charge: `none`, `incurred` or `unknown`; credits where they are known."""
+
+    state: str
+    credits: float | None = None
+
+
+class RenderError(_Model):
+    """Why a run failed, and what to do."""
+
+    code: str
+    message: str | None = None
+    retryable: bool = False
+    help: str = ""
+
+
+class Hint(_Model):
+    """Advice that changed nothing."""
+
+    code: str
+    message: str
+
+
+class Attempt(_Model):
+    """One worker's work on one stage."""
+
+    run: int
+    stage: str
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class Run(_Model):
+    """An earlier run of a render, as it ended; `charge` is its own."""
+
+    run: int
+    status: str
+    stage: str
+    answer: str | None = None
+    charge: Charge
+    cancel_effect: str | None = None
+    error: RenderError | None = None
+    queued_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime
+
+
+class Remote(_Model):
+    """Where the work is at the backend; `link` opens it in the backend's own editor while it is valid."""
+
+    task_id: str | None = None
+    session_id: str | None = None
+    export_id: str | None = None
+    link: str | None = None
+
+
+class RenderAsset(_Model):
+    """An asset of a render: an address, or an upload with its facts."""
+
+    url: str | None = None
+    upload: str | None = None
+    name: str | None = None
+    media_type: str | None = None
+    bytes: int | None = None
+
+
+class Render(_Model):
+    """A render as it stands. `status`: queued, running, waiting (see `reason`), canceling, or one of `FINAL`."""
+
+    id: str
+    run: int
+    status: str
+    reason: str | None = None
+    stage: str
+    progress: float
+    eta: datetime | None = None
+    prompt: str
+    language: str
+    assets: list[RenderAsset] = []
+    output: dict[str, Any] = {}
+    priority: str
+    on_unconfirmed: str
+    external_ref: str | None = None
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+    answer: str | None = None
+    timeline: str | None = None
+    result: Result | None = None
+    charge: Charge
+    hints: list[Hint] = []
+    cancel_effect: str | None = None
+    error: RenderError | None = None
+    attempts: list[Attempt] = []
+    runs: list[Run] = []
+    remote: Remote = Remote()
+    created_at: datetime
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    updated_at: datetime
+    finished_at: datetime | None = None
+    links: dict[str, str] = {}
+
+    _etag: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether its run is over."""
+        return self.status in FINAL
+
+    @property
+    def etag(self) -> str | None:
+        """The tag of this state, for `if_match`; None for one out of a list."""
+        return self._etag
+
+    @classmethod
+    def tagged(cls, response: httpx.Response) -> Self:
+        """The render in an answer, with its tag. Raises ValidationError."""
+        render = cls.model_validate_json(response.content)
+        render._etag = response.headers.get("ETag")
+        return render
+
+
+class NormalisedRender(_Model):
+    """A request with everything that was left out filled in."""
+
+    prompt: str
+    language: str
+    assets: list[RenderAsset] = []
+    output: dict[str, Any] = {}
+    priority: str
+    on_unconfirmed: str
+    external_ref: str | None = None
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Estimate(_Model):
+    """What a render would take."""
+
+    credits: float
+    seconds: float | None = None
+
+
+class DryRun(_Model):
+    """A request that would be accepted; nothing was kept of it."""
+
+    valid: bool
+    render: NormalisedRender
+    hints: list[Hint] = []
+    estimate: Estimate
+
+
+class Event(_Model):
+    """Something that happened to a render; `final` ends its run."""
+
+    render_id: str
+    run: int
+    number: int
+    type: str
+    data: dict[str, Any] = {}
+    final: bool
+    at: datetime
+
+
+class Upload(_Model):
+    """A stored file; `expires_at` is None once a render uses it."""
+
+    id: str
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class Account(_Model):
+    """An account at the backend, its balance in credits as last read at `read_at`."""
+
+    id: str
+    name: str
+    kind: str
+    available: float | None = None
+    frozen: float | None = None
+    total: float | None = None
+    read_at: datetime | None = None
+    slots: int | None = None
+    slots_in_use: int = 0
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    disabled: bool = False
+
+
+class Credits(_Model):
+    """`available` is the sum over the accounts whose balance is known; None where none is."""
+
+    available: float | None = None
+    accounts: list[Account]
+
+
+class Usage(_Model):
+    """What the runs that ended from `since` to `until` came to; `unknown`: runs whose charge nobody can know."""
+
+    since: datetime
+    until: datetime
+    succeeded: int
+    failed: int
+    canceled: int
+    expired: int
+    credits: float
+    unknown: int
+    video_seconds: float
+    video_bytes: int
+
+
+class Key(_Model):
+    """The calling key; no scopes means all of them."""
+
+    id: str
+    name: str
+    prefix: str
+    owner: str
+    scopes: list[str] = []
+    limits: dict[str, Any] = {}
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class Recovery(_Model):
+    """A takeover: which worker fell silent, at which stage, who went on, what became of it."""
+
+    id: int
+    render_id: str
+    run: int
+    stage: str
+    why: str
+    from_worker: str
+    to_worker: str | None = None
+    taken_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+
+
+class _Problem(BaseModel):
+    """An `application/problem+json` body."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    code: str = "http"
+    title: str = ""
+    detail: str = ""
+    help: str = ""
+    errors: list[dict[str, Any]] = []
+    request_id: str = ""
+
+
+Asset = str | Upload | Mapping[str, str]
+"""An address (`https://…`), an upload or its id (`upl_…`), or the JSON for either."""
+
+
+class RenderFields(TypedDict, total=False):
+    """What a render may be asked for with, beside its prompt; what is left out the service fills in."""
+
+    assets: Sequence[Asset]
+    """Pictures, clips and sounds, up to 20."""
+    language: str | None
+    """Of the video (`en`, `zh`); detected from the prompt by default."""
+    output: Mapping[str, Any]
+    priority: Priority
+    on_unconfirmed: Literal["fail", "retry"]
+    """Where nobody can know whether the paid message was received: give up (the default), or pay again."""
+    external_ref: str | None
+    """Your own reference; `renders(external_ref=…)` finds it."""
+    tags: Sequence[str]
+    metadata: Mapping[str, Any]
+    """Anything JSON up to 16 KiB; kept and returned."""
+
+
+class RenderFilters(TypedDict, total=False):
+    """Which renders a list holds: those that all of these fit."""
+
+    status: str | Sequence[str]
+    tag: str | None
+    external_ref: str | None
+    priority: Priority | None
+    created_after: datetime | None
+    """From this moment on; without a zone it is local time."""
+    created_before: datetime | None
+    ids: Sequence[str]
+    """These alone, up to 200."""
+
+
+class Client:
+    """Calls of the service; the models they return keep every field it sends (`to_dict()`).
+
+    Safe to share between threads. `patience` is for how many seconds a call may go on repeating itself; what the
+    service asks to wait for longer than that is raised at once. Every method raises ApiError, Unreachable and
+    NotTheService; methods that change something take an `idempotency_key` of your own (one for each thing wanted), so
+    that a program that starts again asks for the same thing again.
+    """
+
+    def __init__(self, base_url: str, api_key: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        """Raises Unusable for what is no http(s) address, or no key."""
+        self.base_url = base_url.rstrip("/")
+        self.patience = patience
+        host = _host(self.base_url)
+        if not re.fullmatch(r"[\x21-\x7e]+", api_key):
+            raise Unusable("the API key is empty, or holds characters that no key has")
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": f"vivideo-client/{__version__}"},
+            timeout=TIMEOUT,
+            # As many connections as there are threads: one that waits for a render must not hold up the others.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # A proxy for the world has no way to this machine.
+            trust_env=not _is_loopback(host),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Renders
+
+    def create_render(
+        self,
+        prompt: str,
+        *,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+        **fields: Unpack[RenderFields],
+    ) -> Render:
+        """Ask for a video. With `wait` the answer comes once the render is final, or after that many seconds (≤ 60)."""
+        body = _render_body(prompt, fields)
+        return self._render("POST", "/v1/renders", body=body, idempotency_key=idempotency_key, wait=wait)
+
+    def dry_run(self, prompt: str, **fields: Unpack[RenderFields]) -> DryRun:
+        """The request as it would be accepted, what it would cost and take; nothing is kept or charged."""
+        body = _render_body(prompt, fields)
+        return self._ask(DryRun, "POST", "/v1/renders", body=body, params={"dry_run": "true"})
+
+    def render(self, render_id: str, *, wait: int | None = None) -> Render:
+        """How a render stands; with `wait` (≤ 60 s) once it is final, at the latest after that time."""
+        return self._render("GET", _path(render_id), wait=wait)
+
+    def renders(
+        self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[RenderFilters]
+    ) -> Page[Render]:
+        """One page (50, at most 200), newest first."""
+        params = {**_params(filters), **_params({"limit": limit, "cursor": cursor})}
+        return self._ask(Page[Render], "GET", "/v1/renders", params=params)
+
+    def iter_renders(self, **filters: Unpack[RenderFilters]) -> Iterator[Render]:
+        """All of them, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.renders(limit=LONGEST_PAGE, cursor=cursor, **filters)
+            yield from page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def update(
+        self,
+        render_id: str,
+        *,
+        priority: Priority | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        if_match: str | None = None,
+    ) -> Render:
+        """Change a queued render; `metadata` replaces the old one. Raises Conflict once it has begun, or where it is no
+        longer what `if_match` (a `Render.etag`) names."""
+        body = {name: value for name, value in (("priority", priority), ("metadata", metadata)) if value is not None}
+        return self._render("PATCH", _path(render_id), body=body, headers=_if_match(if_match))
+
+    def delete(self, render_id: str, *, if_match: str | None = None) -> None:
+        """Delete a final render for good: its words, events and files. Raises Conflict before it is final."""
+        self._send("DELETE", _path(render_id), headers=_if_match(if_match))
+
+    def cancel(self, render_id: str) -> Render:
+        """Ask for a render to be cancelled; its `cancel_effect` says what that achieved, once it is final."""
+        return self._render("POST", f"{_path(render_id)}/cancel")
+
+    def retry(
+        self, render_id: str, *, force: bool = False, idempotency_key: str | None = None, wait: int | None = None
+    ) -> Render:
+        """Start the next run of a render that failed, was canceled or expired. A paid draft that is kept is exported
+        again, for free.
+
+        Raises Conflict `render.force_needed` where it could be charged a second time; `force` pays again.
+        """
+        path = f"{_path(render_id)}/retry"
+        return self._render("POST", path, body={"force": force}, idempotency_key=idempotency_key, wait=wait)
+
+    def wait(self, render_id: str, timeout: float | None = None) -> Render:
+        """The render once it is final: the service holds the answer back until then.
+
+        Raises StillRunning after `timeout` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            asked = time.monotonic()
+            left = LONG_POLL_SECONDS if end is None else min(max(end - asked, 0.0), LONG_POLL_SECONDS)
+            response = self._send("GET", _path(render_id), wait=int(left))
+            render = self._read(response, Render.tagged)
+            now = time.monotonic()
+            if render.final:
+                return render
+            if timeout is not None and end is not None and now >= end:
+                raise StillRunning(render_id, timeout)
+            if "Preference-Applied" not in response.headers or now - asked < pause:
+                # Whatever is on the way does not know how to wait: ask again and again.
+                time.sleep(min(pause, left))
+                pause = min(pause * 1.5, 2.0)
+
+    # Events
+
+    def events(self, render_id: str, after: int = 0) -> list[Event]:
+        """A render's events with a number above `after`, in order (up to 500)."""
+        return self._ask(Page[Event], "GET", f"{_path(render_id)}/events", params={"after": str(after)}).data
+
+    def iter_events(self, render_id: str, after: int = 0) -> Iterator[Event]:
+        """A render's events as they happen, until it is final; goes on after a cut where it stopped."""
+        patience, over = self._patience(), False
+        while True:
+            try:
+                for event in self._stream(render_id, after):
+                    patience, after, over = self._patience(), event.number, event.final
+                    yield event
+                failure: ClientError = Unreachable(self.base_url, httpx.ReadError("the stream ended early"))
+            except _Over:
+                return
+            except (httpx.RequestError, ApiError) as fault:
+                failure = self._passing(fault)
+            if over:
+                over = False  # the next answer says that nothing more comes, or brings the next run
+            else:
+                patience.pause(failure)
+
+    def feed(self, after: str | None = None, limit: int | None = None) -> Page[Event]:
+        """What happened to all your renders, oldest first, from a cursor on; its `next_cursor` is always one."""
+        return self._ask(Page[Event], "GET", "/v1/events", params=_params({"after": after, "limit": limit}))
+
+    # Files
+
+    def upload(
+        self, path: Path | str, on_progress: Progress | None = None, *, idempotency_key: str | None = None
+    ) -> Upload:
+        """Send a file, streamed; what comes back can be one of `assets`.
+
+        Raises TooLarge before anything is sent; OSError when the file cannot be read.
+        """
+        path = Path(path)
+        size = path.stat().st_size
+        if size > UPLOAD_BYTES:
+            raise TooLarge(path, size)
+        return self._ask(
+            Upload,
+            "POST",
+            "/v1/uploads",
+            params={"name": os.fsencode(path.name).decode("utf-8", "replace")},
+            headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+            content=lambda: _chunks(path, size, on_progress),
+            idempotency_key=idempotency_key,
+            timeout=UPLOAD_TIMEOUT,
+        )
+
+    def upload_facts(self, upload_id: str) -> Upload:
+        """An upload, as it stands."""
+        return self._ask(Upload, "GET", f"/v1/uploads/{quote(upload_id, safe='')}")
+
+    def delete_upload(self, upload_id: str) -> None:
+        """Throw an upload away. Raises Conflict where a render uses it."""
+        self._send("DELETE", f"/v1/uploads/{quote(upload_id, safe='')}")
+
+    def download_video(self, render_id: str, path: Path | str, on_progress: Progress | None = None) -> Path:
+        """Fetch the finished video to `path`, which appears when it is whole and its SHA-256 is the result's.
+
+        A download that is cut goes on where it stopped.
+
+        Raises Damaged, OSError.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory; name a file in it")
+        result = self._result(render_id)
+        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            with temporary.open("wb") as file:
+                self._fetch(f"{_path(render_id)}/video", _Part(file, render_id, result, on_progress))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def video_address(self, render_id: str) -> str | None:
+        """Where a player finds the video without a key, for some minutes; None where the service sends it itself."""
+        path = f"{_path(render_id)}/video"
+        return self._send("GET", path, headers={"Range": "bytes=0-0"}, accept=(302,)).headers.get("Location")
+
+    def poster(self, render_id: str) -> bytes:
+        """A frame of the finished video as a picture."""
+        return self._send("GET", f"{_path(render_id)}/poster", follow=True).content
+
+    def timeline(self, render_id: str, format: Literal["text", "json", "svg"] = "text") -> str:
+        """The draft's tracks: one line, JSON with times in seconds, or a picture."""
+        return self._send("GET", f"{_path(render_id)}/timeline", params={"format": format}).text
+
+    # Operations
+
+    def credits(self) -> Credits:
+        """The balances as last read from the backend, with their times."""
+        return self._ask(Credits, "GET", "/v1/credits")
+
+    def accounts(self) -> list[Account]:
+        """The accounts that your renders may use: balances, slots, pauses."""
+        return self._ask(Page[Account], "GET", "/v1/accounts").data
+
+    def account(self, account_id: str) -> Account:
+        """One of them."""
+        return self._ask(Account, "GET", f"/v1/accounts/{quote(account_id, safe='')}")
+
+    def usage(
+        self, *, after: datetime | None = None, before: datetime | None = None, by: Literal["day"] | None = None
+    ) -> list[Usage]:
+        """What the runs that ended from `after` (30 days ago) to `before` (now) came to: one total, or one a day."""
+        params = _params({"after": after, "before": before, "by": by})
+        return self._ask(Page[Usage], "GET", "/v1/usage", params=params).data
+
+    def key(self) -> Key:
+        """The key these calls are made with: whose it is, what it may do, how much."""
+        return self._ask(Key, "GET", "/v1/key")
+
+    def recoveries(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Recovery]:
+        """Which of your renders were taken over from a silent worker, newest first."""
+        return self._ask(Page[Recovery], "GET", "/v1/recoveries", params=_params({"limit": limit, "cursor": cursor}))
+
+    # How a call is made
+
+    def _ask(self, model: type[Answer], method: str, path: str, **options: Any) -> Answer:
+        return self._read(self._send(method, path, **options), lambda answer: model.model_validate_json(answer.content))
+
+    def _render(self, method: str, path: str, **options: Any) -> Render:
+        return self._read(self._send(method, path, **options), Render.tagged)
+
+    def _read(self, response: httpx.Response, read: Callable[[httpx.Response], Answer]) -> Answer:
+        try:
+            return read(response)
+        except ValidationError:
+            raise NotTheService(self.base_url) from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | list[str]] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: Callable[[], Iterator[bytes]] | None = None,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+        follow: bool = False,
+        accept: Sequence[int] = (),
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> httpx.Response:
+        """One call, repeated under one key; `accept` are the statuses that are no error beside 2xx."""
+        sent = {**(headers or {}), **({"Prefer": f"wait={wait}"} if wait else {})}
+        if method == "POST":
+            sent["Idempotency-Key"] = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        payload = None if body is None else _json(body)
+        timeout = _longer(timeout, wait or 0)
+        patience, repeated = self._patience(wait or 0), False
+        while True:
+            try:
+                response = self._http.request(
+                    method,
+                    path,
+                    headers=sent,
+                    params=params,
+                    content=content() if content else payload,
+                    timeout=timeout,
+                    follow_redirects=follow,
+                )
+                # What an earlier try deleted, whose answer was lost, is deleted.
+                gone = repeated and method == "DELETE" and response.status_code == 404
+                if response.is_success or response.status_code in accept or gone:
+                    return response
+                raise _error(response)
+            except UnicodeEncodeError:
+                raise Unusable("a text holds characters that cannot be sent there") from None
+            except (httpx.RequestError, ApiError) as fault:
+                patience.pause(self._passing(fault))
+                repeated = True
+
+    def _stream(self, render_id: str, after: int) -> Iterator[Event]:
+        """The events of one connection. Raises `_Over` where nothing more comes."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        path = f"{_path(render_id)}/events"
+        with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as response:
+            if response.status_code == 204:
+                raise _Over
+            if response.status_code != 200:
+                response.read()
+                raise _error(response)
+            try:
+                yield from (Event.model_validate_json(data) for data in _data(response.iter_bytes()))
+            except ValidationError:
+                raise NotTheService(self.base_url) from None
+
+    def _result(self, render_id: str) -> Result:
+        render = self.render(render_id)
+        if render.result is None:
+            message = f"{render_id} is {render.status}: it has no video"
+            raise Conflict(409, "render.no_video", message, "Wait until its status is `succeeded`.")
+        return render.result
+
+    def _fetch(self, url: str, part: "_Part") -> None:
+        """The bytes of a file, over as many connections as it takes. Raises Damaged after the second whole copy."""
+        patience, copies = self._patience(), 0
+        while True:
+            before = part.done
+            try:
+                self._receive(url, part)
+                if part.whole:
+                    return
+                failure: ClientError = Damaged(part.render_id)
+                copies += 1
+                part.begin()
+            except (httpx.RequestError, ApiError) as fault:
+                failure = self._passing(fault)
+            if part.done > before:
+                patience = self._patience()
+            if copies > 1:
+                raise failure
+            patience.pause(failure)
+
+    def _receive(self, url: str, part: "_Part") -> None:
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={part.done}-"} if part.done else {})
+        with self._http.stream("GET", url, headers=headers, follow_redirects=True) as response:
+            if response.status_code not in (200, 206):
+                response.read()
+                raise _error(response)
+            if not response.headers.get("Content-Range", "").startswith(f"bytes {part.done}-"):
+                part.begin()
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                part.write(chunk)
+
+    def _patience(self, longer: float = 0.0) -> "_Patience":
+        return _Patience(self.patience + longer)
+
+    def _passing(self, fault: httpx.RequestError | ApiError) -> ClientError:
+        """The failure to raise if trying again does not help. Raises at once what no repetition changes."""
+        if isinstance(fault, ApiError):
+            if not fault.transient:
+                raise fault
+            return fault
+        if isinstance(fault, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+            raise Unusable(str(fault)) from None
+        return Unreachable(self.base_url, fault)
+
+
+class _Over(Exception):
+    """There is nothing after the last event: the render is final."""
+
+
+class _Patience:
+    """How long a call may go on repeating itself. Pauses grow, and chance spreads those of many clients evenly."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._longest = FIRST_PAUSE_SECONDS
+
+    def pause(self, failure: ClientError) -> None:
+        """Sleep until the next try, at least as long as the failure asks for. Raises it where that is too late."""
+        at_least = (failure.retry_after if isinstance(failure, ApiError) else None) or 0.0
+        seconds = at_least + random.uniform(0, self._longest)  # noqa: S311 - jitter
+        if time.monotonic() + seconds > self._end:
+            raise failure from None
+        time.sleep(seconds)
+        self._longest = min(self._longest * 2, LONGEST_PAUSE_SECONDS)
+
+
+class _Part:
+    """A download so far: its bytes on disk and their SHA-256."""
+
+    def __init__(self, file: BinaryIO, render_id: str, result: Result, on_progress: Progress | None) -> None:
+        self.render_id = render_id
+        self.done = 0
+        self._file, self._result, self._told = file, result, on_progress
+        self._digest = hashlib.sha256()
+
+    def begin(self) -> None:
+        """From the first byte."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._digest, self.done = hashlib.sha256(), 0
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes. Raises OSError."""
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.done += len(chunk)
+        if self._told:
+            self._told(self.done, self._result.bytes)
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are the result's bytes."""
+        return self._digest.hexdigest() == self._result.sha256
+
+
+def verify_webhook(
+    payload: bytes | str,
+    headers: Mapping[str, str],
+    secrets: str | Sequence[str],
+    *,
+    tolerance: float = 300,
+    now: float | None = None,
+) -> dict[str, Any]:
+    """The event in a webhook (`{"type", "timestamp", "data"}`), if the service sent it with one of the secrets.
+
+    `payload` is the body as received, not parsed and written again; `headers` those of the request, in any case.
+    During a rotation give both secrets (`whsec_…`). What is older or newer than `tolerance` seconds is a replay.
+    `webhook-id` stays the same over repeated deliveries: drop the ones you have seen.
+
+    Raises BadSignature, and nothing else, whatever the input.
+    """
+    body = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+    given = {_text(name).lower(): _text(value) for name, value in headers.items()}
+    message_id, timestamp = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
+    if not message_id:
+        raise BadSignature("the header webhook-id is missing")
+    if not re.fullmatch(r"[0-9]{1,15}", timestamp):
+        raise BadSignature("the header webhook-timestamp is missing, or no number of seconds")
+    if abs((time.time() if now is None else now) - int(timestamp)) > tolerance:
+        raise BadSignature("it was signed too long ago, or in the future: a replay, or one of the clocks is wrong")
+    signed = b".".join((message_id.encode("utf-8", "surrogatepass"), timestamp.encode(), body))
+    wanted = [_signature(signed, secret) for secret in ([secrets] if isinstance(secrets, str) else secrets)]
+    found = [one.encode("utf-8", "surrogatepass") for one in given.get("webhook-signature", "").split(" ")]
+    if not any(hmac.compare_digest(one, right) for one in found for right in wanted):
+        raise BadSignature("the signature fits none of the secrets")
+    return _event(body)
+
+
+def _text(value: Any) -> str:
+    """A header's, which some frameworks give as bytes."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _signature(signed: bytes, secret: str) -> bytes:
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_").encode(), validate=True)
+    except ValueError:
+        key = b""
+    if not key:  # anybody can sign with the empty one
+        raise BadSignature("the secret is not `whsec_` and base64: copy it again")
+    return b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
+
+
+def _event(body: bytes) -> dict[str, Any]:
+    try:
+        event: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise BadSignature("the body is no JSON object")
+    return event
+
+
+def _host(base_url: str) -> str:
+    """Raises Unusable."""
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, UnicodeError):
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Unusable(f"{base_url!r} is no address of a service: it must be like http://127.0.0.1:8000")
+    return url.host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _path(render_id: str) -> str:
+    return f"/v1/renders/{quote(render_id, safe='', errors='replace')}"
+
+
+def _if_match(tag: str | None) -> dict[str, str]:
+    return {} if tag is None else {"If-Match": tag}
+
+
+def _longer(timeout: httpx.Timeout, seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(
+        connect=timeout.connect, read=(timeout.read or 0) + seconds, write=timeout.write, pool=timeout.pool
+    )
+
+
+def _render_body(prompt: str, fields: RenderFields) -> dict[str, Any]:
+    body: dict[str, Any] = {"prompt": prompt, **fields}
+    if "assets" in fields:
+        body["assets"] = [_asset(asset) for asset in fields["assets"]]
+    return body
+
+
+def _asset(asset: Asset) -> Mapping[str, str]:
+    if isinstance(asset, Upload):
+        return {"upload": asset.id}
+    if isinstance(asset, str):
+        return {"upload" if asset.startswith("upl_") else "url": asset}
+    return asset
+
+
+def _params(values: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    return {name: _param(value) for name, value in values.items() if value is not None}
+
+
+def _param(value: Any) -> str | list[str]:
+    if isinstance(value, datetime):
+        # Without a zone it is this machine's time.
+        return value.astimezone(UTC).isoformat()
+    return [str(one) for one in value] if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """In ASCII: what is no character the service refuses by its name."""
+    try:
+        return json.dumps(body, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise Unusable(f"the request cannot be written as JSON: {problem}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and sequences of the caller's own."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+def _chunks(path: Path, size: int, on_progress: Progress | None) -> Iterator[bytes]:
+    """The file's first `size` bytes: one that grows meanwhile is sent as it was announced. Raises OSError."""
+    done = 0
+    with path.open("rb") as file:
+        while done < size and (chunk := file.read(min(CHUNK_BYTES, size - done))):
+            yield chunk
+            done += len(chunk)
+            if on_progress:
+                on_progress(done, size)
+    if done < size:
+        raise OSError(f"{path} became shorter while it was sent")
+
+
+def _data(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The data of each event of a stream; comments and other fields are passed over."""
+    held: list[str] = []
+    for line in _lines(chunks):
+        if line.startswith("data:"):
+            held.append(line[5:].removeprefix(" "))
+        elif not line and held:
+            yield "\n".join(held)
+            held = []
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines, which end with LF or CRLF alone: httpx would also break them inside JSON, at U+2028 or U+0085."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines)
+
+
+def _error(response: httpx.Response) -> ApiError:
+    """The answer's problem, or, from something else on the way (a proxy, the storage), its status."""
+    try:
+        problem = _Problem.model_validate_json(response.content)
+    except ValidationError:
+        problem = _Problem(title=f"the server answered {response.status_code} {response.reason_phrase}")
+    if response.has_redirect_location:
+        problem.help = f"Use the address that it points to: {response.headers['Location'][:200]}"
+    status = response.status_code
+    kind = ServerFault if status >= 500 else _KINDS.get(status, Invalid if status >= 400 else ApiError)
+    return kind(
+        status,
+        problem.code,
+        problem.detail or problem.title or f"status {status}",
+        problem.help,
+        problem.errors,
+        problem.request_id,
+        _retry_after(response.headers.get("Retry-After", "")),
+    )
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((moment - datetime.now(moment.tzinfo)).total_seconds(), 0.0)

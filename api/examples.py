@@ -1,0 +1,308 @@
+"""Examples for the OpenAPI document: the life of one render, as the service really tells it."""
+
+from typing import Any
+
+from worker.failures import EXPORT_FAILED
+from worker.renders.queue import SILENT
+
+Example = dict[str, Any]
+
+RENDER = "rnd_01m83n9j8evterwp11paawbt0r"
+AT = f"/v1/renders/{RENDER}"
+UPLOAD = "upl_01m83n8zr3f3w3t6m3x0b1v5ne"
+ACCOUNT = "acc_01m83n7c4gq2d9d7w8k1r5e0sz"
+SHA256 = "434c8104127dd6ee6c0a2ef8a7a5d0a7c6b2f3f1e0d9c8b7a6958473625140ff"
+NO_CHARGE: Example = {"state": "none", "credits": None}
+CHARGED: Example = {"state": "incurred", "credits": 100.0}
+
+ASSET: Example = {
+    "upload": UPLOAD,
+    "name": "shoe.jpg",
+    "media_type": "image/jpeg",
+    "bytes": 182044,
+}
+ASKED: Example = {
+    "prompt": "create a 6-second video about our new running shoe",
+    "assets": [{"upload": UPLOAD}, {"url": "https://shop.example/shoe-2.jpg"}],
+    "external_ref": "sku-1",
+    "tags": ["shoes"],
+    "metadata": {"season": "spring"},
+}
+NORMALISED: Example = {
+    **ASKED,
+    "assets": [ASSET, {"url": "https://shop.example/shoe-2.jpg"}],
+    "language": "en",
+    "output": {"format": "mp4", "quality": "high"},
+    "priority": "normal",
+    "on_unconfirmed": "fail",
+}
+QUEUED: Example = {
+    "id": RENDER,
+    "run": 1,
+    "status": "queued",
+    "reason": None,
+    "stage": "token",
+    "progress": 0.0,
+    "eta": "2026-03-02T09:00:41.251000Z",
+    **NORMALISED,
+    "answer": None,
+    "timeline": None,
+    "result": None,
+    "charge": NO_CHARGE,
+    "hints": [],
+    "cancel_effect": None,
+    "error": None,
+    "attempts": [],
+    "runs": [],
+    "remote": {"task_id": None, "session_id": None, "export_id": None, "link": None},
+    "created_at": "2026-03-02T09:00:00.412893Z",
+    "queued_at": "2026-03-02T09:00:00.412893Z",
+    "started_at": None,
+    "updated_at": "2026-03-02T09:00:00.412893Z",
+    "finished_at": None,
+    "links": {"self": AT, "events": f"{AT}/events", "cancel": f"{AT}/cancel"},
+}
+_ATTEMPT: Example = {
+    "run": 1,
+    "stage": "generate",
+    "worker": "stream-1@render-1",
+    "started_at": "2026-03-02T09:00:00.731220Z",
+    "ended_at": "2026-03-02T09:00:03.020114Z",
+    "outcome": "advance",
+    "error_code": None,
+    "error_message": None,
+}
+SUCCEEDED: Example = {
+    **QUEUED,
+    "status": "succeeded",
+    "stage": "store",
+    "progress": 1.0,
+    "eta": None,
+    "answer": 'Your video is ready: "New Running Shoe", 6 seconds, with Upbeat pop music.',
+    "timeline": "Timeline (3 tracks): 1. Video: scene 1 +1 (0-6s) 2. BGM: Upbeat pop (0-6s, 35%) 3. Title: New Running "
+    "Shoe (0-3s)",
+    "result": {
+        "url": f"{AT}/video",
+        "sha256": SHA256,
+        "bytes": 858070,
+        "duration": 6.0,
+        "width": 1080,
+        "height": 1920,
+        "codec": "h264",
+        "poster": f"{AT}/poster",
+    },
+    "charge": CHARGED,
+    "attempts": [_ATTEMPT],
+    "remote": {
+        "task_id": "5f0c6f0e-4f5e-4a83-9d0b-6f2f8f6b1c55",
+        "session_id": "9b6c1b54-6a0e-4d43-8a8b-0f8f3c1f2d77",
+        "export_id": "exp_5a1d0c9f4e7b4b0aa4cf",
+        "link": None,
+    },
+    "started_at": "2026-03-02T09:00:00.614020Z",
+    "updated_at": "2026-03-02T09:00:39.117608Z",
+    "finished_at": "2026-03-02T09:00:39.117608Z",
+    "links": {
+        "self": AT,
+        "events": f"{AT}/events",
+        "video": f"{AT}/video",
+        "poster": f"{AT}/poster",
+        "timeline": f"{AT}/timeline",
+    },
+}
+FAILED: Example = {
+    **QUEUED,
+    "status": "failed",
+    "stage": "export",
+    "progress": 0.77,
+    "eta": None,
+    "charge": CHARGED,
+    "error": {
+        "code": EXPORT_FAILED.code,
+        "message": EXPORT_FAILED.message,
+        "retryable": EXPORT_FAILED.retryable,
+        "help": EXPORT_FAILED.help,
+    },
+    "attempts": [_ATTEMPT | {"stage": "export", "outcome": "failed", "error_code": EXPORT_FAILED.code}],
+    "started_at": "2026-03-02T09:00:00.614020Z",
+    "updated_at": "2026-03-02T09:00:39.117608Z",
+    "finished_at": "2026-03-02T09:00:39.117608Z",
+    "links": {"self": AT, "events": f"{AT}/events", "retry": f"{AT}/retry"},
+}
+CANCELED: Example = {
+    **QUEUED,
+    "status": "canceled",
+    "eta": None,
+    "cancel_effect": "prevented",
+    "updated_at": "2026-03-02T09:00:01.020114Z",
+    "finished_at": "2026-03-02T09:00:01.020114Z",
+    "links": {"self": AT, "events": f"{AT}/events", "retry": f"{AT}/retry"},
+}
+CANCELING: Example = {**QUEUED, "status": "canceling", "stage": "generate", "progress": 0.31}
+AGAIN: Example = {
+    **QUEUED,
+    "run": 2,
+    "stage": "export",
+    "charge": CHARGED,
+    "runs": [
+        {
+            "run": 1,
+            "status": "failed",
+            "stage": "export",
+            "answer": None,
+            "charge": CHARGED,
+            "cancel_effect": None,
+            "error": {"code": EXPORT_FAILED.code, "message": EXPORT_FAILED.message},
+            "queued_at": "2026-03-02T09:00:00.412893Z",
+            "started_at": "2026-03-02T09:00:00.614020Z",
+            "finished_at": "2026-03-02T09:00:39.117608Z",
+        }
+    ],
+    "queued_at": "2026-03-02T09:05:12.000417Z",
+}
+DRY_RUN: Example = {
+    "valid": True,
+    "render": NORMALISED,
+    "hints": [],
+    "estimate": {"credits": 100.0, "seconds": 40.8},
+}
+EVENT: Example = {
+    "render_id": RENDER,
+    "run": 1,
+    "number": 2,
+    "type": "render.stage",
+    "data": {"stage": "session", "from": "token"},
+    "final": False,
+    "at": "2026-03-02T09:00:00.731220Z",
+}
+EVENTS = [EVENT | {"number": 1, "type": "render.queued", "data": {}}, EVENT]
+STORED: Example = {
+    "id": UPLOAD,
+    "name": "shoe.jpg",
+    "media_type": "image/jpeg",
+    "bytes": 182044,
+    "sha256": "0b1e5c2d3f4a5968778695a4b3c2d1e0f0e1d2c3b4a5968778695a4b3c2d1e0f",
+    "created_at": "2026-03-02T08:59:31.881102Z",
+    "expires_at": "2026-03-03T08:59:31.881102Z",
+}
+BALANCE: Example = {
+    "id": ACCOUNT,
+    "name": "NEMO_TOKEN",
+    "kind": "registered",
+    "available": 2400.0,
+    "frozen": 100.0,
+    "total": 2500.0,
+    "read_at": "2026-03-02T09:00:02Z",
+    "slots": None,
+    "slots_in_use": 3,
+    "paused_until": None,
+    "pause_reason": None,
+    "disabled": False,
+}
+USED: Example = {
+    "since": "2026-02-01T00:00:00Z",
+    "until": "2026-03-01T00:00:00Z",
+    "succeeded": 412,
+    "failed": 3,
+    "canceled": 1,
+    "expired": 0,
+    "credits": 41300.0,
+    "unknown": 1,
+    "video_seconds": 4944.0,
+    "video_bytes": 353524840,
+}
+KEY: Example = {
+    "id": "key_01m83n6y0z2m1x0h6q5c8w7v4t",
+    "name": "shop",
+    "prefix": "vv_3fK9",
+    "owner": "default",
+    "scopes": ["renders:read", "renders:write"],
+    "limits": {"renders_in_flight": 100},
+    "created_at": "2026-01-15T10:00:00Z",
+    "expires_at": None,
+    "last_used_at": "2026-03-02T09:00:00Z",
+}
+TAKEOVER: Example = {
+    "id": 17,
+    "render_id": RENDER,
+    "run": 1,
+    "stage": "poll",
+    "why": SILENT,
+    "from_worker": "io-1@render-1",
+    "to_worker": "io-1@render-2",
+    "taken_at": "2026-03-02T09:01:15.300912Z",
+    "ended_at": "2026-03-02T09:01:46.020114Z",
+    "outcome": "advance",
+}
+TIMELINE: Example = {
+    "duration": 6.0,
+    "tracks": [
+        {
+            "kind": "video",
+            "label": "Video",
+            "segments": [{"name": "scene 1", "start": 0.0, "end": 6.0, "volume": None}],
+        }
+    ],
+    "summary": "Timeline (1 track): 1. Video: scene 1 (0-6s)",
+}
+
+CHECKS = {"database": True, "migrations": True, "worker-stream": True, "worker-io": True, "worker-media": True}
+
+EXAMPLES: dict[str, dict[str, Example]] = {
+    "RenderRequest": {"a shoe": ASKED, "the least": {"prompt": "a quiet morning by the sea, 20 seconds"}},
+    "RenderChange": {"sooner": {"priority": "high"}, "other words": {"metadata": {"season": "summer"}}},
+    "RetryRequest": {"as it is": {"force": False}, "pay again": {"force": True}},
+    "RenderBody": {
+        "queued": QUEUED,
+        "again": AGAIN,
+        "canceling": CANCELING,
+        "succeeded": SUCCEEDED,
+        "failed": FAILED,
+        "canceled": CANCELED,
+    },
+    "DryRunBody": {"rehearsed": DRY_RUN},
+    "RenderPage": {
+        "the newest": {"data": [SUCCEEDED], "next_cursor": "WyIyMDI2LTAzLTAyVDA5OjAwOjAwLjQxMjg5MyswMDowMCIsInJuZCJd"},
+        "none": {"data": [], "next_cursor": None},
+    },
+    "EventPage": {"two": {"data": EVENTS}},
+    "FeedPage": {"one": {"data": [EVENT], "next_cursor": "WzEwMjQsNzc5XQ"}},
+    "UploadBody": {"a picture": STORED},
+    "AccountBody": {"registered": BALANCE},
+    "AccountPage": {"one": {"data": [BALANCE]}},
+    "CreditsBody": {"one account": {"available": 2400.0, "accounts": [BALANCE]}},
+    "UsagePage": {"a month": {"data": [USED]}},
+    "KeyBody": {"a shop's": KEY},
+    "RecoveryPage": {"one": {"data": [TAKEOVER], "next_cursor": None}},
+    "TimelineBody": {"one track": TIMELINE},
+    "AliveBody": {"alive": {"alive": True}},
+    "HealthBody": {
+        "ready": {"ready": True, "checks": CHECKS, "missing": []},
+        "no worker": {
+            "ready": False,
+            "checks": CHECKS | {"worker-media": False},
+            "missing": ["worker-media: none reported within a lease"],
+        },
+    },
+}
+"""By the name of the shape they show, and their own."""
+
+_POSSIBLE = {
+    ("renders_create", "200"): ("succeeded", "failed", "rehearsed"),
+    ("renders_create", "202"): ("queued",),
+    ("renders_change", "200"): ("queued",),
+    ("renders_cancel", "200"): ("canceled", "succeeded"),
+    ("renders_cancel", "202"): ("canceling",),
+    ("renders_retry", "200"): ("succeeded", "failed"),
+    ("renders_retry", "202"): ("again",),
+    ("health_readyz", "200"): ("ready",),
+    ("health_readyz", "503"): ("no worker",),
+}
+"""Where not every example of a shape can come."""
+
+
+def of(model: str, operation: str, part: str) -> dict[str, Example]:
+    """The examples of a shape in one part (`request`, or a status) of an operation."""
+    found = EXAMPLES.get(model, {})
+    possible = _POSSIBLE.get((operation, part), tuple(found))
+    return {name: value for name, value in found.items() if name in possible}

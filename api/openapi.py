@@ -1,0 +1,93 @@
+"""The OpenAPI document: what the framework derives from the routes, and what it cannot know.
+
+Examples are added at the end: the framework drops every `null`, and a render as it is queued is full of them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api import examples
+from api.bodies import ProblemBody, TimelineBody
+from api.routes.documented import ANSWERED, PROBLEMS, said
+
+Document = dict[str, Any]
+
+TAGS = [
+    {"name": "renders", "description": "A video asked for, followed, changed, cancelled, made again, deleted."},
+    {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
+    {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
+    {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},
+    {"name": "operations", "description": "Balances, usage, takeovers, and the key you call with."},
+    {"name": "health", "description": "For machines that watch this one; without a key."},
+]
+SERVERS = [{"url": "/", "description": "Where this document came from."}]
+_ALWAYS = ("X-Request-Id",)
+_KEYED = ("RateLimit", "RateLimit-Policy")
+
+
+class Documented(FastAPI):
+    """An application with a complete document."""
+
+    def openapi(self) -> Document:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self)
+        return self.openapi_schema
+
+
+def document(app: FastAPI) -> Document:
+    """The document of an application's routes."""
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=TAGS,
+        servers=SERVERS,
+    )
+    components = made["components"]
+    components |= {"headers": ANSWERED, "examples": PROBLEMS}
+    # Referred to by name in answers of more than one media type, where the framework knows of one.
+    _, found = models_json_schema(
+        [(ProblemBody, "serialization"), (TimelineBody, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    components["schemas"] |= found["$defs"]
+    components["schemas"] = dict(sorted(components["schemas"].items()))
+    for operation in operations(made):
+        _complete(operation)
+    return made
+
+
+def operations(made: Document) -> Iterator[Document]:
+    """Every operation of a document."""
+    for methods in made["paths"].values():
+        yield from methods.values()
+
+
+def _complete(operation: Document) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header":
+            parameter["name"] = parameter["name"].title()
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        _exemplify(content, operation["operationId"], "request")
+    always = said(*_ALWAYS, *(_KEYED if "security" in operation else ()))
+    for status, answer in operation["responses"].items():
+        answer["headers"] = answer.get("headers", {}) | always
+        for content in answer.get("content", {}).values():
+            _exemplify(content, operation["operationId"], status)
+
+
+def _exemplify(content: Document, operation: str, part: str) -> None:
+    """Add the examples of the shapes that this content may have."""
+    if "example" in content or "examples" in content:
+        return
+    schema = content.get("schema", {})
+    names = [one.get("$ref", "").rpartition("/")[2] for one in schema.get("anyOf", [schema])]
+    found = {name: value for model in names for name, value in examples.of(model, operation, part).items()}
+    if found:
+        content["examples"] = {name: {"value": value} for name, value in found.items()}
