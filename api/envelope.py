@@ -40,7 +40,9 @@ LINGER_BYTES = 256 * 1000 * 1000
 LINGER_SECONDS = 10.0
 TOO_SLOW = 408
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"(?!vv_|nmv_)[A-Za-z0-9._-]{1,64}")
+"""A caller's own; not one that is a key or a token by mistake, for it is logged."""
+_ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}")
 
 
 class Envelope:
@@ -81,7 +83,7 @@ class Envelope:
                     await problems.response(Problem("request.cut"), request_id)(scope, receive, sending)
                 return
             except Exception:  # a bug of ours: the caller gets a problem with the id under which the log has it
-                log.exception("request.fault", method=scope["method"], path=scope["path"])
+                log.exception("request.fault", method=scope["method"], path=_shown(scope))
                 if answered:
                     raise  # half an answer is out: the connection has to break, or it would look whole
                 await problems.response(Problem("internal"), request_id)(scope, receive, sending)
@@ -134,7 +136,16 @@ def _note(scope: Scope, status: int, started: float) -> None:
     """One line for each change and each fault; reads are too many to be worth one."""
     if scope["method"] not in ("GET", "HEAD") or status >= 500:
         milliseconds = round((time.monotonic() - started) * 1000)
-        log.info("request.done", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+        log.info("request.done", method=scope["method"], path=_shown(scope), status=status, ms=milliseconds)
+
+
+def _shown(scope: Scope) -> str:
+    """The path for the log: as its route has it, with an id that can be one. People paste keys into addresses."""
+    route = scope.get("route")
+    if route is None:
+        return "…"
+    given = str(scope.get("path_params", {}).get("id", ""))
+    return route.path_format.replace("{id}", given if _ID.fullmatch(given) else "…")
 
 
 async def _in_time(scope: Scope, receive: Receive) -> Receive:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -84,7 +85,17 @@ def _http(request: Request, error: Exception) -> Response:
     http = cast(HTTPException, error)
     code = _HTTP_CODES.get(http.status_code, "internal" if http.status_code >= 500 else "request.invalid")
     detail = f"{request.method} {request.url.path}" if http.status_code in (404, 405) else str(http.detail)
-    return answer(request, Problem(code, detail, headers=http.headers))
+    headers = {"Allow": _allowed(request)} if http.status_code == 405 else http.headers
+    return answer(request, Problem(code, detail, headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of this address: the framework names those of its first route alone."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex.match(request.url.path):
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 def _database(request: Request, error: Exception) -> Response:

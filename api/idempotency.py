@@ -40,7 +40,10 @@ class Key:
 
 
 async def key(
-    idempotency_key: Annotated[str | None, Header(description="Any text of your own, once per request.")] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(description="Any text of your own, once per request.", json_schema_extra={"pattern": "^[!-~]{1,255}$"}),
+    ] = None,
 ):
     """The request's key. Raises Problem `idempotency.invalid`.
 

@@ -73,6 +73,7 @@ def _complete(operation: Document) -> None:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "header":
             parameter["name"] = parameter["name"].title()
+        _not_null(parameter)
     for content in operation.get("requestBody", {}).get("content", {}).values():
         _exemplify(content, operation["operationId"], "request")
     always = said(*_ALWAYS, *(_KEYED if "security" in operation else ()))
@@ -80,6 +81,14 @@ def _complete(operation: Document) -> None:
         answer["headers"] = answer.get("headers", {}) | always
         for content in answer.get("content", {}).values():
             _exemplify(content, operation["operationId"], status)
+
+
+def _not_null(parameter: Document) -> None:
+    """A parameter is left out or given; the text `null` is a text."""
+    schema = parameter["schema"]
+    options = [one for one in schema.pop("anyOf", ()) if one != {"type": "null"}]
+    if len(options) == 1:
+        schema |= options[0]
 
 
 def _exemplify(content: Document, operation: str, part: str) -> None:

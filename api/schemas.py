@@ -58,8 +58,15 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _given(*names: str) -> list[Any]:
+    """Schemas of which each demands one of these fields: the rules across fields, for the document."""
+    return [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+
+
 class Asset(_Request):
     """A picture, clip or sound: an address that the backend fetches, or a file uploaded before."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _given("url", "upload")})
 
     url: Url | None = Field(None, examples=["https://shop.example/shoe.jpg"])
     upload: UploadId | None = Field(None, examples=["upl_01jz0000000000000000000000"])
@@ -105,6 +112,8 @@ class RenderRequest(_Request):
 
 class RenderChange(_Request):
     """What can still be changed while a render is queued; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _given("priority", "metadata")})
 
     priority: Priority | None = None
     metadata: Metadata | None = Field(None, description="Replaces the old one as a whole.")

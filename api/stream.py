@@ -1,10 +1,8 @@
 """One render's events as server-sent events: history first, then what happens, until the final one."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
-from fastapi import Request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -13,10 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from api.bodies import EventBody
 from api.database import transact
 from api.feed import Feed
+from api.lasting import LastingKey, check_seconds
 from api.limits import EVENTS_PAGE
 from api.views import event_body
-from config.settings import settings
-from worker.owners import store as owners
 from worker.renders import events
 from worker.renders.models import Render
 
@@ -25,10 +22,6 @@ KEEP_ALIVE_SECONDS = 15.0
 AWAY_SECONDS = 1.0
 
 _COMMENT = b": still here\n\n"
-
-
-def _key_seconds() -> float:
-    return settings().waits.key_check_seconds.total_seconds()
 
 
 def sent(event: EventBody) -> bytes:
@@ -45,28 +38,7 @@ def history(session: Session, render_id: str, after: int) -> tuple[list[EventBod
     return page, render is None or (render.finished_at is not None and last >= render.event_number)
 
 
-class Key:
-    """The key a stream was opened with, looked at again now and then."""
-
-    def __init__(self, request: Request) -> None:
-        self._text = request.headers["authorization"].partition(" ")[2].strip()
-        self._looked = time.monotonic()
-
-    async def works(self) -> bool:
-        """Whether it does, as far as is known: a database that is away says nothing against it."""
-        if time.monotonic() - self._looked < _key_seconds():
-            return True
-        self._looked = time.monotonic()
-        try:
-            return await run_in_threadpool(self._look)
-        except (DBAPIError, PoolTimeout):
-            return True
-
-    def _look(self) -> bool:
-        return transact(lambda session: owners.key(session, self._text) is not None, retry_for=0)
-
-
-async def follow(feed: Feed, render_id: str, after: int, key: Key) -> AsyncIterator[bytes]:
+async def follow(feed: Feed, render_id: str, after: int, key: LastingKey) -> AsyncIterator[bytes]:
     """The stream's pieces. Subscribes first and reads history then, so nothing falls between the two.
 
     A render's numbers have no gaps, but the feed's order is that of transactions: where a number is missing it is read
@@ -92,7 +64,7 @@ async def follow(feed: Feed, render_id: str, after: int, key: Key) -> AsyncItera
                     return
                 behind = len(page) == EVENTS_PAGE
                 continue
-            event = await subscription.next(min(KEEP_ALIVE_SECONDS, _key_seconds()))
+            event = await subscription.next(min(KEEP_ALIVE_SECONDS, check_seconds()))
             if event is None:
                 yield _COMMENT
             elif event.number == after + 1:

@@ -130,6 +130,8 @@ def _examined(case: "Case", note: str, *, with_backend: bool, as_json: bool) -> 
         for finding in examine(case, with_backend=with_backend, starting=starting):
             found.append(finding)
             _show(console, finding)
+    if case.recorder is not None:
+        case.recorder.seal()
     _show_surprises(console, case)
     _sum_up(console, case, found)
     return found

@@ -208,8 +208,8 @@ def retry(
 ) -> None:
     """Start the next run of a render that did not succeed.
 
-    It keeps its id.     A draft that is paid for and kept is exported again, for free. Where it could be charged a second time, --force is
-    needed.
+    It keeps its id. A draft that is paid for and kept is exported again, for free. Where it could be charged a second
+    time, --force is needed.
     """
     asking.check_output(output)
     with connected(as_json=as_json) as client:
@@ -235,8 +235,8 @@ def cancel(render_id: RenderId, as_json: Json = False) -> None:
 def open_render(render_id: RenderId, output: Output = None, as_json: Json = False) -> None:
     """Open a render's video in the browser.
 
-    Before it is there, its page at the backend. Where the service has no address for the video that needs no key, it is downloaded first. Without a browser the
-    address is printed.
+    Before it is there, its page at the backend. Where the service has no address for the video that needs no key, it
+    is downloaded first. Without a browser the address is printed.
     """
     asking.check_output(output)
     with connected(as_json=as_json) as client:

@@ -12,14 +12,11 @@ import typer
 from typer.exceptions import TyperException
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from api.cli.terminal import Words
     from api.client import ApiError, Client, ClientError
 
 PATIENCE_SECONDS = 4.0
 """A person at a terminal waits no longer for a server that may be restarting."""
-WIDE = 1000
-"""Columns where nobody looks: what reads a pipe wants a row on a line."""
 
 
 class Exit(IntEnum):
@@ -92,12 +89,11 @@ def show_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - this is a command line
 
 
-def words() -> "Console":
+def words() -> "Words":
     """Where words for people go."""
-    from rich.console import Console
+    from api.cli import terminal
 
-    console = Console(soft_wrap=True, highlight=False)
-    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=WIDE)
+    return terminal.words()
 
 
 def os_words(problem: OSError) -> str:

@@ -975,7 +975,8 @@ def _text(value: Any) -> str:
 
 def _signature(signed: bytes, secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_").encode(), validate=True)
+        text = secret.removeprefix("whsec_").encode()
+        key = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except ValueError:
         key = b""
     if not key:  # anybody can sign with the empty one

@@ -1,5 +1,6 @@
 """What the routes share: checked parameters, no parameter ignored."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,13 +8,14 @@ from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from api import intake, limits
 from api.problems import FieldError, Problem
 from api.schemas import Plain
 
 ULID_LENGTH = 26
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 NAMED = 20
 """Wrong fields named in one answer."""
 
@@ -93,6 +95,13 @@ def _printable(id: str) -> str:
     return id.encode("utf-8", "replace").decode()[:64]
 
 
+def _no_number(moment: Any) -> Any:
+    """A number would be read as seconds since 1970, or as milliseconds where it is large."""
+    if isinstance(moment, str) and not _DATE.match(moment):
+        raise ValueError("give date, time and zone, for example 2026-03-01T00:00:00Z")
+    return moment
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -100,7 +109,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("this moment is beyond the calendar") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 """A moment with its zone, in UTC."""
 RenderId = Annotated[str, Depends(_render_id)]
 UploadId = Annotated[str, Depends(_upload_id)]

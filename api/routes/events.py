@@ -12,6 +12,7 @@ from api.auth import RendersReader
 from api.bodies import EventBody, EventPage, FeedPage
 from api.database import transact
 from api.examples import EVENTS
+from api.lasting import LastingKey
 from api.routes.common import RenderId, only_known
 from api.routes.documented import answer, problems
 from api.views import event_body
@@ -57,7 +58,7 @@ async def of_render(
         # An EventSource connects again after every end; only this tells it to stop.
         return Response(status_code=204)
     return StreamingResponse(
-        stream.follow(request.app.state.feed, id, after, stream.Key(request)),
+        stream.follow(request.app.state.feed, id, after, LastingKey(request)),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )

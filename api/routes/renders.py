@@ -12,6 +12,7 @@ from api.bodies import DryRunBody, RenderBody, RenderPage
 from api.database import look, transact
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
+from api.lasting import LastingKey
 from api.routes.common import Cursor, Limit, Moment, RenderId, Words, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
@@ -115,7 +116,7 @@ async def show(id: RenderId, caller: RendersReader, request: Request, patience: 
     """A render as it stands, or, with `Prefer: wait`, once it is final; 304 with `If-None-Match` if nothing changed."""
     body = await run_in_threadpool(_read, caller, id)
     if patience and body.status not in FINAL:
-        await waiting.until_final(request.app.state.feed, id, patience)
+        await _wait(request, id, patience)
         body = await run_in_threadpool(_read, caller, id)
     tag = etags.of(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", **waiting.applied(patience)}
@@ -240,7 +241,7 @@ async def _under_way(request: Request, caller: Caller, answer: intake.Answer, pa
     """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
     body = answer.body
     if patience and body.status not in FINAL:
-        await waiting.until_final(request.app.state.feed, body.id, patience)
+        await _wait(request, body.id, patience)
         body = await run_in_threadpool(_read, caller, body.id)
     final = body.status in FINAL
     headers = {"Location": f"/v1/renders/{body.id}", "ETag": etags.of(body), **waiting.applied(patience)}
@@ -254,6 +255,13 @@ async def _under_way(request: Request, caller: Caller, answer: intake.Answer, pa
         headers=headers,
         media_type="application/json",
     )
+
+
+async def _wait(request: Request, render_id: str, patience: int) -> None:
+    """Wait for the render's end. Raises Problem `auth.invalid` where the key did not last as long."""
+    key = LastingKey(request)
+    await waiting.until_final(request.app.state.feed, render_id, patience)
+    await key.demand()
 
 
 def _read(caller: Caller, render_id: str) -> RenderBody:

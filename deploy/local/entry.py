@@ -16,6 +16,7 @@ NoSandbox = Annotated[
     bool, typer.Option("--no-sandbox", help="Use the real backend, also when NEMO_API_URL does not name one.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Keep the processes' lines in their log files only.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds that the database may take to appear.")]
 
 app.command()(doctor)
 
@@ -36,6 +37,14 @@ def demo() -> None:
     from .demo import run
 
     _exit_with(run)
+
+
+@app.command()
+def migrate(wait: Wait = 60) -> None:
+    """Bring the database up to date, as each new version needs; harmless to repeat."""
+    from .migrate import run
+
+    _exit_with(lambda: run(wait=wait))
 
 
 def _exit_with(work: "Callable[[], int]") -> None:

@@ -1,9 +1,11 @@
-"""Why the local stack does not start, in words for the person at the terminal.
+"""Why the local stack does not start, or a database cannot be used, in words for the person at the terminal.
 
 LocalError
 ├── ServerFailed   an embedded server did not become ready
 ├── PortTaken      somebody else listens there
-└── AlreadyRunning another `up` holds the state directory
+├── AlreadyRunning another `up` holds the state directory
+├── DatabaseAway   it did not answer in time, or does not let us in
+└── NotMigrated    it answers, and cannot be brought up to date
 """
 
 from pathlib import Path
@@ -29,6 +31,19 @@ class AlreadyRunning(LocalError):
             f"a stack is already running in {state} (pid {pid or 'unknown'}); stop it with Ctrl-C or `kill {pid}`, "
             "or choose another directory with VIVIDEO_STATE_DIR=…"
         )
+
+
+class DatabaseAway(LocalError):
+    def __init__(self, shown: str, why: str, waited: float) -> None:
+        super().__init__(
+            f"{shown} does not answer: {why}\n"
+            f"start PostgreSQL or correct VIVIDEO_DATABASE_URL; --wait (now {waited:g} s) gives it more time"
+        )
+
+
+class NotMigrated(LocalError):
+    def __init__(self, shown: str, revision: str, why: str, remedy: str) -> None:
+        super().__init__(f"{shown}, at {revision}, cannot be brought up to date: {why}\n{remedy}")
 
 
 def _tail(log: Path, lines: int = 12) -> str:

@@ -24,6 +24,10 @@ class Wave(IntEnum):
 PATIENCE = {Wave.FRONT: 2.5, Wave.WORKERS: 7.0, Wave.BACKEND: 1.0, Wave.DATABASE: 3.0}
 
 
+Ready = Callable[[], Awaitable[bool]]
+"""Whether a child does its work."""
+
+
 def nothing() -> None:
     """Do nothing."""
 
@@ -45,7 +49,7 @@ class Program:
     command: Callable[[], list[str]]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     prepare: Callable[[], None] = nothing
-    ready: Callable[[], Awaitable[bool]] = at_once
+    ready: Ready = at_once
     once: bool = False
     wave: Wave = Wave.FRONT
     stop_signal: signal.Signals = signal.SIGTERM
@@ -58,7 +62,7 @@ def python(*arguments: str) -> Callable[[], list[str]]:
     return lambda: leash.command([sys.executable, *arguments])
 
 
-def answers(url: str, *statuses: int) -> Callable[[], Awaitable[bool]]:
+def answers(url: str, *statuses: int) -> Ready:
     """Ready when a GET of `url` gets one of `statuses`."""
 
     async def asked() -> bool:

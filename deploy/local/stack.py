@@ -8,9 +8,10 @@ from typing import Any
 
 from config.settings import Capacity, Servers, Settings
 
-from . import ports
+from . import commands, ports
+from .commands import Command
 from .postgres import Postgres
-from .program import Program, Wave, answers, python
+from .program import Program, Ready, Wave, answers, at_once, python
 from .servers import Server
 from .state import State
 from .valkey import Valkey
@@ -104,9 +105,9 @@ def build(state: State, wishes: Wishes) -> Stack:
     steps.append(
         [
             _api(servers, addresses.api),
-            Program("dispatcher", python("-m", "worker.dispatch")),
+            _program("dispatcher", commands.dispatcher()),
             *_workers(capacity),
-            Program("beat", _celery("beat", "-s", str(state.directory / "beat-schedule"), "--loglevel", "INFO")),
+            _program("beat", commands.beat(state.directory / "beat-schedule")),
             _flower(addresses.flower, flower_password),
         ]
     )
@@ -190,52 +191,36 @@ def _embedded(server: Server, wave: Wave, also: Callable[[], bool] = lambda: Tru
 
 
 def _migrations() -> Program:
-    return Program("migrations", python("-m", "worker.migrations"), once=True)
+    return Program("migrations", python(*commands.migrate().arguments), once=True)
+
+
+def _program(name: str, command: Command, *, ready: Ready = at_once, wave: Wave = Wave.FRONT) -> Program:
+    return Program(name, python(*command.arguments), environment=command.environment, ready=ready, wave=wave)
 
 
 def _sandbox(state: State, port: int, options: tuple[str, ...]) -> Program:
-    home = str(state.directory / "sandbox")
-    arguments = ("-m", "deploy.sandbox", "--host", LOOPBACK, "--port", str(port), "--data", home, *options)
+    command = commands.sandbox(LOOPBACK, port, state.directory / "sandbox", *options)
     any_answer = answers(f"http://{LOOPBACK}:{port}/", *range(200, 600))
-    return Program("sandbox", python(*arguments), ready=any_answer, wave=Wave.BACKEND)
+    return _program("sandbox", command, ready=any_answer, wave=Wave.BACKEND)
 
 
 def _api(servers: Servers, address: str) -> Program:
-    port = address.rpartition(":")[2]
-    serve = ("-m", "granian", "--interface", "asgi", "--host", servers.api_host, "--port", port, "--no-access-log")
-    return Program("api", python(*serve, "--workers", "1", "api.app:app"), ready=answers(f"{address}/readyz", 200))
+    command = commands.api(servers.api_host, _port(address))
+    return _program("api", command, ready=answers(f"{address}/readyz", 200))
 
 
 def _workers(capacity: Capacity) -> list[Program]:
+    places = {"stream": capacity.stream_concurrency, "io": capacity.io_concurrency, "media": capacity.media_concurrency}
     return [
-        _worker("stream", "gevent", capacity.stream_concurrency),
-        _worker("io", "gevent", capacity.io_concurrency),
-        _worker("media", "prefork", capacity.media_concurrency),
+        _program(f"worker-{kind}", commands.worker(kind, concurrency), wave=Wave.WORKERS)
+        for kind, concurrency in places.items()
     ]
 
 
-def _worker(kind: str, pool: str, concurrency: int) -> Program:
-    return Program(
-        f"worker-{kind}",
-        _celery(
-            *("worker", "-P", pool, "-c", str(concurrency), "-Q", kind, "-n", f"{kind}@%h"),
-            *("-E", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
-        ),
-        environment={"VIVIDEO_WORKER_KIND": kind, "VIVIDEO_WORKER_CAPACITY": str(concurrency)},
-        wave=Wave.WORKERS,
-    )
-
-
 def _flower(address: str, password: str) -> Program:
-    port = address.rpartition(":")[2]
-    return Program(
-        "flower",
-        _celery("flower", f"--address={LOOPBACK}", f"--port={port}", "--max-tasks=5000"),
-        # Not as an argument: those are visible to every user of the machine.
-        environment={"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"},
-        ready=answers(f"{address}/healthcheck", 200, 401),
-    )
+    command = commands.flower(LOOPBACK, _port(address), user=FLOWER_USER, password=password)
+    return _program("flower", command, ready=answers(f"{address}/healthcheck", 200, 401))
 
 
-def _celery(*arguments: str) -> Callable[[], list[str]]:
-    return python("-m", "celery", "-A", "worker.app", *arguments)
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

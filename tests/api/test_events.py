@@ -73,12 +73,12 @@ def test_the_client_follows_to_the_end_and_resumes(service: Service) -> None:
     held = service.write(lambda session: working.claimed(session, render_id))
     with service.client as client:
         events = client.iter_events(render_id)
-        assert [next(events)["number"] for _ in range(2)] == [1, 2]
+        assert [next(events).number for _ in range(2)] == [1, 2]
         service.write(lambda session: working.finished(session, held))
-        assert [event["type"] for event in events] == ["render.succeeded"]
-        assert [event["number"] for event in client.iter_events(render_id, after=2)] == [3]
+        assert [event.type for event in events] == ["render.succeeded"]
+        assert [event.number for event in client.iter_events(render_id, after=2)] == [3]
         assert list(client.iter_events(render_id, after=3)) == []
-        assert client.wait(render_id, timeout=5)["status"] == "succeeded"
+        assert client.wait(render_id, timeout=5).status == "succeeded"
 
 
 def test_events_of_an_older_transaction_that_comes_late_are_not_lost(service: Service) -> None:

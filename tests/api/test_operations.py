@@ -64,7 +64,7 @@ def test_balances_are_those_of_usable_accounts(service: Service) -> None:
     assert "secret" not in mine.text
     assert service.second.get("/v1/credits").json()["available"] == 85
     with service.client as client:
-        assert client.credits() == mine.json()
+        assert client.credits().to_dict() == mine.json()
 
 
 def test_takeovers_are_shown_to_their_owner(service: Service) -> None:

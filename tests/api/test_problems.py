@@ -203,6 +203,64 @@ def test_an_address_that_is_not_there_or_not_so(
     _refused(service.first.request(method, path, content=content, headers=headers), status, code)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("PATCH", "", {}, "/"),
+        ("PATCH", "", {"priority": None}, "/"),
+        ("PATCH", "", {"priority": "urgent"}, "/priority"),
+        ("PATCH", "", {"metadata": DEEP}, "/metadata"),
+        ("PATCH", "", {"metadata": {"a": "b\0"}}, "/metadata"),
+        ("PATCH", "", {"metadata": {"a": "\ud800"}}, "/metadata"),
+        ("PATCH", "", {"priority": "low", "prompt": "another"}, "/prompt"),
+        ("PATCH", "", {"priority": "low", "status": "succeeded"}, "/status"),
+        ("PATCH", "", [], "/"),
+        ("POST", "/retry", {"force": "yes"}, "/force"),
+        ("POST", "/retry", {"force": 1}, "/force"),
+        ("POST", "/retry", {"force": None}, "/force"),
+        ("POST", "/retry", {"prompt": "another"}, "/prompt"),
+        ("POST", "/retry", [], "/"),
+    ],
+)
+def test_a_wrong_change_is_named(service: Service, method: str, path: str, body: object, pointer: str) -> None:
+    """What cannot be changed and what is no answer to `force` is refused with a pointer; the render stays as it is."""
+    at = f"/v1/renders/{service.make()['id']}"
+    before = service.first.get(at).json()
+    headers = {"Content-Type": "application/json"}
+    problem = _refused(
+        service.first.request(method, at + path, content=json.dumps(body).encode(), headers=headers),
+        422,
+        "request.invalid",
+    )
+    assert pointer in {error["pointer"] for error in problem["errors"]}
+    assert service.first.get(at).json() | {"eta": None} == before | {"eta": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/v1/usage?after=yesterday", "?after"),
+        ("/v1/usage?after=2026-01-01", "?after"),
+        ("/v1/usage?after=1767225600", "?after"),
+        ("/v1/usage?after=2026-02-01T00:00:00Z&before=2026-01-01T00:00:00Z", "?after"),
+        ("/v1/usage?after=2000-01-01T00:00:00Z", "?after"),
+        ("/v1/usage?before=9999-12-31T23:59:59-14:00", "?before"),
+        ("/v1/usage?by=week", "?by"),
+        ("/v1/usage?by=day&by=day", "?by"),
+        ("/v1/accounts?owner=other", "?owner"),
+        ("/v1/key?key=other", "?key"),
+        ("/v1/credits?account=x", "?account"),
+        ("/v1/recoveries?limit=0", "?limit"),
+        (f"/v1/renders/rnd_{'0' * 26}?fields=id", "?fields"),
+        (f"/v1/renders/rnd_{'0' * 26}/timeline?format=xml", "?format"),
+    ],
+)
+def test_a_wrong_parameter_is_named(service: Service, path: str, pointer: str) -> None:
+    """422 with the parameter's name; one that an address does not have is not passed over."""
+    problem = _refused(service.first.get(path), 422, "request.invalid")
+    assert pointer in {error["pointer"] for error in problem["errors"]}
+
+
 @pytest.mark.parametrize("after", ["-1", "x", "2147483648", "1.5"])
 def test_a_place_in_a_stream_must_be_a_number(service: Service, after: str) -> None:
     """`Last-Event-ID` and `after` outside the numbers there can be are refused, not passed to the database."""

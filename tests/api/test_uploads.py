@@ -216,6 +216,6 @@ def test_the_client_uploads_with_progress(service: Service, tmp_path: Path) -> N
     told: list[Any] = []
     with service.client as client:
         made = client.upload(path, lambda done, size: told.append((done, size)))
-    assert (made["name"], made["bytes"]) == ("kite.png", path.stat().st_size)
+    assert (made.name, made.bytes) == ("kite.png", path.stat().st_size)
     assert told[-1] == (path.stat().st_size, path.stat().st_size)
     assert len(told) == 3

@@ -35,14 +35,16 @@ def main() -> None:
 
 
 def _intake(report: Report, home: Path, names: list[str]) -> None:
-    """Those that need no workers, on one database; each starts the intake anew."""
+    """Those that need no workers, on one database: each on an intake just started, quick ones all on one."""
     if not names:
         return
     home.mkdir(mode=0o700)
     with Ground(home) as ground:
-        for name in names:
-            report.say(f"\n{name}")
-            {"intake": intake, "uploads": uploads, "waiters": waiters}[name].measure(report, ground)
+        for together in [names] if report.quick else [[name] for name in names]:
+            with ground.intake() as pid:
+                for name in together:
+                    report.say(f"\n{name}")
+                    {"intake": intake, "uploads": uploads, "waiters": waiters}[name].measure(report, ground, pid)
 
 
 def _options() -> argparse.Namespace:

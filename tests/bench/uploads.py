@@ -64,19 +64,18 @@ class File:
             yield self.noise
 
 
-def measure(report: Report, ground: Ground) -> None:
+def measure(report: Report, ground: Ground, pid: int) -> None:
     """Send them, cut one, and print the figures."""
     size = QUICK if report.quick else FULL
     files = [File(number, size.bytes) for number in range(size.files)]
-    with ground.intake() as pid:
-        before = look(pid)
-        report.say(f"{size.files} files of {size.bytes / 1e6:.0f} MB at once, {size.repeats} times")
-        rounds = [_round(report, ground, pid, files) for _ in range(size.repeats)]
-        report.table(("MB/s", "bare", "share", "peak MB", "threads", "other calls p50 ms", "max"), rounds)
-        report.say("(bare: the same bytes hashed and written by as many threads)")
-        report.say(f"resident MB before {before.resident:.0f}, after {look(pid).resident:.0f}")
-        _check(report, ground, files, size.repeats)
-        _cut(report, ground, files[0])
+    before = look(pid)
+    report.say(f"{size.files} files of {size.bytes / 1e6:.0f} MB at once, {size.repeats} times")
+    rounds = [_round(report, ground, pid, files) for _ in range(size.repeats)]
+    report.table(("MB/s", "bare", "share", "peak MB", "threads", "other calls p50 ms", "max"), rounds)
+    report.say("(bare: the same bytes hashed and written by as many threads)")
+    report.say(f"resident MB before {before.resident:.0f}, after {look(pid).resident:.0f}")
+    _check(report, ground, files, size.repeats)
+    _cut(report, ground, files[0])
 
 
 def _round(report: Report, ground: Ground, pid: int, files: list[File]) -> list[float]:

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import psutil
 from sqlalchemy import text
 
@@ -11,7 +12,7 @@ from tests.bench import renders
 from tests.bench.figures import percentile
 from tests.bench.ground import Ground
 from tests.bench.load import PATIENCE_SECONDS, Asking, Wanted
-from tests.bench.meter import Watch, cpu_seconds, look
+from tests.bench.meter import cpu_seconds, look
 from tests.bench.report import Cell, Report
 from tests.stack import until
 from worker.database import transact
@@ -21,8 +22,8 @@ from worker.renders import store
 REST_SECONDS = 0.5
 AT_REST = 0.1
 """Of a core: the one reader of events looks five times a second."""
-PROMPT_SECONDS = 1.0
-"""From a render's end to the answer."""
+PROMPT = 1.0
+"""Seconds from a render's end to the answer."""
 
 
 @dataclass(frozen=True)
@@ -37,48 +38,52 @@ FULL = Size(1000, 50.0)
 QUICK = Size(20, 50.0)
 
 
-def measure(report: Report, ground: Ground) -> None:
+def measure(report: Report, ground: Ground, pid: int) -> None:
     """Once with renders that end one after another, once with all ending in one moment; print the figures."""
     size = QUICK if report.quick else FULL
     report.say(f"{size.waiters} waiters on one intake process; seconds from the commit of the end to the answer")
-    turns, once = (_Round(report, ground, size, at_once=at_once) for at_once in (False, True))
-    heads = (
-        "renders end",
-        "p50",
-        "p99",
-        "longest",
-        "MB before",
-        "waiting",
-        "most",
-        "threads before",
-        "waiting",
-        "most",
+    before = look(pid)
+    turns = _Crowd(ground, pid, size.waiters)
+    waiting, busy, other = look(pid), _busy_connections(), _other_call(ground)
+    late = turns.late(report, _end_in_turn(turns.ids, size.a_second))
+    once = _Crowd(ground, pid, size.waiters)
+    late_at_once = once.late(report, _end_at_once(once.ids))
+    ends = {f"{size.a_second:.0f} a second": late, "all at once": late_at_once}
+    report.table(("renders end", "p50", "p99", "longest"), [_row(how, times) for how, times in ends.items()])
+    report.say(f"before: {before.resident:.0f} MB resident, {before.threads} threads")
+    report.say(
+        f"waiting: {waiting.resident:.0f} MB, {waiting.threads} threads; connections to the database busy: {busy}"
     )
-    report.table((*heads, "connections waiting"), [turns.cells, once.cells])
-    longest = max(turns.late)
-    report.timed("answer after the end, longest s, ends in turn", round(longest, 2), longest <= PROMPT_SECONDS, "1")
+    report.say(f"somebody else's read meanwhile: {other * 1000:.1f} ms")
+    report.timed("answer after the end, longest s, one after another", round(max(late), 2), max(late) <= PROMPT, "1")
 
 
-class _Round:
-    """One crowd of waiters, from their asking to the last answer."""
+def _row(how: str, times: list[float]) -> list[Cell]:
+    return [how, percentile(times, 0.5), percentile(times, 0.99), max(times)]
 
-    def __init__(self, report: Report, ground: Ground, size: Size, *, at_once: bool) -> None:
-        ids = renders.accept(size.waiters)
-        with ground.intake() as pid, Watch(pid) as watch:
-            asking = Asking(Wanted("wait", ground.port, ground.key, len(ids), PATIENCE_SECONDS, ids))
-            until(lambda: _all_wait(pid, ground.port, len(ids)), 60, what="rest, with everybody waiting")
-            waiting, connections = look(pid), _busy_connections()
-            ended = _end_at_once(ids) if at_once else _end_in_turn(ids, size.a_second)
-            seen = asking.seen()
-        answered = sum(state == "canceled" for state in seen.states)
-        whole = answered == len(set(seen.ids)) == len(ids) and seen.statuses == {"200": len(ids)}
-        report.aim("waiters told the end of their own render", answered, whole, str(len(ids)))
-        self.late = [at - ended[id] for id, at in zip(seen.ids, seen.ended_at, strict=True)]
-        before, most = watch.before, watch.peak
-        self.cells: list[Cell] = ["all at once" if at_once else f"{size.a_second:.0f} a second"]
-        self.cells += [percentile(self.late, 0.5), percentile(self.late, 0.99), max(self.late)]
-        self.cells += [before.resident, waiting.resident, most.resident]
-        self.cells += [before.threads, waiting.threads, most.threads, connections]
+
+class _Crowd:
+    """So many callers, each waiting for a render of its own, and the intake at rest."""
+
+    def __init__(self, ground: Ground, pid: int, count: int) -> None:
+        self.ids = renders.accept(count)
+        self._asking = Asking(Wanted("wait", ground.port, ground.key, count, PATIENCE_SECONDS, self.ids))
+        until(lambda: _all_wait(pid, ground.port, count), 60, what="rest, with everybody waiting")
+
+    def late(self, report: Report, ended: dict[str, float]) -> list[float]:
+        """How long after the end of their render they were told of it; all of them have to be."""
+        seen = self._asking.seen()
+        told = sum(state == "canceled" for state in seen.states)
+        whole = told == len(set(seen.ids)) == len(self.ids) and seen.statuses == {"200": len(self.ids)}
+        report.aim("waiters told the end of their own render", told, whole, str(len(self.ids)))
+        return [at - ended[id] for id, at in zip(seen.ids, seen.ended_at, strict=True)]
+
+
+def _other_call(ground: Ground) -> float:
+    """Seconds that an ordinary call takes now."""
+    began = time.monotonic()
+    httpx.get(f"{ground.api}/v1/renders?limit=1", headers=ground.headers, timeout=60).raise_for_status()
+    return time.monotonic() - began
 
 
 def _all_wait(pid: int, port: int, count: int) -> bool:

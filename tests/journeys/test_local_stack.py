@@ -165,11 +165,11 @@ def test_the_machine_dies_and_nothing_is_lost_or_paid_twice(backend: Stack, embe
         "A 2 second clip, dying in the queue.",
     ]
     with embedded.client() as client:
-        ids = [client.create_render(prompt=prompts[0])["id"]]
-        until(lambda: client.render(ids[0])["stage"] == "poll", what="the export")
-        ids += [client.create_render(prompt=prompt)["id"] for prompt in prompts[1:4]]
+        ids = [client.create_render(prompts[0]).id]
+        until(lambda: client.render(ids[0]).stage == "poll", what="the export")
+        ids += [client.create_render(prompt).id for prompt in prompts[1:4]]
         until(lambda: all(_messages(backend, prompt) for prompt in prompts[:4]), what="the streams")
-        ids.append(client.create_render(prompt=prompts[4])["id"])
+        ids.append(client.create_render(prompts[4]).id)
         key = embedded.notes["api_key"]
     embedded.die()
     assert {one["outcome"] for one in _messages(backend, prompts[1])} == {"in_flight"}
@@ -177,17 +177,17 @@ def test_the_machine_dies_and_nothing_is_lost_or_paid_twice(backend: Stack, embe
     embedded.start()
     assert embedded.notes["api_key"] == key
     with embedded.client() as client:
-        ends = [client.wait(render_id, timeout=60) for render_id in ids]
+        ends = [client.wait(render_id, timeout=60).to_dict() for render_id in ids]
         assert [(end["status"], end["error"], end["run"]) for end in ends] == [("succeeded", None, 1)] * 5
         for prompt, end in zip(prompts, ends, strict=True):
             (message,) = _messages(backend, prompt)
             assert (message["executed"], message["charged"]) == (True, 100)
             assert end["charge"] == {"state": "incurred", "credits": 100}
-            events = client.events(end["id"])
+            events = [event.to_dict() for event in client.events(end["id"])]
             assert [event["number"] for event in events] == list(range(1, len(events) + 1))
             assert [event["type"] for event in events if event["final"]] == ["render.succeeded"]
         for end in ends[1:4]:
-            stages = [event["data"].get("stage") for event in client.events(end["id"])]
+            stages = [event.data.get("stage") for event in client.events(end["id"])]
             assert "lookup" in stages, "an open stream is looked up, never sent again"
     assert backend.ledger()["violations"] == []
 
@@ -243,7 +243,7 @@ def vivideo(yours: Up, folder: Path, *arguments: str, **environment: str) -> sub
 
 
 def test_the_command_line_makes_a_video(backend: Stack, yours: Up, tmp_path: Path) -> None:
-    """`vivideo render` with a picture leaves a file that plays to its end; `show`, `list` and `credits` know of it."""
+    """`vivideo render` with a picture leaves a file that plays to its end; `get`, `list` and `credits` know of it."""
     Image.new("RGB", (300, 200), "firebrick").save(tmp_path / "a.jpg")
     prompt = "Create a 3 second square clip about our red mug."
     made = vivideo(yours, tmp_path, "render", prompt, "-a", "a.jpg", "-o", "out.mp4", "--tag", "mug", "--json")
@@ -257,9 +257,9 @@ def test_the_command_line_makes_a_video(backend: Stack, yours: Up, tmp_path: Pat
     (upload,) = [one for one in backend.ledger()["uploads"] if one["session"] == render["remote"]["session_id"]]
     assert (upload["size"], upload["kind"]) == ((tmp_path / "a.jpg").stat().st_size, "image")
 
-    shown = vivideo(yours, tmp_path, "show", render["id"])
+    shown = vivideo(yours, tmp_path, "render", "get", render["id"])
     assert (shown.returncode, "succeeded" in shown.stdout, "Timeline (" in shown.stdout) == (0, True, True)
-    listed = vivideo(yours, tmp_path, "list", "--tag", "mug", "--json")
+    listed = vivideo(yours, tmp_path, "render", "list", "--tag", "mug", "--json")
     assert (listed.returncode, [row["id"] for row in json.loads(listed.stdout)["data"]]) == (0, [render["id"]])
     credits = vivideo(yours, tmp_path, "credits")
     assert (credits.returncode, "anonymous" in credits.stdout) == (0, True)
@@ -270,17 +270,17 @@ def test_the_command_lines_exit_status_tells_what_happened(yours: Up, tmp_path: 
     slow = vivideo(yours, tmp_path, "render", "A 2 second clip. [[sandbox: stream seconds=4]]", "--no-wait")
     render_id = slow.stdout.strip()
     assert (slow.returncode, bool(re.fullmatch(r"rnd_[0-9a-z]{26}", render_id))) == (0, True)
-    assert vivideo(yours, tmp_path, "cancel", render_id).returncode == 0
+    assert vivideo(yours, tmp_path, "render", "cancel", render_id).returncode == 0
     with yours.client() as client:
-        assert client.wait(render_id, timeout=30)["status"] == "canceled"
-    assert vivideo(yours, tmp_path, "cancel", render_id).returncode == 0, "a second time is no failure"
+        assert client.wait(render_id, timeout=30).status == "canceled"
+    assert vivideo(yours, tmp_path, "render", "cancel", render_id).returncode == 0, "a second time is no failure"
 
     failed = vivideo(yours, tmp_path, "render", "A 2 second clip. [[sandbox: error_frame]]", "-o", "none.mp4")
     assert (failed.returncode, "generation.failed" in failed.stdout) == (1, True)
-    for command in (("show", f"rnd_{'0' * 26}"), ("cancel", "nonsense")):
-        assert vivideo(yours, tmp_path, *command).returncode == 1
+    for command in (("get", f"rnd_{'0' * 26}"), ("cancel", "nonsense")):
+        assert vivideo(yours, tmp_path, "render", *command).returncode == 1
     assert vivideo(yours, tmp_path, "render", "A clip", "-a", "missing.jpg").returncode == 2
-    assert vivideo(yours, tmp_path, "list", "--status", "no-such").returncode == 2
+    assert vivideo(yours, tmp_path, "render", "list", "--status", "no-such").returncode == 2
     assert vivideo(yours, tmp_path, "credits", VIVIDEO_API_KEY="vv_nobody").returncode == 4
     assert list(tmp_path.iterdir()) == []
 

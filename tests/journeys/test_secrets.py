@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.client import ApiError, Client
+from api.client import ApiError, Client, Render
 from deploy.local import leash
 from tests.stack import ROOT, Stack, here, until
 from worker.database import transact
@@ -178,8 +178,8 @@ def _prompt(name: str) -> str:
     return f"A 2 second clip, {name}. {TROUBLE[name]}"
 
 
-def _ended(client: Client, made: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: client.wait(render["id"], timeout=90) for name, render in made.items()}
+def _ended(client: Client, made: dict[str, Render]) -> dict[str, dict[str, Any]]:
+    return {name: client.wait(render.id, timeout=90).to_dict() for name, render in made.items()}
 
 
 def _expired(stack: Stack, client: Client, name: str) -> dict[str, dict[str, Any]]:
@@ -242,8 +242,28 @@ def _refused_calls(at: str, stack: Stack, second: str) -> None:
         assert http.post("/v1/renders", json={"prompt": "a kite", "api_key": key}).status_code == 422
         assert http.get(f"/v1/renders/{key}").status_code == 404
         assert http.get("/v1/renders", headers={"Authorization": f"Basic {key}"}).status_code == 401
+        for answer in _misplaced(http, key):
+            assert 400 <= answer.status_code < 500, answer.text
+            assert key not in str(answer.headers), "the log has what the headers have"
     with ThreadPoolExecutor(2) as pool, Client(at, second) as stranger:
         list(pool.map(lambda _: stranger.renders(), range(4)))
+
+
+def _misplaced(http: httpx.Client, key: str) -> Iterator[httpx.Response]:
+    """Refused calls with a key where none belongs: in addresses, conditions, places, names, bodies."""
+    nobody = f"/v1/renders/rnd_{'0' * 26}"
+    yield http.post(f"/v1/renders/{key}/cancel")
+    yield http.post(f"/v1/{key}", headers={"X-Request-Id": key})
+    yield http.delete(f"/v1/uploads/{key}")
+    yield http.get("/v1/renders", params={"cursor": key})
+    yield http.get(f"{nobody}/events", headers={"Last-Event-ID": key})
+    yield http.post("/v1/renders", json={}, headers={"Idempotency-Key": key})
+    yield http.post("/v1/renders", json=[key], headers={"Prefer": f"wait={key}", "Content-Encoding": key})
+    yield http.post("/v1/renders", headers=[("Authorization", f"Bearer {key}"), ("Authorization", f"Bearer {key}")])
+    yield http.patch(nobody, json={"metadata": {"key": key}}, headers={"If-Match": key})
+    yield http.delete(nobody, headers={"If-Match": f'"{key}"', "Range": key, "X-Api-Key": key, "Cookie": f"key={key}"})
+    yield http.post("/v1/uploads", files={key: (f"{key}.txt", key.encode(), "text/plain")})
+    yield http.request("BREW", f"/v1/renders?{key}={key}")
 
 
 def _answers(address: str) -> bool:

@@ -149,10 +149,10 @@ def life(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         seen = Life(pictures, f"{shop}/shop/label.png")
         for name, data in pictures:
             (folder / name).write_bytes(data)
-            seen.uploads.append(client.upload(folder / name))
+            seen.uploads.append(client.upload(folder / name).to_dict())
         assets = [*({"upload": one["id"]} for one in seen.uploads), {"url": seen.url}]
-        seen.made = client.create_render(**REQUEST, assets=assets)
-        following = threading.Thread(target=lambda: seen.streamed.extend(client.iter_events(seen.id)))
+        seen.made = client.create_render(**REQUEST, assets=assets).to_dict()
+        following = threading.Thread(target=_stream, args=(client, seen))
         following.start()
         _look_until_final(client, seen)
         following.join(20)
@@ -160,19 +160,23 @@ def life(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         yield seen
 
 
+def _stream(client: Client, seen: Life) -> None:
+    seen.streamed.extend(event.to_dict() for event in client.iter_events(seen.id))
+
+
 def _look_until_final(client: Client, seen: Life) -> None:
     give_up = time.monotonic() + 60
     while not seen.looks or seen.end["status"] not in FINAL:
         assert time.monotonic() < give_up, seen.end
-        seen.looks.append(client.render(seen.id))
+        seen.looks.append(client.render(seen.id).to_dict())
         time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def others(client: Client, life: Life) -> dict[str, dict[str, Any]]:
     """A Chinese and a vague one, ended."""
-    made = {prompt: client.create_render(prompt=prompt)["id"] for prompt in (CHINESE, VAGUE)}
-    return {prompt: client.wait(id, timeout=60) for prompt, id in made.items()}
+    made = {prompt: client.create_render(prompt).id for prompt in (CHINESE, VAGUE)}
+    return {prompt: client.wait(id, timeout=60).to_dict() for prompt, id in made.items()}
 
 
 def backend(stack: Stack, query: str, *values: str) -> list[tuple[Any, ...]]:
@@ -236,12 +240,12 @@ def test_events_tell_the_way_through_the_pipeline(life: Life):
 def test_stream_and_page_tell_the_same_and_resume_anywhere(http: httpx.Client, client: Client, life: Life):
     """The live stream, the stream afterwards and the JSON page agree; from any number on, both give just the rest."""
     at = f"/v1/renders/{life.id}/events"
-    assert client.events(life.id) == life.streamed
+    assert [event.to_dict() for event in client.events(life.id)] == life.streamed
     assert _streamed(http, at) == life.streamed
     for number in (0, 1, len(life.streamed) // 2, len(life.streamed) - 1):
         rest = [event for event in life.streamed if event["number"] > number]
         assert _streamed(http, at, {"Last-Event-ID": str(number)}) == rest
-        assert client.events(life.id, after=number) == rest
+        assert [event.to_dict() for event in client.events(life.id, after=number)] == rest
     over = {"Accept": "text/event-stream", "Last-Event-ID": str(len(life.streamed))}
     assert http.get(at, headers=over).status_code == 204
     feed = http.get("/v1/events").json()["data"]
@@ -444,7 +448,10 @@ def test_to_another_owner_it_does_not_exist(http: httpx.Client, stranger: httpx.
     calls += [("HEAD", "/v1/renders/{id}/video"), ("HEAD", "/v1/renders/{id}/poster")]
     for method, path in calls:
         for headers in ({}, {"Accept": "text/event-stream"}):
-            answers = [stranger.request(method, path.replace("{id}", id), headers=headers) for id in (life.id, never)]
+            change = {"json": {"priority": "low"}} if method == "PATCH" else {}
+            answers = [
+                stranger.request(method, path.replace("{id}", id), headers=headers, **change) for id in (life.id, never)
+            ]
             assert [answer.status_code for answer in answers] == [404, 404], (method, path)
             if method != "HEAD":
                 theirs, nobodys = (answer.json() for answer in answers)
@@ -468,13 +475,13 @@ def test_a_repeated_key_leads_to_the_one_render_that_is_paid_once(
     assert {answer.status_code for answer in answers} == {202}
     (render_id,) = {answer.json()["id"] for answer in answers}
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
-    assert client.wait(render_id, timeout=60)["status"] == "succeeded"
+    assert client.wait(render_id, timeout=60).status == "succeeded"
     again = http.post("/v1/renders", json=body, headers=headers)
     assert (again.status_code, again.headers["idempotent-replayed"]) == (202, "true")
     assert (again.json()["id"], again.json()["status"]) == (render_id, "succeeded")
     other = http.post("/v1/renders", json=body | {"tags": ["twice"]}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
-    assert [row["id"] for row in client.renders(tag="once")["data"]] == [render_id]
+    assert [row.id for row in client.renders(tag="once").data] == [render_id]
     assert backend(stack, "SELECT sum(executed), count(*) FROM messages WHERE text = ?", words) == [(1, 1)]
 
 

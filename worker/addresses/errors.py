@@ -32,7 +32,7 @@ class AddressError(Exception):
     help: ClassVar[str]
 
     def __init__(self, what: str = "", *, host: str = "", hops: int = 0) -> None:
-        super().__init__(what, host)
+        super().__init__(what)  # its only argument, so that it survives a process boundary with its facts
         self.detail, self.host, self.hops = what or self.what, host, hops
 
     def __str__(self) -> str:

@@ -21,11 +21,11 @@ from worker.accounts.tokens import NotNow, bearer
 from worker.database import transact
 from worker.doctor.explaining import explain
 from worker.doctor.findings import Case, Finding, fail, ok, warn
+from worker.remote import noticing
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
 from worker.remote.headers import platform
 from worker.remote.models import Balance, SessionIds
-from worker.remote.noticing import NOTICES
 from worker.remote.record import Recorder
 from worker.remote.state import State
 
@@ -144,7 +144,7 @@ def _call(
 
 
 def _unknown(call: str) -> Iterator[Finding]:
-    names = sorted(f"{kind} {name}" for kind, place, name in NOTICES.pending() if place == call)
+    names = sorted(f"{kind} {name}" for kind, place, name in noticing.NOTICES.pending() if place == call)
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         seen = f"{call}: unknown to this version: {', '.join(names[:SHOWN])}{more}"

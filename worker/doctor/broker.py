@@ -19,7 +19,7 @@ def look(case: Case) -> Iterator[Finding]:
     try:
         with Connection(url, connect_timeout=5, transport_options=options) as connection:
             shown = connection.as_uri()
-            connection.ensure_connection(max_retries=1, timeout=5)
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
             yield ok(NAME, f"{shown} answers")
             if connection.transport.driver_type == "redis":
                 yield _policy(connection.default_channel)

@@ -46,8 +46,8 @@ def look_at_values(case: Case) -> Iterator[Finding]:
 
 def is_local(url: str) -> bool:
     """Whether a URL names this very machine."""
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
@@ -121,7 +121,10 @@ def _token(token: SecretStr | None) -> Finding:
 
 
 def _address(upstream: Upstream) -> Finding:
-    parts = urlsplit(upstream.api_url)
+    try:
+        parts = urlsplit(upstream.api_url)
+    except ValueError:  # an IPv6 address without its bracket
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
         return fail(
             NAME, "NEMO_API_URL is no address of a backend", "give https://host, nothing behind it; or unset it"

@@ -116,6 +116,17 @@ def named(session: Session, reference: str) -> Sequence[ApiKey]:
     return session.scalars(select(ApiKey).where(meant).order_by(ApiKey.id).with_for_update()).all()
 
 
+def standing(session: Session, key: ApiKey) -> tuple[str, datetime | None]:
+    """`valid`, `expired` or `revoked`, by the database's clock; and until when the text before a rotation works too."""
+    now = session.execute(select(func.now())).scalar_one()
+    if key.revoked_at is not None:
+        return "revoked", None
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired", None
+    before = key.previous_expires_at
+    return "valid", before if before is not None and before > now else None
+
+
 def revoke(session: Session, key: ApiKey) -> None:
     """End a locked key, and its text before a rotation too. Raises FromSettings."""
     if key.name == FROM_SETTINGS:
@@ -134,10 +145,9 @@ def rotate(session: Session, key: ApiKey, overlap: timedelta) -> str:
     """
     if key.name == FROM_SETTINGS:
         raise FromSettings
-    now = session.execute(select(func.now())).scalar_one()
-    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+    if standing(session, key)[0] != "valid":
         raise NoLongerValid
-    text = _new_text()
+    now, text = session.execute(select(func.now())).scalar_one(), _new_text()
     key.previous_hash = key.hash if overlap else None
     key.previous_expires_at = now + overlap if overlap else None
     key.hash, key.prefix = key_hash(text), text[:PREFIX_CHARACTERS]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from worker.remote.text import redact
@@ -22,7 +23,8 @@ DISTINCT = 500
 OVERFLOW: Key = ("shape", "*", "overflow")
 """Where everything beyond that is counted."""
 
-_WORD = re.compile(r"[A-Za-z_$][\w$-]{0,39}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z_$][\w$-]*", re.ASCII)
+_LONGEST = 40
 _NUMBER = re.compile(r"-?[0-9]{1,6}")
 _DIGITS = 4
 """Digits from which a word is rather an id, a date or a hash."""
@@ -119,8 +121,13 @@ def code(place: str, what: str, word: str = "") -> None:
 
 def tidy(name: str) -> str:
     """The name, where it reads like one; else only how long it is."""
-    named = _WORD.fullmatch(name) and sum(map(str.isdigit, name)) < _DIGITS and redact(name) == name
-    return name if named else f"<{len(name)} characters>"
+    return name if len(name) <= _LONGEST and _is_name(name) else f"<{len(name)} characters>"
+
+
+@lru_cache(maxsize=1024)
+def _is_name(word: str) -> bool:
+    """Remembered: a field that is new comes with every event of every stream."""
+    return bool(_WORD.fullmatch(word)) and sum(map(str.isdigit, word)) < _DIGITS and redact(word) == word
 
 
 def kind_of(value: object) -> str:

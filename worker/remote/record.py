@@ -77,7 +77,8 @@ class Recorder:
         self, call: str, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None
     ) -> Exchange:
         """A call that begins now; `body` is None where it is streamed from a file."""
-        self._backend = "://".join(urlsplit(url)[:2])
+        parts = urlsplit(url)
+        self._backend = self._backend or f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         sent: dict[str, Any] = {"method": method, **_place(url, self.redactor)}
         sent["headers"] = self.redactor.headers(headers)
         sent |= _body(body, self.redactor) if body is not None else {"omitted": "a file"}
@@ -91,6 +92,17 @@ class Recorder:
         line = {"file": name, **about, "method": sent["method"], "path": sent["path"], "status": answer.get("status")}
         with self._lock:
             self._calls.append(line)
+            self._index()
+
+    def seal(self) -> None:
+        """Redact everything once more: what was learnt late may stand early. Harmless to repeat."""
+        with self._lock:
+            for line in self._calls:
+                kept = json.loads((self.directory / line["file"]).read_text())
+                for part in (kept["request"], kept["response"]):
+                    part |= _again(part, self.redactor)
+                line["path"] = kept["request"]["path"]
+                self._write(line["file"], kept)
             self._index()
 
     def _index(self) -> None:
@@ -156,6 +168,12 @@ def unrecorded(
 def _place(url: str, redactor: Redactor) -> dict[str, str]:
     parts = urlsplit(url)
     return {"path": redactor.text(parts.path), "query": redactor.text(f"?{parts.query}") if parts.query else ""}
+
+
+def _again(part: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    texts = {name: redactor.text(part[name]) for name in ("path", "query") if name in part}
+    heads = {"headers": redactor.headers(part["headers"])} if "headers" in part else {}
+    return texts | heads | ({"body": redactor.body(part["body"])} if "body" in part else {})
 
 
 def _body(data: bytes, redactor: Redactor) -> dict[str, str]:

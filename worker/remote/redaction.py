@@ -68,6 +68,11 @@ class Redactor:
                 self._placeholders[value] = f"redacted-{kind}-{self._numbers[kind]}"
             return self._placeholders[value]
 
+    def known(self) -> list[tuple[str, str]]:
+        """Values and their placeholders."""
+        with self._lock:
+            return list(self._placeholders.items())
+
     def headers(self, headers: Iterable[tuple[str, str]]) -> list[list[str]]:
         """Names and values; those that authorise or identify as placeholders."""
         return [
@@ -144,9 +149,11 @@ class Redactor:
         return found[1] + who + found[3] + query
 
     def _sealed(self, text: str) -> str:
-        """What was learnt, wherever else it stands, and however it is written there."""
-        with self._lock:
-            known = [(value, hidden) for value, hidden in self._placeholders.items() if len(value) >= _EVERYWHERE]
+        """What was learnt, wherever else it stands, and however it is written there. (Queries stand with their address
+        only, and a draft may have thousands.)"""
+        known = [
+            (value, hidden) for value, hidden in self.known() if len(value) >= _EVERYWHERE and "query" not in hidden
+        ]
         for value, hidden in sorted(known, key=lambda pair: -len(pair[0])):
             for written in {value, json.dumps(value)[1:-1], quote(value, safe="")}:
                 text = text.replace(written, hidden)

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.logging import get
 from worker.database import Base, ago, transact
-from worker.remote.noticing import NOTICES, Key, Notices, Tally
+from worker.remote import noticing
+from worker.remote.noticing import Key, Notices, Tally
 
 log = get(__name__)
 
@@ -54,9 +55,10 @@ class Seen:
     last_seen_at: datetime
 
 
-def flush(notices: Notices = NOTICES) -> None:
+def flush(notices: Notices | None = None) -> None:
     """Write down what this process met; what cannot be written is kept for the next time. A database that is away
     raises nothing. (Where the answer to a COMMIT is lost, counts may go in twice: they tell how often, about.)"""
+    notices = notices or noticing.NOTICES
     taken = notices.take()
     if not taken:
         return

@@ -1,0 +1,114 @@
+"""What a key may do: each address names its scope, and who lacks it has done nothing."""
+
+import socket
+
+import pytest
+
+from api.app import app
+from tests.api.keys import caller, new_key
+from tests.api.service import Service
+from tests.api.tables import contents
+from worker.owners.limits import Limits
+from worker.owners.scopes import Scope
+
+READ, WRITE, FILES, MONEY = Scope.RENDERS_READ, Scope.RENDERS_WRITE, Scope.UPLOADS_WRITE, Scope.ACCOUNT_READ
+NEEDED: dict[tuple[str, str], Scope | None] = {
+    ("get", "/v1/renders"): READ,
+    ("post", "/v1/renders"): WRITE,
+    ("get", "/v1/renders/{id}"): READ,
+    ("patch", "/v1/renders/{id}"): WRITE,
+    ("delete", "/v1/renders/{id}"): WRITE,
+    ("post", "/v1/renders/{id}/cancel"): WRITE,
+    ("post", "/v1/renders/{id}/retry"): WRITE,
+    ("get", "/v1/renders/{id}/events"): READ,
+    ("get", "/v1/renders/{id}/video"): READ,
+    ("get", "/v1/renders/{id}/poster"): READ,
+    ("get", "/v1/renders/{id}/timeline"): READ,
+    ("get", "/v1/events"): READ,
+    ("post", "/v1/uploads"): FILES,
+    ("get", "/v1/uploads/{id}"): FILES,
+    ("delete", "/v1/uploads/{id}"): FILES,
+    ("get", "/v1/credits"): MONEY,
+    ("get", "/v1/accounts"): MONEY,
+    ("get", "/v1/accounts/{id}"): MONEY,
+    ("get", "/v1/usage"): MONEY,
+    ("get", "/v1/recoveries"): MONEY,
+    ("get", "/v1/key"): None,
+}
+ADDRESSES = sorted(NEEDED)
+NO_ID = "0" * 26
+
+
+def _path(template: str) -> str:
+    prefix = (
+        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_"}[template.split("/")[2]] if "{" in template else ""
+    )
+    return template.replace("{id}", prefix + NO_ID)
+
+
+def test_every_address_is_known_to_these_tests():
+    """A new one has to say here which scope it needs."""
+    operations = {
+        (method, path) for path, item in app.openapi()["paths"].items() if path.startswith("/v1/") for method in item
+    }
+    assert operations == set(NEEDED)
+
+
+@pytest.fixture(scope="module")
+def every_scope_but(service: Service) -> dict[Scope, str]:
+    """Keys that lack one scope."""
+    return {lacking: new_key(service, scopes=[one for one in Scope if one is not lacking]) for lacking in Scope}
+
+
+@pytest.fixture(scope="module")
+def only(service: Service) -> dict[Scope, str]:
+    """Keys that have one scope."""
+    return {scope: new_key(service, scopes=[scope]) for scope in Scope}
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in ADDRESSES if NEEDED[one]])
+def test_all_other_scopes_do_not_do(service: Service, every_scope_but: dict[Scope, str], method: str, path: str):
+    """403 names the scope that is missing and how to get it, before anything else is looked at; nothing is left."""
+    needed = NEEDED[method, path]
+    assert needed is not None
+    before = contents(service)
+    with caller(service, every_scope_but[needed]) as lacking:
+        answer = lacking.request(method, _path(path))
+    assert (answer.status_code, answer.json()["code"]) == (403, "auth.scope")
+    assert f"scope {needed}," in answer.json()["detail"]
+    assert f"--scope {needed}" in answer.json()["detail"]
+    assert contents(service) == before
+
+
+@pytest.mark.parametrize(("method", "path"), ADDRESSES)
+def test_the_one_scope_does(service: Service, only: dict[Scope, str], method: str, path: str):
+    """Whatever the answer then is, it is not about the key."""
+    with caller(service, only[NEEDED[method, path] or Scope.ACCOUNT_READ]) as allowed:
+        assert allowed.request(method, _path(path)).status_code not in (401, 403)
+
+
+def test_a_key_says_what_it_may_do(service: Service):
+    """To itself, whatever its scopes are."""
+    with caller(service, new_key(service, scopes=[FILES], limits=None)) as key:
+        told = key.get("/v1/key").json()
+    assert (told["scopes"], told["limits"], told["owner"]) == (["uploads:write"], {}, "default")
+
+
+def _answer_before_the_body(service: Service, key: str, path: str) -> bytes:
+    """The first words of the answer to a request whose body is declared and never sent."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        return connection.recv(4096)
+
+
+@pytest.mark.parametrize("path", ["/v1/renders", "/v1/uploads"])
+def test_who_is_refused_is_refused_before_the_body(service: Service, only: dict[Scope, str], path: str):
+    """No byte of it is waited for: a wrong key, a missing scope, a spent budget."""
+    assert _answer_before_the_body(service, "vv_wrong", path).startswith(b"HTTP/1.1 401")
+    assert _answer_before_the_body(service, only[READ], path).startswith(b"HTTP/1.1 403")
+    spent = new_key(service, limits=Limits(requests_per_minute=1))
+    with caller(service, spent) as key:
+        key.post("/v1/renders", json={})
+    assert _answer_before_the_body(service, spent, path).startswith(b"HTTP/1.1 429")
