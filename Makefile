@@ -6,6 +6,7 @@ BIN := .venv/bin
 # One worker per core; the servers are shared. PYTEST="-k name -x" adds options.
 WORKERS ?= auto
 PYTEST ?=
+BENCH ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 help: ## this list
@@ -36,13 +37,14 @@ check: install-dev ## format, lint, types, import contracts
 chaos: install-dev ## kill and freeze workers, empty the broker, kill the whole stack: nothing lost, nothing paid twice
 	@$(BIN)/python -m pytest tests/journeys/test_recovery.py tests/journeys/test_local_stack.py $(PYTEST)
 
-bench: install-dev ## measure throughput and cost
-	@$(BIN)/python -m tests.bench
+bench: install-dev ## measure throughput and cost (BENCH="intake uploads waiters --quick" chooses)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 # The tools' lock first: what both share must be one version.
 lock: install-dev ## resolve the newest versions into the lock files
 	@$(COMPILE) --upgrade --extra local --extra dev -o requirements-dev.lock pyproject.toml
 	@$(COMPILE) --upgrade --extra local -c requirements-dev.lock -o requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade -c requirements-dev.lock -o requirements-base.lock pyproject.toml
 
 clean: ## remove what was built; the state directory (.vivideo) stays
 	@rm -rf .venv build out *.egg-info .pytest_cache .ruff_cache .hypothesis

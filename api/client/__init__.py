@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import Any, BinaryIO, ClassVar, Generic, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -88,9 +88,13 @@ class ApiError(ClientError):
         request_id: str = "",
         retry_after: float | None = None,
     ) -> None:
-        self.status, self.code, self.message, self.help = status, code, message, help
-        self.errors = [dict(error) for error in errors]
-        self.request_id, self.retry_after = request_id, retry_after
+        self.status: int = status
+        self.code: str = code
+        self.message: str = message
+        self.help: str = help
+        self.errors: list[dict[str, Any]] = [dict(error) for error in errors]
+        self.request_id: str = request_id
+        self.retry_after: float | None = retry_after
         super().__init__(message)
 
     @property
@@ -127,7 +131,7 @@ class Unreachable(ClientError):
     """Nothing answers, also after trying again."""
 
     def __init__(self, base_url: str, cause: Exception) -> None:
-        self.base_url = base_url
+        self.base_url: str = base_url
         super().__init__(f"nothing answers at {base_url} ({str(cause) or type(cause).__name__})")
 
 
@@ -178,7 +182,7 @@ _KINDS: dict[int, type[ApiError]] = {
 class _Model(BaseModel):
     """An answer. Fields of newer services are kept beside those named here."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON as the service sent it."""
@@ -517,8 +521,8 @@ class Client:
 
     def __init__(self, base_url: str, api_key: str, *, patience: float = PATIENCE_SECONDS) -> None:
         """Raises Unusable for what is no http(s) address, or no key."""
-        self.base_url = base_url.rstrip("/")
-        self.patience = patience
+        self.base_url: str = base_url.rstrip("/")
+        self.patience: float = patience
         host = _host(self.base_url)
         if not re.fullmatch(r"[\x21-\x7e]+", api_key):
             raise Unusable("the API key is empty, or holds characters that no key has")
@@ -656,7 +660,7 @@ class Client:
             except (httpx.RequestError, ApiError) as fault:
                 failure = self._passing(fault)
             if over:
-                over = False  # the next answer says that nothing more comes, or brings the next run
+                return  # the next answer says that nothing more comes, or brings the next run
             else:
                 patience.pause(failure)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from deploy.local.entry import main
 from tests.api import working
@@ -295,6 +295,7 @@ def test_balances_accounts_and_usage(service: Service, run: Any) -> None:
     assert "No run ended" in run("usage", "--until", "2020-01-31", "--since", "2020-01-01").stdout
     _end(service, run("render", "a kite", "--no-wait").stdout.strip())
     assert re.search(r" [\d,.]+ s, [\d,.]+ MB", run("usage", "--since", "1h").stdout)
+    service.write(lambda session: session.execute(delete(Account).where(Account.id == row["id"])))
     assert json.loads(run("usage", "--by", "day", "--json").stdout)["data"][-1]["succeeded"] >= 1
 
 

@@ -1,6 +1,7 @@
 """The client on its own: built, installed into an empty directory, used where nothing of the service is."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -70,3 +71,15 @@ def test_it_works_where_the_service_is_not(wheel: Path, service: Service, tmp_pa
     assert service.first.get(f"/v1/renders/{told['id']}").json()["tags"] == ["packaged"]
     loaded = {name.partition(".")[0] for name in told["modules"]}
     assert not loaded & {"api", "worker", "config", "sqlalchemy", "fastapi", "typer"}
+
+
+def test_its_types_are_complete(wheel: Path, tmp_path: Path) -> None:
+    """A type checker of the user's own knows the type of everything that can be imported from it."""
+    _pip("install", "--no-deps", "--target", str(tmp_path), str(wheel))
+    environment = {"venvPath": str(Path(sys.prefix).parent), "venv": Path(sys.prefix).name, "extraPaths": ["."]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(environment))
+    command = [sys.executable, "-m", "pyright", "--verifytypes", "vivideo_client", "--ignoreexternal"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": "."}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "Type completeness score: 100%" in done.stdout) == (0, True), done.stdout

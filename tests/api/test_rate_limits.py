@@ -135,10 +135,11 @@ def test_two_processes_share_a_budget(pair: tuple[Service, Service]):
         with caller(pair[0], key) as here, caller(pair[1], key) as there, ThreadPoolExecutor(8) as pool:
             return list(pool.map(lambda n: (here, there)[n % 2].post(NOWHERE).status_code, range(40)))
 
-    before = -1
-    while before != _away(*pair):  # a machine so busy that Redis seemed away says nothing about sharing
+    for _ in range(5):
         before, key = _away(*pair), new_key(pair[0], limits=Limits(requests_per_minute=15))
         answers = spent()
+        if _away(*pair) == before:  # a machine so busy that Redis seemed away says nothing about sharing
+            break
     assert (answers.count(404), answers.count(429)) == (15, 25)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local import commands
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running
 from deploy.local.valkey import Valkey
@@ -67,8 +68,7 @@ class Ground:
     def intake(self) -> Iterator[int]:
         """The intake as the local stack starts it, freshly started; its process id."""
         self.port = free_port()
-        serve = ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.port))
-        started = self.stack.start("api", *serve, "--no-access-log", "--workers", "1", "api.app:app")
+        started = self.stack.start("api", *commands.api("127.0.0.1", self.port).arguments)
         try:
             until(self._answers, what="the intake")
             yield started.pid

@@ -31,7 +31,7 @@ class Size:
 
 
 FULL = Size((1, 8, 32), repeats=3, seconds=3.0)
-QUICK = Size((1, 4), repeats=1, seconds=0.2)
+QUICK = Size((4,), repeats=1, seconds=0.2)
 
 
 @dataclass(frozen=True)

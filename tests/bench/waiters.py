@@ -54,7 +54,7 @@ def measure(report: Report, ground: Ground, pid: int) -> None:
     report.say(
         f"waiting: {waiting.resident:.0f} MB, {waiting.threads} threads; connections to the database busy: {busy}"
     )
-    report.say(f"somebody else's read meanwhile: {other * 1000:.1f} ms")
+    report.timed("somebody else's read while they wait, s", round(other, 3), other <= PROMPT, "1")
     report.timed("answer after the end, longest s, one after another", round(max(late), 2), max(late) <= PROMPT, "1")
 
 

@@ -471,7 +471,7 @@ def test_a_repeated_key_leads_to_the_one_render_that_is_paid_once(
     words = f"A 2 second clip of a red kite, {uuid.uuid4().hex}."
     body, headers = {"prompt": words, "tags": ["once"]}, {"Idempotency-Key": uuid.uuid4().hex}
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: http.post("/v1/renders", json=body, headers=headers), range(8)))
+        answers = list(pool.map(lambda _: _settled(http, body, headers), range(8)))
     assert {answer.status_code for answer in answers} == {202}
     (render_id,) = {answer.json()["id"] for answer in answers}
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
@@ -483,6 +483,13 @@ def test_a_repeated_key_leads_to_the_one_render_that_is_paid_once(
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
     assert [row.id for row in client.renders(tag="once").data] == [render_id]
     assert backend(stack, "SELECT sum(executed), count(*) FROM messages WHERE text = ?", words) == [(1, 1)]
+
+
+def _settled(http: httpx.Client, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+    """The answer once no other call with the key is under way."""
+    while (answer := http.post("/v1/renders", json=body, headers=headers)).status_code == 409:
+        assert (answer.json()["code"], answer.headers["retry-after"]) == ("idempotency.in_flight", "1")
+    return answer
 
 
 def test_a_vague_prompt_gets_a_hint_and_its_video(client: Client, life: Life, others: dict[str, dict[str, Any]]):
