@@ -660,7 +660,7 @@ class Client:
             except (httpx.RequestError, ApiError) as fault:
                 failure = self._passing(fault)
             if over:
-                return  # the next answer says that nothing more comes, or brings the next run
+                over = False  # the next answer says that nothing more comes, or brings the next run
             else:
                 patience.pause(failure)
 

@@ -160,6 +160,22 @@ def test_a_stream_that_never_says_anything_is_given_up() -> None:
     assert {one.headers["last-event-id"] for one in asked} == {"3"}
 
 
+def _stream(*events: tuple[int, int, bool]) -> Told:
+    """Server-sent events: run, number, whether it ends the run."""
+    names = ("run", "number", "final")
+    told = [{**dict(zip(names, event, strict=True)), "render_id": "rnd_1", "type": "x", "at": NOW} for event in events]
+    body = "".join(f"id: {one['number']}\r\ndata: {json.dumps(one)}\r\n\r\n" for one in told)
+    return Told(200, body.encode(), {"Content-Type": "text/event-stream", "Connection": "close"})
+
+
+def test_a_stream_goes_on_into_the_next_run() -> None:
+    """The connection ends behind a run's last event: only the service knows whether another run has begun."""
+    runs = (_stream((1, 1, False), (1, 2, True)), _stream((2, 3, False), (2, 4, True)), Told(204))
+    with answering(*runs) as (url, asked), Client(url, "vv_1") as client:
+        assert [(event.run, event.number) for event in client.iter_events("rnd_1")] == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    assert [one.headers["last-event-id"] for one in asked] == ["0", "2", "4"]
+
+
 def test_signed_addresses_are_followed_without_the_key(tmp_path: Path) -> None:
     """The video lies with another server: it is fetched there, which never sees the API key."""
     video = b"a video" * 1000

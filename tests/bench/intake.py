@@ -64,11 +64,11 @@ def measure(report: Report, ground: Ground, pid: int) -> None:
     for repeat in range(size.repeats):
         for connections, one in rounds.items():
             course.run(one, connections, repeat)
-        with ground.broker_killed():
-            for connections, one in rounds.items():
-                one.brokerless.append(course.posts(connections, f"brokerless-{connections}-{repeat}"))
     _print(report, rounds, size)
-    _check(report, course, [*_all(rounds)])
+    _check(report, course, [run.seen for run in _all(rounds)])
+    read = [run for one in rounds.values() for run in (*one.reads, *one.livez)]
+    wrong = sum(len(run.latencies) - run.statuses.get("200", 0) for run in read)
+    report.aim("other calls not answered 200", wrong, wrong == 0, "0")
 
 
 class _Course:
@@ -80,7 +80,6 @@ class _Course:
         self._seconds = seconds
         assert ground.postgres.process is not None, "it runs"
         self._postgres = ground.postgres.process.pid
-
         # The first answers pay for imports, connections and plans.
         self.warm = self.ask("post", 8, mark="warm", most=100)
 
@@ -94,6 +93,8 @@ class _Course:
         one.livez.append(self.ask("livez", connections))
         one.bare.append(bare.insert(self._ground.database, connections, self._seconds, f"bare-{mark}"))
         one.posts.append(self.posts(connections, f"post-{mark}"))
+        with self._ground.broker_killed():
+            one.brokerless.append(self.posts(connections, f"brokerless-{mark}"))
         waking = bare.insert(self._ground.database, connections, self._seconds, f"waking-{mark}", notify=True)
         one.waking.append(waking)
         one.reads.append(self.ask("read", connections, ids=one.posts[-1].seen.ids[:500]))
@@ -133,15 +134,16 @@ def _print(report: Report, rounds: dict[int, Round], size: Size) -> None:
 
 def _posts(connections: int, one: Round) -> list[Cell]:
     posts = [run.seen for run in one.posts]
-    rate, plain, waking = _rate(posts), _rate(one.bare), _rate(one.waking)
+    rates = [_rate(posts), _rate(one.bare), _rate(one.waking)]
+    shares = [_share(posts, one.bare), _share(posts, one.waking)]
     api = statistics.median(run.api * 1000 / len(run.seen.latencies) for run in one.posts)
     postgres = statistics.median(run.postgres * 1000 / len(run.seen.latencies) for run in one.posts)
-    return [connections, rate, plain, waking, rate / plain, rate / waking, *_times(posts), api, postgres, _own(posts)]
+    return [connections, *rates, *shares, *_times(posts), api, postgres, _own(posts)]
 
 
 def _brokerless(connections: int, one: Round) -> list[Cell]:
     killed = [run.seen for run in one.brokerless]
-    return [connections, _rate(killed), *_times(killed), _rate(killed) / _rate([run.seen for run in one.posts])]
+    return [connections, _rate(killed), *_times(killed), _share(killed, [run.seen for run in one.posts])]
 
 
 def _reads(connections: int, one: Round) -> list[Cell]:
@@ -150,6 +152,11 @@ def _reads(connections: int, one: Round) -> list[Cell]:
 
 def _rate(runs: Iterable[Seen | Bare]) -> float:
     return statistics.median(run.rate for run in runs)
+
+
+def _share(runs: Iterable[Seen], others: Iterable[Seen | Bare]) -> float:
+    """The median of each run's rate by that of its neighbour in time."""
+    return statistics.median(run.rate / other.rate for run, other in zip(runs, others, strict=True))
 
 
 def _times(runs: Iterable[Seen]) -> tuple[float, float]:
@@ -163,9 +170,8 @@ def _own(runs: Iterable[Seen]) -> float:
     return statistics.median(run.cpu / run.seconds for run in runs)
 
 
-def _check(report: Report, course: _Course, runs: list[Posts]) -> None:
+def _check(report: Report, course: _Course, posts: list[Seen]) -> None:
     """Every answer a 202, every 202 a render of its own that PostgreSQL holds, every key repeated the same render."""
-    posts = [run.seen for run in runs]
     asked = sum(len(one.latencies) for one in posts)
     taken = sum(one.statuses.get("202", 0) for one in posts)
     report.aim("posts answered 202", f"{taken} of {asked}", taken == asked, "all")

@@ -11,6 +11,7 @@ COMPLETE = (
     "posts answered 202",
     "renders kept, each its own",
     "keys sent again that led to the same render",
+    "other calls not answered 200",
     "uploads with ids of their own, all complete",
     "stored files equal to those sent",
     "part-files left",

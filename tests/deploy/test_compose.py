@@ -93,7 +93,7 @@ def test_nothing_starts_without_its_secrets(name: str):
 
 
 def test_the_example_names_every_variable_with_its_default():
-    """What can be set is in `.env.example`: the needed ones open and empty, the others commented, with their default."""
+    """What can be set is in `.env.example`: the needed ones open and empty, the others behind a #."""
     example, defaults = composed.example(), composed.variables()
     assert set(example) == set(defaults) | composed.passed_on() | {"COMPOSE_PROFILES"}
     assert {name for name, (_, commented) in example.items() if not commented} == set(SECRETS)
@@ -134,7 +134,7 @@ def test_only_loopback_is_opened(services: dict[str, dict[str, Any]]):
 
 
 def test_every_container_is_locked_down_and_bounded(services: dict[str, dict[str, Any]]):
-    """No capability, no way to more rights, nothing writable but what is named; memory, processors and logs have ends."""
+    """No capability, no way to more rights, nothing writable that is not named; bounds for memory, CPU and logs."""
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert (service["cap_drop"], "cap_add" in service) == (["ALL"], False), name
@@ -157,7 +157,7 @@ def test_each_process_is_watched_and_has_time_to_leave(services: dict[str, dict[
 
 
 def test_nothing_runs_before_the_database_is_up_to_date(services: dict[str, dict[str, Any]]):
-    """The migration waits for PostgreSQL, everything else for the migration, and whoever speaks to the broker for it."""
+    """The migration waits for PostgreSQL, all others for the migration, and whoever needs the broker for it."""
     assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     for name in CHECKS:
         needed = services[name]["depends_on"]

@@ -8,7 +8,6 @@ import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 
 from tests.deploy import image
@@ -17,12 +16,6 @@ from tests.deploy.composed import ROOT
 BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IGNORE = (ROOT / ".dockerignore").read_text().splitlines()
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked."""
-    return image.build(tmp_path_factory.mktemp("image"))
 
 
 def test_the_dockerfile_is_clean():
