@@ -26,6 +26,9 @@ REMEMBER_SECONDS = 3.0
 REFUSE_SECONDS = 1.0
 """How long a key that was not valid is refused without asking: whoever repeats it costs little, and a key just made
 works soon."""
+COUNT_SECONDS = 60.0
+"""How long the same wrong key counts once: who repeats it guesses nothing, and a straggler that still has the key of
+before a rotation must not shut out its neighbours."""
 REMEMBER_KEYS = 10_000
 USED_EVERY = timedelta(minutes=1)
 """`last_used_at` is exact to a minute: a write per request would be the most frequent write of all."""
@@ -72,6 +75,7 @@ class _Memory:
 
 _valid = _Memory(REMEMBER_SECONDS)
 _refused = _Memory(REFUSE_SECONDS)
+_counted = _Memory(COUNT_SECONDS)
 _failed = FailedKeys()
 
 
@@ -108,7 +112,9 @@ def look_up(text: str, peer: str) -> Caller:
         return caller
     _valid.forget(digest)
     _refused.keep(digest, None)
-    _failed.count(peer)
+    if not _counted.recall(digest)[0]:
+        _counted.keep(digest, None)
+        _failed.count(peer)
     raise _invalid()
 
 

@@ -5,15 +5,15 @@ Whoever waits holds neither a thread nor a connection to the database: the proce
 
 import re
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from api.database import transact
+from api.bodies import RenderBody
 from api.feed import Feed, Subscription
-from worker.renders.models import Render
+from worker.renders.states import FINAL
 
 LONGEST_SECONDS = 60
 """What is asked beyond it is cut to it: proxies give up on silent answers soon after."""
@@ -40,17 +40,21 @@ def applied(seconds: int | None) -> dict[str, str]:
     return {} if seconds is None else {"Preference-Applied": f"wait={seconds}", "Vary": "Prefer"}
 
 
-async def until_final(feed: Feed, render_id: str, seconds: float) -> None:
-    """Return when the render is final or the time is over. The caller checked that it may see the render.
+async def until_final(feed: Feed, render_id: str, seconds: float, read: Callable[[], RenderBody]) -> RenderBody:
+    """The render as `read` finds it once it is final, or when the time is over.
 
-    Raises DBAPIError where the database cannot say how the render stands.
+    Raises what `read` raises, and DBAPIError where the database cannot say how the render stands.
     """
     deadline = time.monotonic() + seconds
     with feed.subscribe(render_id) as subscription:
-        # Only what is read after the reader has its place leaves no gap to what it will tell.
-        while await feed.opened(_left(deadline)) and not await run_in_threadpool(_is_final, render_id):
+        while True:
+            # Only what is read after the reader has its place leaves no gap to what it will tell.
+            placed = await feed.opened(_left(deadline))
+            body = await run_in_threadpool(read)
+            if body.status in FINAL or not placed:
+                return body
             if not await _ended(subscription, deadline):
-                return
+                return await run_in_threadpool(read)
 
 
 async def _ended(subscription: Subscription, deadline: float) -> bool:
@@ -63,11 +67,3 @@ async def _ended(subscription: Subscription, deadline: float) -> bool:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
-
-
-def _is_final(render_id: str) -> bool:
-    def look(session: Session) -> bool:
-        render = session.get(Render, render_id)
-        return render is None or render.finished_at is not None
-
-    return transact(look)

@@ -53,6 +53,8 @@ def span(text: str) -> timedelta:
 def end(text: str) -> timedelta | datetime:
     """A span from now, or a moment (ISO 8601; UTC where it names no zone). Raises typer.BadParameter."""
     if _SPAN.fullmatch(text):
+        if not span(text):
+            raise typer.BadParameter(f"{text} is over at once")
         return span(text)
     try:
         moment = datetime.fromisoformat(text)

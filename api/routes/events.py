@@ -1,5 +1,6 @@
 """Events: one render's as a stream or a page, and the owner's whole feed."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -12,7 +13,7 @@ from api.auth import RendersReader
 from api.bodies import EventBody, EventPage, FeedPage
 from api.database import transact
 from api.examples import EVENTS
-from api.lasting import LastingKey
+from api.lasting import LastingKey, demand_place, place
 from api.routes.common import RenderId, only_known
 from api.routes.documented import answer, problems
 from api.views import event_body
@@ -57,11 +58,18 @@ async def of_render(
     if over and not page.data:
         # An EventSource connects again after every end; only this tells it to stop.
         return Response(status_code=204)
+    demand_place(caller.key_id)
     return StreamingResponse(
-        stream.follow(request.app.state.feed, id, after, LastingKey(request)),
+        _counted(caller.key_id, stream.follow(request.app.state.feed, id, after, LastingKey(request))),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
+
+
+async def _counted(key_id: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    with place(key_id):
+        async for piece in pieces:
+            yield piece
 
 
 def _page(session: Session, owner_id: str, render_id: str, after: int) -> tuple[EventPage, bool]:

@@ -10,8 +10,8 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/livez", summary="Whether this process lives", responses=problems(keyed=False) | {200: answer("It does.")})
-def livez() -> AliveBody:
-    """This process answers."""
+async def livez() -> AliveBody:
+    """This process answers. Without a thread: those may all be waiting for a database that hangs."""
     return AliveBody(alive=True)
 
 

@@ -24,10 +24,10 @@ def docs(request: Request) -> HTMLResponse:
 
 
 @router.get("/docs/errors")
-def errors() -> HTMLResponse:
+async def errors() -> HTMLResponse:
     return reference.errors()
 
 
 @router.get("/assets/style.css")
-def style() -> Response:
+async def style() -> Response:
     return Response(_STYLE, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})

@@ -12,7 +12,7 @@ from api.bodies import DryRunBody, RenderBody, RenderPage
 from api.database import look, transact
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
-from api.lasting import LastingKey
+from api.lasting import LastingKey, demand_place, place
 from api.routes.common import Cursor, Limit, Moment, RenderId, Words, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
@@ -116,8 +116,7 @@ async def show(id: RenderId, caller: RendersReader, request: Request, patience: 
     """A render as it stands, or, with `Prefer: wait`, once it is final; 304 with `If-None-Match` if nothing changed."""
     body = await run_in_threadpool(_read, caller, id)
     if patience and body.status not in FINAL:
-        await _wait(request, id, patience)
-        body = await run_in_threadpool(_read, caller, id)
+        body = await _wait(request, caller, id, patience)
     tag = etags.of(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", **waiting.applied(patience)}
     if body.status not in FINAL:
@@ -241,8 +240,7 @@ async def _under_way(request: Request, caller: Caller, answer: intake.Answer, pa
     """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
     body = answer.body
     if patience and body.status not in FINAL:
-        await _wait(request, body.id, patience)
-        body = await run_in_threadpool(_read, caller, body.id)
+        body = await _wait(request, caller, body.id, patience)
     final = body.status in FINAL
     headers = {"Location": f"/v1/renders/{body.id}", "ETag": etags.of(body), **waiting.applied(patience)}
     if not final:
@@ -257,11 +255,16 @@ async def _under_way(request: Request, caller: Caller, answer: intake.Answer, pa
     )
 
 
-async def _wait(request: Request, render_id: str, patience: int) -> None:
-    """Wait for the render's end. Raises Problem `auth.invalid` where the key did not last as long."""
+async def _wait(request: Request, caller: Caller, render_id: str, patience: int) -> RenderBody:
+    """The render once it is final, or the time over. Raises Problem `auth.invalid` where the key did not last as
+    long."""
+    demand_place(caller.key_id)
     key = LastingKey(request)
-    await waiting.until_final(request.app.state.feed, render_id, patience)
+    feed = request.app.state.feed
+    with place(caller.key_id):
+        body = await waiting.until_final(feed, render_id, patience, lambda: _read(caller, render_id))
     await key.demand()
+    return body
 
 
 def _read(caller: Caller, render_id: str) -> RenderBody:

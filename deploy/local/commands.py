@@ -28,7 +28,9 @@ def api(host: str, port: int) -> Command:
     serve = ("-m", "granian", "--interface", "asgi", "--host", host, "--port", str(port), "--no-access-log")
     # While it waits to see whether HTTP/2 is spoken, it never drops a connection that says nothing.
     protocol = ("--http", "1", "--no-ws")
-    return Command((*serve, *protocol, "--workers", "1", "api.app:app"))
+    # Its own bound is 1,024 requests under way: that many callers who wait or follow events would shut out all others.
+    crowd = ("--backpressure", "10000")
+    return Command((*serve, *protocol, *crowd, "--workers", "1", "api.app:app"))
 
 
 def dispatcher() -> Command:

@@ -46,7 +46,7 @@ class Service:
     def start(self) -> None:
         """Run it and wait until it answers."""
         serve = ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(self.port))
-        serve += ("--http", "1", "--no-ws")
+        serve += ("--http", "1", "--no-ws", "--backpressure", "10000")
         with (self.home / "api.log").open("ab") as log:
             self.process = subprocess.Popen(
                 leash.command([sys.executable, *serve, "--no-access-log", "--workers", "1", "api.app:app"]),

@@ -69,6 +69,22 @@ def test_the_commands_are_the_local_stacks(services: dict[str, dict[str, Any]]):
         assert command.environment.items() <= composed.environment(services[name]).items(), name
 
 
+def test_the_commands_are_the_documented_ones():
+    """Who starts the processes by hand copies the same command lines from the documentation."""
+    page = re.sub(r"\\?\n *", " ", (ROOT / "docs" / "operations.md").read_text())
+    everywhere = "0.0.0.0"  # noqa: S104 - written, not bound
+    documented = [
+        commands.api(everywhere, 8000),
+        commands.dispatcher(),
+        *(commands.worker(kind, count) for kind, count in (("stream", 1500), ("io", 200), ("media", 2))),
+        commands.beat(Path("beat-schedule")),
+        commands.flower("127.0.0.1", 5555, user="user", password="password"),
+    ]
+    for command in documented:
+        settings = "".join(f"{name}={value} " for name, value in command.environment.items())
+        assert f" {settings}python {' '.join(command.arguments)} " in page
+
+
 def test_what_it_sets_are_settings(services: dict[str, dict[str, Any]]):
     """A name that the service does not read would be set in vain."""
     groups = (Upstream, Servers, Rates, Capacity, Waits)

@@ -136,7 +136,7 @@ def test_each_leaves_in_time_and_is_then_seen_to_be_gone(installation: Container
     api = installation.address("8000")
     with httpx.stream("GET", f"{api}/v1/events", headers=KEY | {"Accept": "text/event-stream"}) as following:
         assert following.status_code == 200
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(len(CHECKS)) as pool:
             left = dict(zip(CHECKS, pool.map(partial(_leave, installation), CHECKS), strict=True))
     assert {name: (status, check.returncode) for name, (status, check) in left.items()} == dict.fromkeys(CHECKS, (0, 1))
     assert "no heartbeat within a lease" in left["worker-stream"][1].stderr

@@ -6,6 +6,8 @@ forks must not use a storage first (its children are told so, instead of hanging
 """
 
 import os
+import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -83,7 +85,10 @@ class Storage:
     def put_file(self, key: str, path: Path, media_type: str | None = None) -> None:
         """Store a file's bytes, streamed. Raises OSError when the file itself cannot be read."""
         with path.open("rb"):  # so that a missing source is never taken for a missing bucket
-            self._put(key, path, media_type)
+            if self._root is None:
+                self._put(key, path, media_type)
+            else:
+                self._place(self._root, key, path)
 
     def put_bytes(self, key: str, data: bytes, media_type: str | None = None) -> None:
         """Store these bytes."""
@@ -146,6 +151,13 @@ class Storage:
         if not timedelta(0) < expires <= LONGEST_SIGNATURE:
             raise ValueError("a signed address lasts up to seven days")
         return _ask(key, obstore.sign, self._store, "GET", key, expires)
+
+    def _place(self, root: Path, key: str, path: Path) -> None:
+        try:
+            _ask(key, _copy, path, root / checked_key(key))
+            _make_durable(root, key)
+        except (NotStored, OSError) as problem:
+            raise StorageUnavailable(key, problem) from None
 
     def _put(self, key: str, data: Path | bytes, media_type: str | None) -> None:
         # A directory keeps no attributes; there the database knows the media type.
@@ -230,6 +242,19 @@ def _ask(key: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R
         raise NotStored(key) from None
     except (BaseError, OSError) as problem:
         raise StorageUnavailable(key, problem) from None
+
+
+def _copy(path: Path, place: Path) -> None:
+    """By the kernel, and whole or not at all: ten large files at once would be 500 MB of parts in the library's memory,
+    much of which a process keeps."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f"{place.name}#{secrets.token_hex(4)}")
+    try:
+        shutil.copyfile(path, part)
+        part.replace(place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _make_durable(root: Path, key: str) -> None:
