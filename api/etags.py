@@ -1,7 +1,7 @@
 """Conditional requests (RFC 9110, 13) on a render as it stands.
 
-The tags are weak: an estimate moves with every look, and what did not change otherwise is the same to who asks. So
-`If-Match` is compared weakly too, where the standard has strong tags alone: it guards against another's change, and a
+The tags are weak: progress and estimate move with every look, and what did not change otherwise is the same to who
+asks. So `If-Match` is compared weakly too, where the standard has strong tags alone: it guards against another's change, and a
 tag that could never match would guard nothing.
 """
 
@@ -15,7 +15,7 @@ from api.problems import Problem
 
 def of(body: RenderBody) -> str:
     """The tag of a render."""
-    return f'W/"{hashlib.sha256(body.model_dump_json(exclude={"eta"}).encode()).hexdigest()[:32]}"'
+    return f'W/"{hashlib.sha256(body.model_dump_json(exclude={"eta", "progress"}).encode()).hexdigest()[:32]}"'
 
 
 def is_known(request: Request, tag: str) -> bool:

@@ -39,7 +39,7 @@ SESSION_LOST = Failure(
     "The backend forgot the render's session.",
     True,
     "A session lost before its message was sent is made anew, up to ten times. After that message nothing is started "
-    "again by itself, because it would be charged again: read the charge, and send the render again if you want that.",
+    "again by itself, because it would be charged again: read the charge, and retry it with `force` if you want that.",
 )
 EXPORT_FAILED = Failure(
     "export.failed",

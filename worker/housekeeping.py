@@ -88,4 +88,4 @@ def _expire(session: Session, upload_id: str) -> None:
     """One upload, unless a render that was accepted meanwhile uses it."""
     upload = uploads.locked(session, upload_id)
     if upload is not None and upload.used_at is None:
-        uploads.remove(session, upload)
+        purge.drop_upload(session, upload)

@@ -1,8 +1,11 @@
 """Renders: taken on, shown, listed, changed, cancelled, begun anew, deleted."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -13,6 +16,7 @@ from api.database import look, transact
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
 from api.lasting import LastingKey, demand_place, place
+from api.problems import Problem
 from api.routes.common import Cursor, Limit, Moment, RenderId, Words, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
@@ -240,7 +244,9 @@ async def _under_way(request: Request, caller: Caller, answer: intake.Answer, pa
     """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
     body = answer.body
     if patience and body.status not in FINAL:
-        body = await _wait(request, caller, body.id, patience)
+        # Whatever becomes of the wait, the run is taken on: another answer would have it asked for a second time.
+        with suppress(DBAPIError, PoolTimeout, Problem):
+            body = await _wait(request, caller, body.id, patience)
     final = body.status in FINAL
     headers = {"Location": f"/v1/renders/{body.id}", "ETag": etags.of(body), **waiting.applied(patience)}
     if not final:

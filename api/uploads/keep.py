@@ -20,7 +20,7 @@ from api.views import upload_body
 from worker.database import new_id
 from worker.media.kinds import Kind
 from worker.media.storage import StorageError
-from worker.renders import uploads
+from worker.renders import purge
 from worker.renders.models import Upload
 
 _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f"<>|:*?\ud800-\udfff]')
@@ -56,7 +56,9 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
         return _body(session, upload_id)
 
     def work(session: Session) -> tuple[UploadBody, bool]:
-        made = idempotency.once(session, caller.owner_id, uploads.ROUTE, key, hashed, upload_id, lambda: make(session))
+        made = idempotency.once(
+            session, caller.owner_id, purge.UPLOAD_ROUTE, key, hashed, upload_id, lambda: make(session)
+        )
         body = _body(session, made.resource_id) if isinstance(made, Earlier) else made
         return body, body.id == upload_id
 
@@ -88,8 +90,9 @@ def file_name(given: str, kind: Kind) -> str:
 
 
 def _earlier(session: Session, caller: Caller, key: Key, hashed: str) -> UploadBody | None:
-    found = idempotency.earlier(session, caller.owner_id, uploads.ROUTE, key, hashed)
-    return _body(session, found) if found else None
+    found = idempotency.earlier(session, caller.owner_id, purge.UPLOAD_ROUTE, key, hashed)
+    row = session.get(Upload, found) if found else None
+    return upload_body(row) if row else None
 
 
 def _body(session: Session, upload_id: str) -> UploadBody:

@@ -31,7 +31,7 @@ def test_a_queued_render_changes_its_lane_and_metadata(service: Service) -> None
         )
     assert lane == "high"
     last = service.first.get(f"{at}/events").json()["data"][-1]
-    assert (last["type"], last["data"]) == ("render.updated", {"fields": ["meta", "priority"]})
+    assert (last["type"], last["data"]) == ("render.updated", {"fields": ["metadata", "priority"]})
 
 
 def test_what_is_begun_or_over_stays_as_it_was_asked_for(service: Service) -> None:
@@ -115,8 +115,10 @@ def test_a_deleted_render_is_gone_for_its_owner(service: Service) -> None:
 
 
 def test_a_shared_upload_goes_with_its_last_render(service: Service) -> None:
-    """Two renders use one file: it stays with the first deletion and goes, from the storage too, with the second."""
-    upload = service.first.post("/v1/uploads", content=PNG, params={"name": "kite.png"}).json()
+    """Two renders use one file: it stays with the first deletion and goes, from the storage too, with the second; the
+    call that made it makes it anew then."""
+    again = {"params": {"name": "kite.png"}, "headers": {"Idempotency-Key": "shared-upload"}}
+    upload = service.first.post("/v1/uploads", content=PNG, **again).json()
     ends = []
     for _ in range(2):
         at = service.make(assets=[{"upload": upload["id"]}])["links"]["self"]
@@ -132,6 +134,8 @@ def test_a_shared_upload_goes_with_its_last_render(service: Service) -> None:
         assert service.first.delete(at).status_code == 204
         assert file.exists() == there
     assert service.first.get(f"/v1/uploads/{upload['id']}").status_code == 404
+    anew = service.first.post("/v1/uploads", content=PNG, **again)
+    assert (anew.status_code, anew.json()["id"] != upload["id"]) == (201, True)
     with service.session() as session:
         assert session.scalar(select(func.count()).where(UploadUse.upload_id == upload["id"])) == 0
         assert session.scalar(select(func.count()).where(DoomedFile.storage_key == key)) == 0

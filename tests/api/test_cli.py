@@ -438,8 +438,10 @@ def _at_a_terminal(columns: int, *arguments: str, **environment: str) -> str:
     import termios
 
     fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    # What runs the tests may name a width of its own, which would outrank the terminal's.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [*PROGRAM, *arguments], env=os.environ | environment | {"TERM": "xterm"}, stdin=far, stdout=far, stderr=far
+        [*PROGRAM, *arguments], env=inherited | environment | {"TERM": "xterm"}, stdin=far, stdout=far, stderr=far
     )
     os.close(far)
     shown = b""

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from tests.api import working
 from tests.api.service import Service
 from worker.accounts.models import Account, RemoteSession
 from worker.database import new_id
-from worker.failures import EXPORT_FAILED, UNCONFIRMED, Failure
+from worker.failures import EXPORT_FAILED, SESSION_LOST, UNCONFIRMED, Failure
+from worker.owners import store as owners
 from worker.renders import leases
 from worker.renders.models import Event, Run
 from worker.renders.states import Stage, Status
@@ -27,7 +28,8 @@ def ended(service: Service, status: Status, charge: str = "none", *, draft: bool
             changes["charge_credits"] = 100
         if draft:
             account, remote = new_id("acc"), new_id("ses")
-            session.execute(insert(Account).values(id=account, kind="registered", name=account, disabled_at=func.now()))
+            nobody = owners.owner(session, "nobody").id  # whose accounts no other test sees
+            session.execute(insert(Account).values(id=account, kind="registered", name=account, owner_id=nobody))
             row = {"id": remote, "owner_id": held.render.owner_id, "account_id": account}
             session.execute(insert(RemoteSession).values(**row, task_id=remote, session_id=remote))
             working.with_draft(session, held, b'{"t": []}')
@@ -153,3 +155,34 @@ def test_an_old_worker_writes_nothing_on_the_next_run(service: Service) -> None:
         service.write(lambda session: working.happened(session, held))
     again = service.write(lambda session: working.claimed(session, made["id"]))
     assert (again.lease, again.render.run) == (held.lease + 1, 2)
+
+
+def test_a_free_retry_does_not_open_the_way_to_a_second_charge(service: Service) -> None:
+    """Run 1 was paid, run 2 only exported and found its session gone: run 3 would pay again, so it has to be asked
+    for, though run 2 itself cost nothing."""
+    at = ended(service, Status.FAILED, "incurred", draft=True)
+    made = service.first.post(f"{at}/retry").json()
+    assert (made["run"], made["stage"]) == (2, "export")
+
+    def lost(session: Any) -> None:
+        held = working.claimed(session, made["id"])
+        session.execute(
+            update(RemoteSession).where(RemoteSession.id == held.render.remote_session_id).values(lost_at=func.now())
+        )
+        failed = {"error_code": SESSION_LOST.code, "error_message": SESSION_LOST.message, "error_retryable": True}
+        working.finished(session, held, Status.FAILED, charge_state="none", **failed)
+
+    service.write(lost)
+    refused = service.first.post(f"{at}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "render.force_needed")
+    assert service.first.get(at).json()["run"] == 2
+    assert service.first.post(f"{at}/retry", json={"force": True}).json()["stage"] == "token"
+
+
+def test_a_canceled_forced_run_does_not_either(service: Service) -> None:
+    """Run 2 was to pay again and was canceled before it did: run 3 is asked for like run 2."""
+    at = ended(service, Status.FAILED, "unknown")
+    assert service.first.post(f"{at}/retry", json={"force": True}).json()["run"] == 2
+    service.first.post(f"{at}/cancel")
+    refused = service.first.post(f"{at}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "render.force_needed")

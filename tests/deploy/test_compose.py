@@ -71,7 +71,7 @@ def test_the_commands_are_the_local_stacks(services: dict[str, dict[str, Any]]):
 
 def test_the_commands_are_the_documented_ones():
     """Who starts the processes by hand copies the same command lines from the documentation."""
-    page = re.sub(r"\\?\n *", " ", (ROOT / "docs" / "operations.md").read_text())
+    page = re.sub(r" *\\?\n *", " ", (ROOT / "docs" / "operations.md").read_text())
     everywhere = "0.0.0.0"  # noqa: S104 - written, not bound
     documented = [
         commands.api(everywhere, 8000),

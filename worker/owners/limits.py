@@ -16,7 +16,7 @@ from worker.database import ago
 from worker.owners.models import ApiKey
 from worker.remote.intents import ABOUT_A_CLIP
 from worker.renders.models import Render, Run
-from worker.renders.states import Charge
+from worker.renders.states import Charge, Stage
 
 DAY = timedelta(days=1)
 IN_FLIGHT_RETRY_SECONDS = 30
@@ -109,4 +109,8 @@ def _runs(model: type[Render] | type[Run], key_id: str) -> Select[*tuple[Any, ..
 def _cost(model: type[Render] | type[Run]) -> ColumnElement[float]:
     """A run that ended without a charge was free; every other costs what is known, or about as much as one does."""
     free = (model.finished_at.is_not(None)) & (model.charge_state == Charge.NONE.value)
+    if model is Render:
+        # A retry that went on from a paid draft sends no message: `charge_state` is none at stages behind one.
+        exporting = Render.stage.in_([Stage.EXPORT.value, Stage.POLL.value, Stage.STORE.value])
+        free = free | (exporting & (Render.charge_state == Charge.NONE.value))
     return case((free, 0.0), else_=func.coalesce(model.charge_credits, ABOUT_A_CLIP))

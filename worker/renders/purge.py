@@ -7,13 +7,14 @@ an outbox in the same transaction and deleted after it, so that neither outlives
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
 from worker.database import transact
 from worker.media.storage import Storage
+from worker.owners.models import IdempotencyKey
 from worker.remote.intents import Intent
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
@@ -31,6 +32,8 @@ from worker.renders.models import (
 )
 from worker.renders.runs import NotFinal
 
+UPLOAD_ROUTE = "POST /v1/uploads"
+"""The call that makes uploads, as their idempotency keys name it."""
 AT_ONCE = 100
 """Files deleted in one round."""
 
@@ -44,6 +47,7 @@ def purge(session: Session, render: Render) -> None:
     if render.finished_at is None:
         raise NotFinal
     doom(session, _files(session, render))
+    _drop_uploads(session, render)
     for model in (Draft, Attempt, Event):
         session.execute(delete(model).where(model.render_id == render.id))
     _scrub(session, render)
@@ -67,7 +71,8 @@ def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
     Raises:
         StorageUnavailable: the rest stays in the outbox.
     """
-    keys = transact(lambda session: session.scalars(select(DoomedFile.storage_key).limit(limit)).all())
+    oldest = select(DoomedFile.storage_key).order_by(DoomedFile.doomed_at).limit(limit)
+    keys = transact(lambda session: session.scalars(oldest).all())
     for key in keys:
         storage.delete(key)
         transact(lambda session, gone=key: session.execute(delete(DoomedFile).where(DoomedFile.storage_key == gone)))
@@ -77,18 +82,33 @@ def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
 def _files(session: Session, render: Render) -> list[str]:
     # A result's key carries the render's id, so no other render has it.
     rows = session.scalars(select(Result).where(Result.render_id == render.id)).all()
-    return [key for row in rows for key in (row.storage_key, row.poster_key) if key] + _uploads(session, render)
+    return [key for row in rows for key in (row.storage_key, row.poster_key) if key]
 
 
-def _uploads(session: Session, render: Render) -> list[str]:
+def drop_upload(session: Session, upload: Upload) -> None:
+    """Delete a locked upload: its row now, its file after the commit, and its key, so that the same call again uploads
+    anew instead of finding nothing."""
+    doom(session, [upload.storage_key])
+    session.execute(
+        delete(IdempotencyKey).where(
+            # Both lead to the primary key's index: without them every key of a month would be looked at.
+            IdempotencyKey.owner_id == upload.owner_id,
+            IdempotencyKey.route == UPLOAD_ROUTE,
+            IdempotencyKey.resource_id == upload.id,
+        )
+    )
+    session.execute(delete(Upload).where(Upload.id == upload.id))
+
+
+def _drop_uploads(session: Session, render: Render) -> None:
     """The uploads that only this render used; locked, as the intake locks them for a render that uses them."""
     mine = select(UploadUse.upload_id).where(UploadUse.render_id == render.id)
     locked = session.scalars(select(Upload).where(Upload.id.in_(mine)).order_by(Upload.id).with_for_update()).all()
     session.execute(delete(UploadUse).where(UploadUse.render_id == render.id))
     used = set(session.scalars(select(UploadUse.upload_id).where(UploadUse.upload_id.in_([row.id for row in locked]))))
     gone = [row for row in locked if row.id not in used]
-    session.execute(delete(Upload).where(Upload.id.in_([row.id for row in gone])))
-    return [row.storage_key for row in gone]
+    for row in gone:
+        drop_upload(session, row)
 
 
 def _scrub(session: Session, render: Render) -> None:
@@ -100,11 +120,15 @@ def _scrub(session: Session, render: Render) -> None:
 
 
 def _scrub_session(session: Session, render: Render) -> None:
-    """The link into the backend's own editor, unless another render still shows it."""
-    others = select(Render.id).where(
-        Render.remote_session_id == render.remote_session_id, Render.id != render.id, Render.purged_at.is_(None)
+    """The links into the backend's own editor, of every run, unless another render still shows them."""
+    used = select(Intent.remote_session_id).where(Intent.render_id == render.id)
+    mine = or_(RemoteSession.id == render.remote_session_id, RemoteSession.id.in_(used))
+    shown = select(Render.id).where(
+        Render.remote_session_id == RemoteSession.id, Render.id != render.id, Render.purged_at.is_(None)
     )
-    if render.remote_session_id is not None and session.scalar(others.limit(1)) is None:
-        session.execute(
-            update(RemoteSession).where(RemoteSession.id == render.remote_session_id).values(claim_url=None)
-        )
+    session.execute(
+        update(RemoteSession)
+        .where(mine, ~shown.exists())
+        .values(claim_url=None)
+        .execution_options(synchronize_session=False)
+    )

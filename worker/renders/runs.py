@@ -32,10 +32,10 @@ class Succeeded(Exception):
 
 
 class ForceNeeded(Exception):
-    """The message of the run before was, or may have been, charged, and a new one would be charged again."""
+    """A message of an earlier run was, or may have been, charged, and a new one would be charged again."""
 
     def __init__(self, charge: str) -> None:
-        super().__init__(f"the charge of the run before is {charge}")
+        super().__init__(f"the charge so far is {charge}")
         self.charge = charge
 
 
@@ -66,9 +66,16 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
         raise Succeeded
     if not force and _has_paid_draft(session, render):
         return Stage.EXPORT
-    if render.charge_state != Charge.NONE and not force:
-        raise ForceNeeded(render.charge_state)
+    charged = _charged(session, render)
+    if charged is not Charge.NONE and not force:
+        raise ForceNeeded(charged.value)
     return Stage.TOKEN
+
+
+def _charged(session: Session, render: Render) -> Charge:
+    """Over all runs: one that only exported again was free, and what an earlier one paid is paid all the same."""
+    states = {render.charge_state, *session.scalars(select(Run.charge_state).where(Run.render_id == render.id))}
+    return next((one for one in (Charge.UNKNOWN, Charge.INCURRED) if one in states), Charge.NONE)
 
 
 def _has_paid_draft(session: Session, render: Render) -> bool:

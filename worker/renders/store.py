@@ -162,7 +162,10 @@ def amend(
     if metadata is not None:
         changes["meta"] = metadata
     if changes:
-        told = NewEvent(EventType.UPDATED, {"fields": sorted(name for name in changes if name != "lane_id")})
+        told = NewEvent(
+            EventType.UPDATED,
+            {"fields": sorted({"meta": "metadata"}.get(name, name) for name in changes if name != "lane_id")},
+        )
         change(session, render, changes, told)
 
 

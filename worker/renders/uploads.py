@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from worker.owners.models import IdempotencyKey
 from worker.renders import purge
 from worker.renders.models import Upload, UploadUse
 
-ROUTE = "POST /v1/uploads"
-"""The call that makes them, as their idempotency keys name it."""
 KEPT = timedelta(days=1)
 """How long an upload stays that no render uses."""
 
@@ -57,19 +54,4 @@ def discard(session: Session, upload: Upload) -> None:
     """
     if session.scalar(select(UploadUse.render_id).where(UploadUse.upload_id == upload.id).limit(1)) is not None:
         raise InUse
-    remove(session, upload)
-
-
-def remove(session: Session, upload: Upload) -> None:
-    """Delete a locked upload: its row now, its file after the commit, and its key, so that the same call again uploads
-    anew instead of finding nothing."""
-    purge.doom(session, [upload.storage_key])
-    session.execute(
-        delete(IdempotencyKey).where(
-            # Both lead to the primary key's index: without them every key of a month would be looked at.
-            IdempotencyKey.owner_id == upload.owner_id,
-            IdempotencyKey.route == ROUTE,
-            IdempotencyKey.resource_id == upload.id,
-        )
-    )
-    session.execute(delete(Upload).where(Upload.id == upload.id))
+    purge.drop_upload(session, upload)

@@ -29,7 +29,7 @@ def run(job: Job) -> Outcome:
     paid = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
-    if not paid:
+    if not paid and job.render.export_id is None:  # a retry that went on from the draft has no message of its own
         return Canceled(effect="prevented")
     open_one = at_once(lambda session: intents.unsettled(session, job.render.id, job.render.run))
     also: Steps = () if open_one is None else (settle(job, open_one, _known(job, open_one)),)
