@@ -1,8 +1,8 @@
 """Conditional requests (RFC 9110, 13) on a render as it stands.
 
 The tags are weak: progress and estimate move with every look, and what did not change otherwise is the same to who
-asks. So `If-Match` is compared weakly too, where the standard has strong tags alone: it guards against another's change, and a
-tag that could never match would guard nothing.
+asks. So `If-Match` is compared weakly too, where the standard has strong tags alone: it guards against another's
+change, and a tag that could never match would guard nothing.
 """
 
 import hashlib
