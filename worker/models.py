@@ -1,6 +1,6 @@
 """Every table, gathered so that the migrations see them all."""
 
-from worker.accounts.models import Account, RemoteSession
+from worker.accounts.models import Account, Circuit, RemoteSession
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
 from worker.remote.intents import Intent
@@ -28,6 +28,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "Attempt",
+    "Circuit",
     "DoomedFile",
     "Draft",
     "Event",

@@ -79,6 +79,8 @@ class Intent(Base):
     """When the stream ended or was lost."""
     last_read_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
+    watch_at: Mapped[datetime | None]
+    """The next sparse read of one that nobody could know about when its run ended; None: not watched (any more)."""
 
     __table_args__ = (
         CheckConstraint("state IN ({})".format(", ".join(f"'{state.value}'" for state in IntentState)), name="state"),
@@ -92,6 +94,8 @@ class Intent(Base):
             unique=True,
             postgresql_where=text("settled_at IS NULL"),
         ),
+        CheckConstraint("watch_at IS NULL OR state = 'unconfirmed'", name="watched"),
+        Index("ix_intents_watched", "watch_at", postgresql_where=text("watch_at IS NOT NULL")),
         Index("ix_intents_open", "render_id", "run", postgresql_where=text("settled_at IS NULL")),
     )
 

@@ -110,6 +110,14 @@ class Render(Base):
     """How far this stage is, 0-1, where the backend tells (export)."""
     stage_at: Mapped[datetime] = mapped_column(server_default=func.now())
     cancel_requested_at: Mapped[datetime | None]
+    expiring: Mapped[bool] = mapped_column(server_default="false")
+    """It is being cancelled because its deadline passed: it ends in `expired`."""
+    deadline_seconds: Mapped[float | None]
+    """As asked for: from the run's beginning to its end, time on hold apart."""
+    deadline_at: Mapped[datetime | None]
+    """When that will be over; moved on by each time on hold."""
+    clock_stopped_at: Mapped[datetime | None]
+    """On hold since (credits, subscription, a pause): the deadline's clock stands still."""
 
     # Who works on it.
     ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -165,6 +173,8 @@ class Render(Base):
         CheckConstraint("on_unconfirmed IN ('fail', 'retry')", name="on_unconfirmed"),
         CheckConstraint("fraction BETWEEN 0 AND 1", name="fraction"),
         CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged"),
+        CheckConstraint("(deadline_seconds IS NULL) = (deadline_at IS NULL)", name="deadline"),
+        CheckConstraint("NOT expiring OR cancel_requested_at IS NOT NULL", name="expiring"),
         # The dispatcher's looks: new renders by lane, those under way by time, those with an owner.
         Index(
             "ix_renders_new",
@@ -184,6 +194,11 @@ class Render(Base):
             "stage",
             "status",
             postgresql_where=text("finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL)"),
+        ),
+        Index(
+            "ix_renders_deadline",
+            "deadline_at",
+            postgresql_where=text("deadline_at IS NOT NULL AND finished_at IS NULL"),
         ),
         Index("ix_renders_account", "account_id", "stage", postgresql_where=text("finished_at IS NULL")),
         Index("ix_renders_finished", "owner_id", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
@@ -350,6 +365,10 @@ class Worker(Base):
     kind: Mapped[str]
     hostname: Mapped[str]
     pid: Mapped[int]
+    machine: Mapped[str | None]
+    """The boot and process namespace that `pid` belongs to: only there can anybody see whether it still runs."""
+    pid_started: Mapped[int | None] = mapped_column(BigInteger)
+    """When the process began, in clock ticks since boot: a pid that was given out again began later."""
     version: Mapped[str]
     capacity: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
