@@ -53,6 +53,8 @@ EVENTS = frozenset(
         "still_working.untold",
         "strays.kept",
         "surprises.unwritten",
+        "worker.gone",
+        "worker.hurried",
         "worker.strays",
         "worker.unregistered",
     }

@@ -8,7 +8,7 @@ from celery import Celery, signals
 from config.celery_settings import celery_settings
 from config.logging import get, setup
 from config.settings import settings
-from worker import liveness
+from worker import leaving, liveness
 from worker.renders.states import Stage
 
 log = get(__name__)
@@ -93,9 +93,25 @@ def _child_ready(**_: Any) -> None:
     liveness.process()
 
 
+_controller: Any = None
+"""Celery's own of this worker: it knows the pool."""
+
+
+@signals.worker_init.connect
+def _begun(sender: Any = None, **_: Any) -> None:
+    global _controller
+    _controller = sender
+
+
 @signals.worker_shutting_down.connect
-def _drain(**_: Any) -> None:
-    liveness.drain_if_any()
+def _leave(**_: Any) -> None:
+    leaving.begin(_children)
+
+
+def _children() -> list[int]:
+    """The processes of a prefork pool."""
+    pool = getattr(getattr(_controller, "pool", None), "_pool", None)
+    return [child.pid for child in getattr(pool, "_pool", None) or [] if getattr(child, "pid", None)]
 
 
 @signals.worker_shutdown.connect

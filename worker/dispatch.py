@@ -79,7 +79,7 @@ class Dispatcher:
         return _send(due) and len(due) >= BATCH
 
     def _take_over(self) -> None:
-        """Free what silent workers hold, unless everybody may have been silent."""
+        """Free what workers hold that are gone or silent; silence says nothing where everybody may have been silent."""
         lease, tick = settings().waits.lease_seconds, settings().waits.dispatch_tick_seconds
         now = at_once(queue.now, retry_for=0)
         if self._looked_at is not None and now - self._looked_at > max(lease / 3, 3 * tick):
@@ -87,9 +87,10 @@ class Dispatcher:
             self._patient_until = time.monotonic() + lease.total_seconds()
             log.warning("database.stalled", seconds=round((now - self._looked_at).total_seconds(), 1))
         self._looked_at = now
-        if time.monotonic() < self._patient_until:
-            return
-        for taken in transact(lambda session: queue.take_over(session, lease=lease), retry_for=0):
+        for worker in transact(queue.bury, retry_for=0):
+            log.warning("worker.gone", worker=worker)
+        impatient = time.monotonic() >= self._patient_until
+        for taken in transact(lambda session: queue.take_over(session, lease=lease, silent=impatient), retry_for=0):
             log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
 
     def _database_away(self, error: Exception) -> None:

@@ -20,6 +20,7 @@ from ulid import ULID
 
 from config.logging import get
 from config.settings import settings
+from worker import machine
 from worker.database import CONNECTION, transact
 from worker.remote import surprises
 from worker.renders import queue
@@ -129,9 +130,12 @@ def _beat_for_ever(me: Process, beating: threading.Event) -> None:
 
 def _beat(connection: psycopg.Connection, me: Process) -> None:
     connection.execute(
-        "INSERT INTO workers (id, kind, hostname, pid, version, capacity) VALUES (%s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (id) DO UPDATE SET seen_at = now()",
-        (me.id, me.kind, socket.gethostname(), me.pid, version("vivideo"), me.capacity),
+        "INSERT INTO workers (id, kind, hostname, pid, machine, pid_started, version, capacity)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET seen_at = now()",
+        (
+            *(me.id, me.kind, socket.gethostname(), me.pid),
+            *(machine.identity(), machine.began(me.pid), version("vivideo"), me.capacity),
+        ),
     )
 
 
@@ -179,20 +183,26 @@ def _stop_cancelled(connection: psycopg.Connection, me: Process) -> None:
                 stop("cancel")
 
 
-def goodbye() -> None:
-    """Say that this process ends: what it may still hold is free at once, not after a lease."""
-    me = _process
-    if me is None or me.pid != os.getpid():
+def goodbye(children: Sequence[int] = ()) -> None:
+    """Say that this process ends, and its `children` (pids) with it: what they may still hold is free at once, not
+    after a lease."""
+    me = _process if _process is not None and _process.pid == os.getpid() else None
+    if me is None and not children:
         return
-    me.done.set()
+    if me is not None:
+        me.done.set()
     try:
         with psycopg.connect(
             connection_url(settings().servers.database_url), autocommit=True, connect_timeout=2
         ) as connection:
-            connection.execute("UPDATE workers SET stopped_at = now() WHERE id = %s", (me.id,))
+            connection.execute(
+                "UPDATE workers SET stopped_at = now() WHERE stopped_at IS NULL"
+                " AND (id = %s OR (machine = %s AND pid = ANY(%s)))",
+                (me.id if me else None, machine.identity(), list(children)),
+            )
         surprises.flush()  # the database answers, so this holds nobody up
     except psycopg.Error as error:
-        log.warning("goodbye.failed", worker=me.id, error=type(error).__name__)
+        log.warning("goodbye.failed", worker=me.id if me else None, error=type(error).__name__)
 
 
 def drain_if_any() -> None:

@@ -76,6 +76,9 @@ def services() -> Services:
 def drive(render_id: str, lease: int, stage: Stage) -> None:
     """Claim a render at a stage, work, act on the outcome. Not there to be claimed: somebody else was quicker."""
     me = liveness.process()
+    if me.draining:  # taken from the broker and not begun: it is for somebody who stays
+        app.send(stage, render_id, lease)
+        return
     held = at_once(lambda db: leases.claim(db, render_id, lease=lease, stage=stage, worker=me.id))
     if held is None:
         log.debug("claim.missed", render=render_id, stage=stage.value, lease=lease)
@@ -88,6 +91,9 @@ def drive(render_id: str, lease: int, stage: Stage) -> None:
 def drive_cancel(render_id: str) -> None:
     """Claim a render that was asked to be cancelled, whatever its stage, and end it."""
     me = liveness.process()
+    if me.draining:
+        app.send_cancel(render_id)
+        return
     held = at_once(lambda db: leases.claim_for_cancel(db, render_id, worker=me.id))
     if held is None:
         return
@@ -99,6 +105,9 @@ def drive_cancel(render_id: str) -> None:
 def drive_polls() -> None:
     """Claim a batch of exports that are due, ask after them concurrently, write back what came."""
     me, interval = liveness.process(), settings().waits.export_poll_seconds
+    if me.draining:
+        app.send_poll()
+        return
     held = at_once(lambda db: leases.claim_polls(db, worker=me.id, limit=POLL_BATCH, interval=interval))
     if not held:
         return

@@ -374,6 +374,9 @@ class Worker(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     stopped_at: Mapped[datetime | None]
+    """When it said goodbye, or was found gone."""
+    died: Mapped[bool] = mapped_column(server_default="false")
+    """It was found gone: it said nothing."""
 
     __table_args__ = (CheckConstraint("kind IN ('stream', 'io', 'media')", name="kind"),)
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.database import ago
+from worker.machine import identity, is_gone
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import unowned
@@ -20,6 +21,8 @@ DUE = "vivideo_due"
 BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
 
 SILENT = "worker silent for a lease"
+STOPPED = "worker stopped"
+DIED = "worker process ended"
 
 PRIORITY_WEIGHT = {"high": 8.0, "normal": 4.0, "low": 1.0}
 """Shares of the workers between lanes that all have work: high gets eight times low's, and low still moves."""
@@ -194,27 +197,61 @@ def before_their_stream_ends(session: Session) -> int:
     ).scalar_one()
 
 
-def take_over(session: Session, *, lease: timedelta, limit: int = 500) -> list[Taken]:
-    """Free the renders of workers that fell silent for a lease or said goodbye, whenever that was.
+def bury(session: Session) -> list[str]:
+    """Mark the workers of this machine whose process is gone as stopped; their ids. They need no lease to be silent."""
+    machine = identity()
+    if machine is None:
+        return []
+    there = session.execute(
+        select(Worker.id, Worker.pid, Worker.pid_started).where(Worker.machine == machine, Worker.stopped_at.is_(None))
+    ).all()
+    gone = [row.id for row in there if is_gone(row.pid, row.pid_started)]
+    if gone:
+        session.execute(
+            update(Worker)
+            .where(Worker.id.in_(gone), Worker.stopped_at.is_(None))
+            .values(stopped_at=func.now(), died=True)
+            .execution_options(synchronize_session=False)
+        )
+    return gone
+
+
+def take_over(session: Session, *, lease: timedelta, silent: bool = True, limit: int = 500) -> list[Taken]:
+    """Free the renders of workers that fell silent for a lease, said goodbye or are gone, whenever that was; without
+    `silent`, of the last two alone.
 
     After the database itself was away (its start is younger than a lease) nobody is silent yet: every worker's
     heartbeat had nowhere to go. A poll keeps its time, so no export is asked sooner for having changed hands.
     """
     mine = Worker.id == Render.worker_id
     stopped = select(Worker.id).where(mine, Worker.stopped_at.is_not(None)).exists()
+    died = select(Worker.died).where(mine).scalar_subquery()
     heard_of = select(Worker.id).where(mine, _alive(lease)).exists()
+    may_be_silent = and_(literal(silent), func.pg_postmaster_start_time() < ago(lease))
     # Read without locks, then freed by a guarded write each: a lock taken here would be re-checked against workers as
     # they were before it, and a render that changed hands meanwhile would be taken from the living.
-    silent = session.execute(
-        select(Render.id, Render.worker_id, Render.lease, stopped.label("stopped"))
-        .where(Render.worker_id.is_not(None), ~heard_of, or_(stopped, func.pg_postmaster_start_time() < ago(lease)))
+    found = session.execute(
+        select(Render.id, Render.worker_id, Render.lease, stopped.label("stopped"), died.label("died"))
+        .where(Render.worker_id.is_not(None), ~heard_of, or_(stopped, may_be_silent))
         .order_by(Render.id)
         .limit(limit)
     ).all()
     freed = [
-        _free(session, row.id, row.worker_id, row.lease, "worker stopped" if row.stopped else SILENT) for row in silent
+        _free(session, row.id, row.worker_id, row.lease, DIED if row.died else STOPPED if row.stopped else SILENT)
+        for row in found
     ]
     return [one for one in freed if one is not None]
+
+
+def last_heard_of(session: Session, recovery_id: int | None) -> datetime | None:
+    """When the worker that a takeover was from ended or was last seen; None where nobody knows."""
+    if recovery_id is None:
+        return None
+    return session.scalar(
+        select(func.coalesce(Worker.stopped_at, Worker.seen_at))
+        .join(Recovery, Recovery.from_worker == Worker.id)
+        .where(Recovery.id == recovery_id)
+    )
 
 
 def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) -> None:

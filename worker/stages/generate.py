@@ -25,7 +25,7 @@ from worker.remote.client import State
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent, IntentState
 from worker.remote.stream import Abort, StreamEvent, Turn
-from worker.renders import leases
+from worker.renders import leases, queue
 from worker.renders.events import EventType, NewEvent
 from worker.renders.states import Charge, Reason, Stage
 
@@ -204,10 +204,15 @@ def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
 def _look_up(job: Job, intent: Intent, *, cause: str, turn: Turn | None = None) -> Outcome:
     """It may have been received: nothing is sent again, the state is read until it tells."""
     facts: dict[str, Any] = {"cause": cause, "ended_at": from_now(timedelta(0))}
+    wait = job.waits.lookup_first_seconds
     if turn is not None:
         facts |= {"error_frame": turn.error_frame, "answer": turn.text or None, "terminal": turn.terminal}
+    elif lost_at := at_once(lambda session: queue.last_heard_of(session, job.render.recovery_id)):
+        # The stream broke with its worker, a lease ago perhaps: that much of the wait is over.
+        facts["ended_at"] = lost_at
+        wait = max(timedelta(0), wait - (job.held.at - lost_at))
     return Advance(
         to=Stage.LOOKUP,
-        wait=job.waits.lookup_first_seconds,
+        wait=wait,
         also=(_settle(intent, IntentState.UNKNOWN, **facts),),
     )

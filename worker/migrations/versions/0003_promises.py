@@ -28,6 +28,7 @@ def upgrade() -> None:
     op.add_column("accounts", sa.Column("pause_seconds", sa.Double(), nullable=True))
     op.add_column("workers", sa.Column("machine", sa.Text(), nullable=True))
     op.add_column("workers", sa.Column("pid_started", sa.BigInteger(), nullable=True))
+    op.add_column("workers", sa.Column("died", sa.Boolean(), server_default="false", nullable=False))
     op.add_column("intents", sa.Column("watch_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         "ix_intents_watched",
