@@ -53,6 +53,8 @@ EVENTS = frozenset(
         "still_working.untold",
         "strays.kept",
         "surprises.unwritten",
+        "watch.found",
+        "watch.unread",
         "worker.gone",
         "worker.hurried",
         "worker.strays",

@@ -134,6 +134,10 @@ class Waits(_Group):
     lookup_next_seconds: Seconds = timedelta(seconds=60)
     lookup_reads: int = 5
     """Unchanged reads before a message may count as not applied."""
+    watch_seconds: Seconds = timedelta(minutes=10)
+    """Between two reads of a session whose message nobody could know about when its run ended."""
+    watch_for_seconds: Seconds = timedelta(days=1)
+    """How long such a session is read on."""
     rate_limit_seconds: Seconds = timedelta(seconds=30)
     """After a 429 without Retry-After."""
     lease_seconds: Seconds = timedelta(seconds=45)

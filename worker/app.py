@@ -51,6 +51,11 @@ def send_poll() -> bool:
     return _send(TASK_OF[Stage.POLL], QUEUE_OF[Stage.POLL], ())
 
 
+def send_watch() -> bool:
+    """Wake a worker for the watched messages that are due for a read."""
+    return _send("watch", "io", ())
+
+
 def _send(task: str, queue: str, args: tuple[Any, ...]) -> bool:
     try:
         app.send_task(task, args=args, queue=queue, ignore_result=True)

@@ -7,6 +7,7 @@ At most a small multiple of the workers' free places is in the broker: a hundred
 PostgreSQL, where they can be reordered, paused or cancelled.
 """
 
+import math
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from worker import app
 from worker.accounts import store as accounts
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
+from worker.remote import intents
 from worker.renders import queue
 from worker.renders.queue import DUE, Due
 from worker.renders.states import Stage
@@ -42,6 +44,7 @@ class Dispatcher:
         self._away_since: float | None = None
         self._patient_until = 0.0
         self._taken_at = 0.0
+        self._watched_at = -math.inf
         self._looked_at: datetime | None = None
 
     def stop(self) -> None:
@@ -69,6 +72,7 @@ class Dispatcher:
                 if time.monotonic() - self._taken_at >= tick:
                     self._taken_at = time.monotonic()
                     self._take_over()
+                    self._watch()
                 if not self.look():
                     for _ in listening.notifies(timeout=tick, stop_after=1):
                         pass
@@ -92,6 +96,12 @@ class Dispatcher:
         impatient = time.monotonic() >= self._patient_until
         for taken in transact(lambda session: queue.take_over(session, lease=lease, silent=impatient), retry_for=0):
             log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
+
+    def _watch(self) -> None:
+        """Have watched messages read that are due; a message that is lost is sent again like any other."""
+        overdue = time.monotonic() - self._watched_at >= settings().waits.redispatch_seconds.total_seconds()
+        if overdue and at_once(intents.is_any_watch_due, retry_for=0) and app.send_watch():
+            self._watched_at = time.monotonic()
 
     def _database_away(self, error: Exception) -> None:
         if self._away_since is None:

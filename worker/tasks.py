@@ -1,6 +1,6 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
-from worker import housekeeping, pipeline
+from worker import housekeeping, liveness, pipeline, watching
 from worker.app import TASK_OF, app
 from worker.renders.states import Stage
 
@@ -25,6 +25,14 @@ def poll() -> None:
 def cancel(render_id: str) -> None:
     """End a render that was asked to be cancelled."""
     pipeline.drive_cancel(render_id)
+
+
+@app.task(name="watch")
+def watch() -> None:
+    """Read on the sessions of messages that nobody could know about when their run ended."""
+    if liveness.process().draining:
+        return
+    watching.run(pipeline.services().remote)
 
 
 @app.task(name="housekeeping")

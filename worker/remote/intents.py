@@ -3,17 +3,25 @@
 `open` → `unsent` | `refused` (settled: nothing was done, may be sent again)
        → `received` | `unknown` (not settled: only the state can tell) → `applied` | `not_applied` | `unconfirmed`
 
+`unconfirmed` is watched for a day: the state of its session is read now and then, and a change makes it `applied`.
+
 A remote session has at most one intent that is not settled (partial unique index): one turn at a time.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from worker.database import Base
+from config.settings import settings
+from worker.database import Base, from_now
+
+if TYPE_CHECKING:
+    from worker.renders.models import Render
 
 
 class IntentState(StrEnum):
@@ -124,6 +132,24 @@ def latest(session: Session, render_id: str, run: int) -> Intent | None:
     ).one_or_none()
 
 
+def under_verification(session: Session, render: "Render") -> Intent | None:
+    """The message whose draft is awaited: the run's last one, or, where the run goes on from work that is paid for, the
+    one that was carried out in its session."""
+    of_this_run = latest(session, render.id, render.run)
+    if of_this_run is not None:
+        return of_this_run
+    return session.scalars(
+        select(Intent)
+        .where(
+            Intent.render_id == render.id,
+            Intent.remote_session_id == render.remote_session_id,
+            Intent.state == IntentState.APPLIED.value,
+        )
+        .order_by(Intent.created_at.desc())
+        .limit(1)
+    ).one_or_none()
+
+
 def count(session: Session, render_id: str, run: int, *states: IntentState) -> int:
     """How many of the run's messages are in one of `states`."""
     return session.execute(
@@ -135,9 +161,12 @@ def count(session: Session, render_id: str, run: int, *states: IntentState) -> i
 
 def record(session: Session, intent_id: str, state: IntentState, **facts: Any) -> None:
     """Write what became known of a message. A settled one is never reopened: the guard leaves it as it is."""
-    changes: dict[str, Any] = {"state": state.value, **facts}
+    changes: dict[str, Any] = {"state": state.value}
     if state in SETTLED:
         changes["settled_at"] = func.now()
+    if state is IntentState.UNCONFIRMED:
+        changes["watch_at"] = from_now(settings().waits.watch_seconds)
+    changes |= facts
     session.execute(
         update(Intent)
         .where(Intent.id == intent_id, Intent.settled_at.is_(None))
@@ -160,6 +189,60 @@ def record_read(session: Session, intent: Intent, fingerprint: str) -> None:
         changes |= {"seen": fingerprint, "seen_since": func.now()}
     session.execute(
         update(Intent).where(Intent.id == intent.id).values(**changes).execution_options(synchronize_session=False)
+    )
+
+
+def record_finding(session: Session, intent: Intent, finding: dict[str, Any], **changes: Any) -> None:
+    """Keep a finding that is no read of the state, in the order in which they came."""
+    kept = Intent.evidence.op("||")(literal([finding], JSONB))
+    session.execute(
+        update(Intent)
+        .where(Intent.id == intent.id)
+        .values(evidence=kept, **changes)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def claim_watched(session: Session, *, limit: int) -> Sequence[Intent]:
+    """Messages that are due for a sparse read; the next one is on file before this one is made."""
+    waits = settings().waits
+    due = (
+        select(Intent.id)
+        .where(Intent.watch_at <= func.now())
+        .order_by(Intent.watch_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(
+        update(Intent)
+        .where(Intent.id.in_(session.scalars(due).all()))
+        .values(watch_at=from_now(waits.watch_seconds))
+        .returning(Intent)
+        .execution_options(synchronize_session=False)
+    ).all()
+
+
+def is_any_watch_due(session: Session) -> bool:
+    """Whether a watched message is due for its read."""
+    return session.scalar(select(Intent.id).where(Intent.watch_at <= func.now()).limit(1)) is not None
+
+
+def found_applied(session: Session, intent: Intent, finding: dict[str, Any]) -> bool:
+    """An unconfirmed message turned out to have been carried out. False: that is on file already."""
+    return (
+        session.execute(
+            update(Intent)
+            .where(Intent.id == intent.id, Intent.state == IntentState.UNCONFIRMED.value)
+            .values(
+                state=IntentState.APPLIED.value,
+                settled_at=func.now(),
+                watch_at=None,
+                evidence=Intent.evidence.op("||")(literal([finding], JSONB)),
+            )
+            .returning(Intent.id)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        is not None
     )
 
 

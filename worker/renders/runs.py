@@ -1,16 +1,24 @@
 """A render's runs: a retry keeps the id and starts the next run on the render's row; the one before is kept as it was.
 
-Where the draft of the run before is paid for and kept, the next run goes on from its export, which is free. Everything
-else starts from the beginning and sends a new message: where that could be a second charge, it has to be asked for.
+Where the draft of the run before is paid for and kept, the next run goes on from its export, which is free; where its
+message was carried out and only the draft was not waited for, from reading it. Everything else starts from the
+beginning and sends a new message: where that could be a second charge, it has to be asked for.
+
+A run also starts by itself: where a message that nobody could know about turns out to have been carried out, its video
+is delivered.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
+from worker.database import from_now
+from worker.failures import UNCONFIRMED
+from worker.remote.intents import Intent, IntentState
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Draft, Render, Run
@@ -46,16 +54,35 @@ def retry(session: Session, render: Render, *, force: bool, api_key_id: str | No
         NotFinal, Succeeded, ForceNeeded
     """
     stage = first_stage(session, render, force=force)
-    _keep(session, render)
     if stage is Stage.EXPORT:
         _hand_draft_on(session, render)
-    told = NewEvent(EventType.QUEUED, {"stage": stage.value, "force": force})
-    store.change(session, render, _afresh(render, stage) | {"api_key_id": api_key_id}, told)
+    _begin(session, render, stage, {"force": force}, {"api_key_id": api_key_id})
+
+
+def lacks_its_video(render: Render) -> bool:
+    """Whether a video that turns up late is still wanted: the last run failed, and nobody called it off."""
+    return render.status == Status.FAILED and render.purged_at is None
+
+
+def deliver(session: Session, render: Render, intent: Intent) -> None:
+    """Start the next run of a locked, failed render at the reading of a draft that turned up late, in the session that
+    it turned up in. Costs nothing more."""
+    where = {"account_id": intent.account_id, "remote_session_id": intent.remote_session_id}
+    _begin(session, render, Stage.VERIFY, {"late": True}, where)
+
+
+def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any], values: dict[str, Any]) -> None:
+    """The next run, from `stage`. One that goes on from paid work waits for no free stream and no account's slot."""
+    _keep(session, render)
+    events = [NewEvent(EventType.QUEUED, {"stage": stage.value} | told)]
+    if stage is not Stage.TOKEN:
+        events.append(NewEvent(EventType.STARTED))
+    store.change(session, render, _afresh(render, stage) | values, *events)
     notify_due(session)
 
 
 def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
-    """Where the next run would begin: EXPORT, which is free, or TOKEN.
+    """Where the next run would begin: EXPORT or VERIFY, which are free, or TOKEN.
 
     Raises:
         NotFinal, Succeeded, ForceNeeded
@@ -66,6 +93,8 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
         raise Succeeded
     if not force and _has_paid_draft(session, render):
         return Stage.EXPORT
+    if not force and _has_draft_to_read(session, render):
+        return Stage.VERIFY
     charged = _charged(session, render)
     if charged is not Charge.NONE and not force:
         raise ForceNeeded(charged.value)
@@ -86,6 +115,24 @@ def _has_paid_draft(session: Session, render: Render) -> bool:
         .where(Draft.render_id == render.id, Draft.run == render.run, RemoteSession.lost_at.is_(None))
     )
     return session.scalar(query) is not None
+
+
+def _has_draft_to_read(session: Session, render: Render) -> bool:
+    """Whether the run's message was carried out in a session still there, and the run ended before its draft was read:
+    it was called off, or nobody could know. (One that was read and found wanting is not read again.)"""
+    if render.status == Status.FAILED and render.error_code != UNCONFIRMED.code:
+        return False
+    query = (
+        select(Intent.id)
+        .join(RemoteSession, RemoteSession.id == Intent.remote_session_id)
+        .where(
+            Intent.render_id == render.id,
+            Intent.remote_session_id == render.remote_session_id,
+            Intent.state == IntentState.APPLIED.value,
+            RemoteSession.lost_at.is_(None),
+        )
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def earlier(session: Session, render_ids: Sequence[str]) -> Sequence[Run]:
@@ -141,8 +188,12 @@ def _afresh(render: Render, stage: Stage) -> dict[str, Any]:
         ("reason", "cancel_requested_at", "cancel_effect", "sent_at", "failing_since", "export_id", "charge_credits")
     )
     values |= dict.fromkeys(("error_code", "error_message", "error_retryable", "error_help"))
-    values |= dict.fromkeys(("started_at", "finished_at"))
-    if stage is Stage.TOKEN:
+    values |= {"started_at": None, "finished_at": None, "expiring": False, "clock_stopped_at": None}
+    if render.deadline_seconds is not None:
+        values["deadline_at"] = from_now(timedelta(seconds=render.deadline_seconds))
+    if stage is not Stage.TOKEN:
+        values |= {"status": Status.RUNNING.value, "started_at": func.now()}
+    else:
         values |= dict.fromkeys(("account_id", "remote_session_id", "answer", "timeline"))
         values |= {"sessions": 0, "assets": unsent(render.assets)}
     return values

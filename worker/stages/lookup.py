@@ -1,8 +1,9 @@
 """Whether a message that may have been received was carried out: the state is read, nothing is sent.
 
 First 30 s after the stream was lost, then every 60 s (the backend's contract). *Applied*: the state changed, which
-outweighs an error frame. *Not applied*: unchanged, with an error frame as evidence. *Unconfirmed*: unchanged on five
-reads **and** the longest life of a stream over since the message, which is all that can be known.
+outweighs an error frame. *Not applied*: unchanged, with evidence: an error frame, or the credits given back. Unchanged
+on five reads **and** the longest life of a stream over since the message, without evidence: *unconfirmed*, which is all
+that can be known for now; `worker.watching` reads on for a day.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.runs import unsent
 from worker.renders.states import Stage
+from worker.stages import balance
 
 MOST_ATTEMPTS = 3
 """Paid attempts that `on_unconfirmed: retry` makes by itself: each may have been charged."""
@@ -38,7 +40,8 @@ def run(job: Job) -> Outcome:
     if intent.error_frame is not None:
         return _over(job, intent, IntentState.NOT_APPLIED, GENERATION_FAILED, intent.error_frame, read)
     if _nothing_more_can_come(job, intent):
-        return _over(job, intent, IntentState.UNCONFIRMED, UNCONFIRMED, f"stream: {intent.cause}", read)
+        verdict, evidence = balance.weighed(job, intent)
+        return _over(job, intent, verdict, UNCONFIRMED, f"stream: {intent.cause}", (*read, *evidence))
     return Snooze(wait=job.waits.lookup_next_seconds, also=read)
 
 

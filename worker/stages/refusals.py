@@ -140,7 +140,8 @@ def _give_up_message(job: Job) -> Callable[[Session], None]:
     def step(session: Session) -> None:
         open_one = intents.unsettled(session, job.render.id, job.render.run)
         if open_one is not None:
-            intents.record(session, open_one.id, intents.IntentState.UNCONFIRMED, cause="session lost")
+            # There is nothing left to read, so nothing to watch.
+            intents.record(session, open_one.id, intents.IntentState.UNCONFIRMED, cause="session lost", watch_at=None)
 
     return step
 

@@ -32,7 +32,7 @@ Steps = tuple[Callable[[Session], None], ...]
 
 def run(job: Job) -> Outcome:
     """Read the state once and decide as far as it lets one."""
-    intent = at_once(lambda session: intents.latest(session, job.render.id, job.render.run))
+    intent = at_once(lambda session: intents.under_verification(session, job.render))
     if intent is None:
         raise LookupError(f"{job.render.id} is verified but has no message")
     state = job.remote.state(job.bearer(), job.session_id())
@@ -64,8 +64,9 @@ def _unchanged(job: Job, intent: Intent, steps: Steps) -> Outcome:
         )
     reads = intent.reads + 1
     if reads >= job.waits.lookup_reads:
-        state = IntentState.NOT_APPLIED if balance.shows_no_charge(job, intent) else IntentState.UNCONFIRMED
-        return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=(*steps, settle(job, intent, state)))
+        verdict, evidence = balance.weighed(job, intent)
+        also = (*steps, *evidence, settle(job, intent, verdict))
+        return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=also)
     return Snooze(wait=_apart(job, intent) if reads == 1 else job.waits.lookup_next_seconds, also=steps)
 
 

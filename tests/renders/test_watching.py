@@ -1,0 +1,135 @@
+"""What a sparse read of a watched message comes to, row by row."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from tests.renders.conftest import a_render, the
+from worker import watching
+from worker.accounts.models import Account, RemoteSession
+from worker.database import ago, from_now, new_id, transact
+from worker.remote import intents
+from worker.remote.intents import Intent, IntentState
+from worker.renders.models import Render, Run
+
+
+def a_message(render_id: str, **columns: Any) -> Intent:
+    """An unconfirmed, watched message of a render's run 1, in a session of its own."""
+
+    def work(session):
+        account, place = new_id("acc"), new_id("ses")
+        mine = session.get_one(Render, render_id)
+        session.execute(insert(Account).values(id=account, kind="registered", name=account))
+        known = {"owner_id": mine.owner_id, "account_id": account}
+        session.execute(insert(RemoteSession).values(id=place, task_id=place, session_id=place, **known))
+        values = {
+            "id": new_id("int"),
+            "render_id": render_id,
+            "run": 1,
+            "remote_session_id": place,
+            "message": "a lamp",
+            "before": "nothing",
+            "reserved_credits": 100,
+            "send_by": ago(timedelta(hours=1)),
+            "state": "unconfirmed",
+            "settled_at": ago(timedelta(minutes=20)),
+            "watch_at": ago(timedelta(seconds=1)),
+        }
+        session.execute(insert(Intent).values(**values | known | columns))
+        session.execute(
+            update(Render).where(Render.id == render_id).values(remote_session_id=place, account_id=account)
+        )
+        return session.get_one(Intent, values["id"])
+
+    return transact(work)
+
+
+def failed(**columns: Any) -> str:
+    """A render that failed because nobody could know."""
+    ended = {"status": "failed", "error_code": "generation.unconfirmed", "stage": "lookup", "charge_state": "unknown"}
+    times = {"finished_at": ago(timedelta(minutes=20)), "started_at": ago(timedelta(hours=1))}
+    return a_render(**ended | times | columns)
+
+
+def found(intent: Intent) -> None:
+    transact(lambda session: watching.found(session, intent, "something"))
+
+
+def test_a_watched_message_is_read_by_one_worker_and_again_later():
+    """A claim moves the next read on before this one is made: a second worker finds nothing."""
+    intent = a_message(failed())
+    assert [one.id for one in transact(lambda s: intents.claim_watched(s, limit=10))] == [intent.id]
+    assert transact(lambda s: intents.claim_watched(s, limit=10)) == []
+    assert not transact(intents.is_any_watch_due)
+
+
+def test_found_twice_starts_one_run():
+    """Two workers see the change: one run begins, from `verify`, in the session where it turned up."""
+    render = failed()
+    intent = a_message(render)
+    found(intent)
+    found(intent)
+    row = the(render)
+    assert (row.run, row.stage, row.status, row.finished_at) == (2, "verify", "running", None)
+    assert row.remote_session_id == intent.remote_session_id
+    assert transact(lambda s: intents.under_verification(s, row)).id == intent.id
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"status": "succeeded", "error_code": None},
+        {"status": "canceled", "error_code": None},
+        {"status": "expired"},
+        {"status": "running", "error_code": None, "finished_at": None},
+        {"run": 2, "status": "running", "error_code": None, "finished_at": None},
+        {"purged_at": ago(timedelta(0))},
+    ],
+)
+def test_only_a_failed_render_is_delivered_by_itself(columns: dict[str, Any]):
+    """Succeeded, called off, too late, at work again or deleted: only the books change, of the run that it was."""
+    render = failed(**columns)
+    intent = a_message(render)
+    if columns.get("run") == 2:
+        ended = {"status": "failed", "stage": "lookup", "charge_state": "unknown"}
+        times = {"queued_at": ago(timedelta(hours=1)), "finished_at": ago(timedelta(minutes=20))}
+        transact(
+            lambda s: s.execute(
+                insert(Run).values(render_id=render, run=1, owner_id=the(render).owner_id, **ended, **times)
+            )
+        )
+    before = the(render)
+    found(intent)
+    row = the(render)
+    assert (row.run, row.status, row.stage) == (before.run, before.status, before.stage)
+    booked = row if row.run == 1 else transact(lambda s: s.scalars(select(Run)).one())
+    assert (booked.charge_state, booked.charge_credits) == ("incurred", 100)
+    if row.run == 2:
+        assert row.charge_state == "unknown"  # its own message's, which nothing was said of
+
+
+def test_the_last_message_wins_over_an_earlier_session():
+    """Run 2 failed too; the first run's message turns up: delivered from its own session, not from run 2's."""
+    render = failed(run=2)
+    times = {"queued_at": ago(timedelta(hours=1)), "finished_at": ago(timedelta(minutes=30))}
+    ended = {"status": "failed", "stage": "lookup", "charge_state": "unknown"}
+    owner_id = the(render).owner_id
+    transact(lambda s: s.execute(insert(Run).values(render_id=render, run=1, owner_id=owner_id, **ended, **times)))
+    early = a_message(render)
+    late = a_message(render, run=2)
+    assert the(render).remote_session_id == late.remote_session_id
+    found(early)
+    row = the(render)
+    assert (row.run, row.stage, row.remote_session_id) == (3, "verify", early.remote_session_id)
+
+
+def test_a_settled_message_is_not_watched():
+    """The schema refuses it, and settling as unconfirmed begins the watch by itself."""
+    render = failed()
+    intent = a_message(render, state="unknown", settled_at=None, watch_at=None)
+    transact(lambda s: intents.record(s, intent.id, IntentState.UNCONFIRMED))
+    watched = transact(lambda s: s.get_one(Intent, intent.id))
+    assert watched.watch_at is not None
+    assert transact(lambda s: s.scalar(select(Intent.watch_at > from_now(timedelta(seconds=0.5)))))
