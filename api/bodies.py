@@ -104,6 +104,7 @@ class RenderBody(BaseModel):
     output: dict[str, Any]
     priority: str
     on_unconfirmed: str
+    deadline_seconds: float | None
     external_ref: str | None
     tags: list[str]
     metadata: dict[str, Any]
@@ -120,6 +121,7 @@ class RenderBody(BaseModel):
     created_at: datetime
     queued_at: datetime = Field(description="When this run was asked for.")
     started_at: datetime | None
+    deadline_at: datetime | None = Field(description="When `deadline_seconds` are over; later by each time on hold.")
     updated_at: datetime
     finished_at: datetime | None
     links: dict[str, str]
@@ -141,6 +143,7 @@ class NormalisedBody(BaseModel):
     output: dict[str, Any]
     priority: str
     on_unconfirmed: str
+    deadline_seconds: float | None
     external_ref: str | None
     tags: list[str]
     metadata: dict[str, Any]

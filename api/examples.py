@@ -35,6 +35,7 @@ NORMALISED: Example = {
     "output": {"format": "mp4", "quality": "high"},
     "priority": "normal",
     "on_unconfirmed": "fail",
+    "deadline_seconds": None,
 }
 QUEUED: Example = {
     "id": RENDER,
@@ -58,6 +59,7 @@ QUEUED: Example = {
     "created_at": "2026-03-02T09:00:00.412893Z",
     "queued_at": "2026-03-02T09:00:00.412893Z",
     "started_at": None,
+    "deadline_at": None,
     "updated_at": "2026-03-02T09:00:00.412893Z",
     "finished_at": None,
     "links": {"self": AT, "events": f"{AT}/events", "cancel": f"{AT}/cancel"},

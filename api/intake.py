@@ -117,6 +117,7 @@ def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[
         output=request.output.model_dump(),
         priority=request.priority,
         on_unconfirmed=request.on_unconfirmed,
+        deadline_seconds=request.deadline_seconds,
         external_ref=request.external_ref,
         tags=list(dict.fromkeys(request.tags)),
         metadata=request.metadata,

@@ -105,6 +105,11 @@ class RenderRequest(_Request):
         "fail",
         description="Where nobody can know whether the paid message was received: give up, or pay again.",
     )
+    deadline_seconds: Annotated[float, Field(ge=1, le=limits.LONGEST_DEADLINE_SECONDS)] | None = Field(
+        None,
+        description="A run not over by then ends as `expired`. Waiting for credits, a subscription or a pause does not"
+        " count; null: it may take as long as it takes.",
+    )
     external_ref: Reference | None = Field(None, description="Your own reference.", examples=["sku-1"])
     tags: list[Tag] = Field(default=[], max_length=limits.TAGS)
     metadata: Metadata = {}

@@ -43,6 +43,7 @@ EVENTS = frozenset(
         "rates.back",
         "remote.refused",
         "render.taken_over",
+        "renders.expired",
         "request.done",
         "request.fault",
         "result.refused",

@@ -24,7 +24,7 @@ from worker.accounts import store as accounts
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
 from worker.remote import intents
-from worker.renders import queue
+from worker.renders import deadlines, queue
 from worker.renders.queue import DUE, Due
 from worker.renders.states import Stage
 
@@ -73,6 +73,7 @@ class Dispatcher:
                     self._taken_at = time.monotonic()
                     self._take_over()
                     self._watch()
+                    self._expire()
                 if not self.look():
                     for _ in listening.notifies(timeout=tick, stop_after=1):
                         pass
@@ -102,6 +103,12 @@ class Dispatcher:
         overdue = time.monotonic() - self._watched_at >= settings().waits.redispatch_seconds.total_seconds()
         if overdue and at_once(intents.is_any_watch_due, retry_for=0) and app.send_watch():
             self._watched_at = time.monotonic()
+
+    def _expire(self) -> None:
+        """End what is past its deadline, at most a few hundred a tick."""
+        transact(deadlines.keep_clocks, retry_for=0)
+        if ended := transact(deadlines.expire, retry_for=0):
+            log.info("renders.expired", renders=ended)
 
     def _database_away(self, error: Exception) -> None:
         if self._away_since is None:

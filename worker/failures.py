@@ -95,6 +95,13 @@ BACKEND_UNINTELLIGIBLE = Failure(
     True,
     "Look for a newer version of this service.",
 )
+DEADLINE_PASSED = Failure(
+    "deadline.passed",
+    "The render was not finished within its deadline.",
+    True,
+    "`cancel_effect` says what was still prevented. A retry gets the same time again and goes on from what is paid "
+    "for; or send it with a longer `deadline_seconds`, or without one.",
+)
 INTERNAL = Failure(
     "internal",
     "A fault in this service stopped the render.",

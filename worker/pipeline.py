@@ -25,7 +25,7 @@ from worker import app, liveness
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow
 from worker.database import at_once, transact
-from worker.failures import INTERNAL, Failure
+from worker.failures import DEADLINE_PASSED, INTERNAL, Failure
 from worker.job import Job, Services
 from worker.media.storage import StorageUnavailable, open_storage
 from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Snooze, Wait
@@ -269,6 +269,11 @@ def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], l
         case Failed():
             check_move(job.render.id, stage, Status.FAILED)
             return _failed(db, job, outcome)
+        case Canceled() if job.render.expiring:
+            check_move(job.render.id, stage, Status.EXPIRED)
+            failure = DEADLINE_PASSED
+            ended = leases.finish(Status.EXPIRED, cancel_effect=outcome.effect, **_error(failure, failure.message))
+            return ended, [NewEvent(EventType.EXPIRED, {"effect": outcome.effect})]
         case Canceled():
             check_move(job.render.id, stage, Status.CANCELED)
             return leases.finish(Status.CANCELED, cancel_effect=outcome.effect), [
@@ -298,11 +303,17 @@ def _failed(db: Session, job: Job, outcome: Failed) -> tuple[dict[str, Any], lis
     changes = leases.finish(
         Status.FAILED,
         **leases.TOO_LATE,
-        error_code=failure.code,
-        error_message=message[:1000],
-        error_retryable=failure.retryable,
-        error_help=failure.help,
+        **_error(failure, message),
         charge_state=charge,
         charge_credits=credits,
     )
     return changes, [NewEvent(EventType.FAILED, {"code": failure.code, "charge": charge})]
+
+
+def _error(failure: Failure, message: str) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_message": message[:1000],
+        "error_retryable": failure.retryable,
+        "error_help": failure.help,
+    }

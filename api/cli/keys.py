@@ -1,6 +1,5 @@
 """`vivideo keys …`: made, listed, rotated and revoked in the database itself, by who runs the service."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.database import transaction
-from api.cli.options import Json
+from api.cli.options import SPAN, Json, span
 from api.cli.renders import help_if_alone
 from api.cli.reporting import Exit, Mistake, fail, show_json, words
 from worker.owners.scopes import Scope
@@ -34,25 +33,12 @@ IN_SETTINGS = (
     " directory) and restart the API, which revokes the old one"
 )
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN = re.compile(r"(\d{1,5})([mhdw])")
-
 app = typer.Typer(help=HELP, rich_markup_mode=None)
-
-
-def span(text: str) -> timedelta:
-    """`30m`, `24h`, `90d`, `8w`, or 0. Raises typer.BadParameter."""
-    if text == "0":
-        return timedelta(0)
-    found = _SPAN.fullmatch(text)
-    if not found:
-        raise typer.BadParameter(f"{text!r} is not like 30m, 24h, 90d, 8w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def end(text: str) -> timedelta | datetime:
     """A span from now, or a moment (ISO 8601; UTC where it names no zone). Raises typer.BadParameter."""
-    if _SPAN.fullmatch(text):
+    if SPAN.fullmatch(text):
         if not span(text):
             raise typer.BadParameter(f"{text} is over at once")
         return span(text)

@@ -1,5 +1,6 @@
 """Options and arguments that several commands have."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -46,3 +47,16 @@ Since = Annotated[
     datetime | None, typer.Option(parser=moment, metavar="WHEN", help="From then on: 24h, 7d, 2027-01-31.")
 ]
 Until = Annotated[datetime | None, typer.Option(parser=moment, metavar="WHEN", help="Before then.")]
+
+
+SPAN = re.compile(r"(\d{1,5})([mhdw])")
+
+
+def span(text: str) -> timedelta:
+    """`30m`, `24h`, `90d`, `8w`, or 0. Raises typer.BadParameter."""
+    if text == "0":
+        return timedelta(0)
+    found = SPAN.fullmatch(text)
+    if not found:
+        raise typer.BadParameter(f"{text!r} is not like 30m, 24h, 90d, 8w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from api.cli import asking
-from api.cli.options import Json, Output, Priority, RenderId, Since, Status, Until, Wait
+from api.cli.options import Json, Output, Priority, RenderId, Since, Status, Until, Wait, span
 from api.cli.reporting import Exit, connected, fail, say, show_json, show_json_line, words
 from api.cli.short import Short
 
@@ -62,6 +62,15 @@ def create(
     on_unconfirmed: Annotated[
         Literal["fail", "retry"], typer.Option(help="Where nobody can know whether it was paid: give up, or pay again.")
     ] = "fail",
+    deadline: Annotated[
+        Any,
+        typer.Option(
+            parser=span,
+            metavar="SPAN",
+            help="Give up after 30m, 24h, 2d; time on hold does not count.",
+            show_default=False,
+        ),
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="A text of your own: repeated with it, the command finds the same render.")
     ] = None,
@@ -82,6 +91,7 @@ def create(
     fields: RenderFields = {
         "priority": priority,
         "on_unconfirmed": on_unconfirmed,
+        "deadline_seconds": deadline.total_seconds() if deadline else None,
         "language": language,
         "external_ref": ref,
         "tags": tag or [],

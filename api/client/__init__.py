@@ -299,6 +299,7 @@ class Render(_Model):
     output: dict[str, Any] = {}
     priority: str
     on_unconfirmed: str
+    deadline_seconds: float | None = None
     external_ref: str | None = None
     tags: list[str] = []
     metadata: dict[str, Any] = {}
@@ -315,6 +316,7 @@ class Render(_Model):
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None
+    deadline_at: datetime | None = None
     updated_at: datetime
     finished_at: datetime | None = None
     links: dict[str, str] = {}
@@ -348,6 +350,7 @@ class NormalisedRender(_Model):
     output: dict[str, Any] = {}
     priority: str
     on_unconfirmed: str
+    deadline_seconds: float | None = None
     external_ref: str | None = None
     tags: list[str] = []
     metadata: dict[str, Any] = {}
@@ -489,6 +492,8 @@ class RenderFields(TypedDict, total=False):
     priority: Priority
     on_unconfirmed: Literal["fail", "retry"]
     """Where nobody can know whether the paid message was received: give up (the default), or pay again."""
+    deadline_seconds: float | None
+    """A run not over by then ends as `expired`; time on hold does not count."""
     external_ref: str | None
     """Your own reference; `renders(external_ref=…)` finds it."""
     tags: Sequence[str]

@@ -134,6 +134,18 @@ def open_places(session: Session, *, default_slots: int) -> int | None:
     return total
 
 
+def is_on_hold(session: Session, owner_id: str) -> bool:
+    """Whether every account that an owner's renders may use waits for credits, or for whoever paused it."""
+    rows = usable(session, owner_id)
+    return bool(rows) and all(_waits_for_somebody(session, row) for row in rows)
+
+
+def _waits_for_somebody(session: Session, account: Account) -> bool:
+    return account.held_at is not None or (
+        account.pause_reason in (Reason.CREDITS.value, Reason.PAUSED.value) and _paused(session, account)
+    )
+
+
 def _paused(session: Session, account: Account) -> bool:
     if account.paused_until is None:
         return False

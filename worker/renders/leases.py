@@ -22,7 +22,7 @@ from worker.accounts.models import Account, RemoteSession
 from worker.database import Base
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render
-from worker.renders.states import Stage, Status
+from worker.renders.states import Reason, Stage, Status
 
 
 class LeaseLost(Exception):
@@ -68,8 +68,12 @@ UNOWNED = "worker_id IS NULL AND finished_at IS NULL"
 # What a claim changes. A row that is being cancelled keeps saying so.
 TAKEN = f"""worker_id = %(worker)s, lease = lease + 1, sent_at = NULL, reason = NULL,
     status = CASE WHEN {CANCELING} THEN 'canceling' ELSE 'running' END,
+    deadline_at = deadline_at + coalesce(now() - clock_stopped_at, interval '0'), clock_stopped_at = NULL,
     started_at = coalesce(started_at, now()),
     event_number = event_number + (started_at IS NULL)::int"""
+
+ON_HOLD = frozenset({Reason.CREDITS.value, Reason.SUBSCRIPTION.value, Reason.PAUSED.value})
+"""Waits that no deadline counts: they end by somebody's decision, not by work."""
 
 DUE_AT_STAGE = """id = %(id)s AND lease = %(lease)s AND stage = %(stage)s AND ready_at <= now()
     AND cancel_requested_at IS NULL"""
@@ -325,6 +329,8 @@ def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: 
         "status": Sql(f"CASE WHEN {CANCELING} THEN 'canceling' ELSE %(status)s END", {"status": waiting}),
         "reason": Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE %(reason)s END", {"reason": reason}),
     }
+    if reason in ON_HOLD:
+        changes["clock_stopped_at"] = Sql("CASE WHEN deadline_at IS NOT NULL THEN now() END")
     if to is not None:
         changes |= {"stage": to.value, "stage_at": Sql("now()"), "fraction": 0, "tries": 0, "failing_since": None}
     return changes

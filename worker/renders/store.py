@@ -37,6 +37,7 @@ class NewRender:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     api_key_id: str | None = None
+    deadline_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,11 @@ _ACCEPT = select(Render).from_statement(
     text(
         f"""
         WITH made AS (INSERT INTO renders (id, owner_id, api_key_id, lane_id, priority, prompt, language, assets,
-                output, on_unconfirmed, external_ref, tags, metadata, hints, event_number)
+                output, on_unconfirmed, external_ref, tags, metadata, hints, deadline_seconds, deadline_at,
+                event_number)
             SELECT :id, lanes.owner_id, :api_key_id, lanes.id, lanes.priority, :prompt, :language, :assets,
-                :output, :on_unconfirmed, :external_ref, :tags, :metadata, :hints, 1
+                :output, :on_unconfirmed, :external_ref, :tags, :metadata, :hints,
+                CAST(:deadline_seconds AS float8), now() + CAST(:deadline_seconds AS float8) * interval '1 second', 1
             FROM lanes WHERE owner_id = :owner_id AND priority = :priority AND batch_id IS NULL
             RETURNING *),
         told AS (INSERT INTO events (owner_id, render_id, run, number, type)
