@@ -105,7 +105,7 @@ class RenderRequest(_Request):
         "fail",
         description="Where nobody can know whether the paid message was received: give up, or pay again.",
     )
-    deadline_seconds: Annotated[float, Field(ge=1, le=limits.LONGEST_DEADLINE_SECONDS)] | None = Field(
+    deadline_seconds: Annotated[float, Field(ge=1, le=limits.LONGEST_DEADLINE_SECONDS, strict=True)] | None = Field(
         None,
         description="A run not over by then ends as `expired`. Waiting for credits, a subscription or a pause does not"
         " count; null: it may take as long as it takes.",

@@ -150,12 +150,15 @@ def test_a_render_with_everything_that_can_be_said(service: Service, run: Any, t
         "b=x=y",
         "--on-unconfirmed",
         "retry",
+        "--deadline",
+        "2h",
     )
     made = run("render", *options, "--language", "de", "--ref", "cli-all", "-a", ids[0], "--prompt-file", "brief.txt")
     assert (made.returncode, made.stdout.strip()) == (0, _kept(service, "cli-all").id), made.stderr
     kept = _kept(service, "cli-all")
     assert (kept.prompt, kept.language, kept.priority) == ("ein Drachen über dem Meer", "de", "low")
     assert (kept.meta, kept.on_unconfirmed, kept.assets[0]["upload"]) == ({"a": "1", "b": "x=y"}, "retry", ids[0])
+    assert kept.deadline_seconds == 7200
     piped = run("render", "-", "--no-wait", "--json", stdin=b"a kite from a pipe")
     assert json.loads(piped.stdout)["prompt"] == "a kite from a pipe"
     assert json.loads(run("upload", "a.png", "--json").stdout)["data"][0]["name"] == "a.png"

@@ -1,6 +1,7 @@
 """Renders over HTTP: taken on once, shown to their owner alone, listed by key, cancelled."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -32,6 +33,16 @@ def test_a_request_becomes_a_queued_render(service: Service) -> None:
     assert made["assets"] == [{"url": "https://shop.example/a.jpg"}]
     assert made["charge"] == {"state": "none", "credits": None}
     assert service.first.get(answer.headers["location"]).json() == made
+
+
+def test_a_deadline_is_counted_from_the_acceptance(service: Service) -> None:
+    """The time asked for, and when it will be over; a render without one may take as long as it takes."""
+    made = service.make(deadline_seconds=90.5)
+    assert made["deadline_seconds"] == 90.5
+    due, queued = (datetime.fromisoformat(made[name]) for name in ("deadline_at", "queued_at"))
+    assert due - queued == timedelta(seconds=90.5)
+    endless = service.make()
+    assert (endless["deadline_seconds"], endless["deadline_at"]) == (None, None)
 
 
 def test_what_is_unchanged_is_not_sent_again(service: Service) -> None:
