@@ -1,0 +1,139 @@
+"""What a render's row must look like, kept by the test in plain values; times are seconds of a clock that it moves."""
+
+from dataclasses import dataclass, field
+
+from worker.remote.intents import SETTLED, IntentState
+from worker.renders.queue import Due
+from worker.renders.states import Reason, Stage, Status
+
+NOTHING_DONE = frozenset({IntentState.UNSENT, IntentState.REFUSED, IntentState.NOT_APPLIED})
+OVERDUE = 500
+"""Seconds after which a message that nobody took is sent again, and the length of every wait: half a step of the
+clock, so that the real seconds a test takes never decide."""
+STEP = 1000
+
+
+@dataclass
+class Message:
+    """A paid message as the model knows it."""
+
+    id: str
+    run: int
+    session: str
+    state: IntentState = IntentState.OPEN
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more is to be found out."""
+        return self.state in SETTLED
+
+
+@dataclass
+class Row:
+    """One render."""
+
+    id: str
+    priority: str
+    on_unconfirmed: str
+    ready: int
+    stage: Stage = Stage.TOKEN
+    status: str = "queued"
+    reason: str | None = None
+    run: int = 1
+    lease: int = 0
+    owner: str | None = None
+    sent: int | None = None
+    begun: bool = False
+    canceling: bool = False
+    final: bool = False
+    purged: bool = False
+    admitted: bool = False
+    session: str | None = None
+    session_lost: bool = False
+    has_draft: bool = False
+    tries: int = 0
+    failing_since: int | None = None
+    messages: list[Message] = field(default_factory=list[Message])
+    earlier_charges: list[str] = field(default_factory=list[str])
+    forced: set[int] = field(default_factory=set[int])
+    """Runs that were asked for although an earlier one was, or may have been, charged."""
+
+    def claimed(self, worker: str) -> None:
+        """A worker has it."""
+        self.owner, self.lease, self.sent, self.reason = worker, self.lease + 1, None, None
+        self.status = "canceling" if self.canceling else "running"
+        self.begun = True
+
+    def released(self, now: int, wait: int, to: Stage | None = None, reason: Reason | None = None) -> None:
+        """Its worker let go of it."""
+        self.owner, self.ready = None, now + wait
+        self.sent = None if wait or self.canceling else now
+        self.status = "canceling" if self.canceling else "waiting" if reason else "running"
+        self.reason = reason.value if reason and not self.canceling else None
+        if to is not None:
+            self.stage = to
+            self.faultless()
+
+    def faultless(self) -> None:
+        """Faults before this are not in a row with those after it."""
+        self.tries, self.failing_since = 0, None
+
+    def freed(self, now: int) -> None:
+        """Taken from its worker; a poll keeps its time."""
+        self.owner = self.sent = None
+        self.ready = self.ready if self.stage is Stage.POLL else now
+
+    def ended(self, status: Status) -> None:
+        """Over."""
+        self.final, self.status = True, status.value
+        self.reason = self.owner = self.sent = None
+
+    def asked_to_cancel(self) -> None:
+        """Over at once where nobody began it."""
+        self.canceling = True
+        self.sent = self.reason = None
+        if self.begun:
+            self.status = "canceling"
+        else:
+            self.ended(Status.CANCELED)
+
+    def again(self, now: int, stage: Stage, *, force: bool) -> None:
+        """The next run."""
+        self.earlier_charges.append(self.charge())
+        self.run, self.stage, self.status, self.ready = self.run + 1, stage, "queued", now
+        self.final = self.begun = self.canceling = False
+        self.sent = None
+        self.faultless()
+        if force:
+            self.forced.add(self.run)
+        if stage is Stage.TOKEN:
+            self.admitted, self.session, self.has_draft = False, None, False
+
+    def charge(self) -> str:
+        """What is known of this run's charge."""
+        states = {one.state for one in self.messages if one.run == self.run}
+        return "incurred" if IntentState.APPLIED in states else "unknown" if states - NOTHING_DONE else "none"
+
+    def latest(self) -> Message | None:
+        """This run's last message."""
+        mine = [one for one in self.messages if one.run == self.run]
+        return mine[-1] if mine else None
+
+    def unsettled(self) -> Message | None:
+        """This run's message that may have been received."""
+        last = self.latest()
+        return last if last and not last.settled else None
+
+    def is_free(self) -> bool:
+        """Nobody's and not over."""
+        return self.owner is None and not self.final
+
+    def takes(self, message: Due, now: int) -> bool:
+        """Whether a message finds this row to claim."""
+        named = (message.stage, message.lease) == (self.stage, self.lease)
+        return named and self.is_free() and not self.canceling and self.ready <= now
+
+    def is_due(self, now: int) -> bool:
+        """Whether a look of the dispatcher finds it: a cancelled one whatever its time."""
+        on_its_way = self.sent is not None and now - self.sent < OVERDUE
+        return self.is_free() and not on_its_way and (self.canceling or self.ready <= now)
