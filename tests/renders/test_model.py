@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from config.settings import settings as configured
 from tests.renders.model import work, world
 from tests.renders.model.expected import OVERDUE, STEP, Row
-from tests.renders.model.invariants import Invariants, in_use
+from tests.renders.model.invariants import Invariants, everything_is_reachable, in_use
 from tests.renders.model.world import Claim, Reader
 from tests.stack import here, until
 from worker.database import engine, transact
@@ -31,6 +31,8 @@ SLOTS = 3
 MOST_RENDERS = 5
 WAITS = ("RETRY_FIRST", "RETRY_LONGEST", "EXPORT_POLL", "LOOKUP_FIRST", "LOOKUP_NEXT")
 SETTINGS = {f"VIVIDEO_{name}_SECONDS": str(OVERDUE) for name in WAITS} | {"VIVIDEO_ACCOUNT_SLOTS": str(SLOTS)}
+LOOK_EVERY = 1 if "VIVIDEO_TEST_MODEL" in os.environ else 4
+"""Steps between two looks whether all can be reached, which take longer than all else; what is lost stays lost."""
 INTERVAL = work.LATER
 
 which = st.integers(0, 30)
@@ -43,7 +45,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         world.empty()
-        self.now = 0
+        self.now = self.steps = 0
         self.rows: dict[str, Row] = {}
         self.claims: list[Claim] = []
         self.broker: list[Due] = []
@@ -59,6 +61,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.slow_commits() if self.slow else None
+        everything_is_reachable(self.rows)
         for reader in self.readers:
             # Other transactions of this server may be running: the feed waits for them.
             until(lambda reader=reader: reader.read(1000) == 0 and self._has_all(reader), what="the whole feed")
@@ -69,7 +72,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
+        self.steps += 1
         self.promises.hold(self.rows, SLOTS, self.readers)
+        if self.steps % LOOK_EVERY == 0:
+            everything_is_reachable(self.rows)
 
     def a_worker(self, number: int) -> str:
         return self.workers[number % len(self.workers)]
@@ -298,16 +304,21 @@ class Machine(RuleBasedStateMachine):
         if not self._puts_on_file(claim, row, choice):
             self._end(claim, row, choice)
 
-    @precondition(lambda self: any(row.is_free() and row.ready <= self.now for row in self.rows.values()))
-    @rule(number=which, who=which, choice=which)
-    def a_stage_is_done_in_one_go(self, number: int, who: int, choice: int) -> None:
+    @rule(later=st.booleans(), choices=st.lists(st.tuples(which, which, which), min_size=1, max_size=6))
+    def stages_are_done_in_one_go(self, later: bool, choices: list[tuple[int, int, int]]) -> None:
         """Claimed, worked on and ended before anything else happens."""
-        ready = [row for row in self.rows.values() if row.is_free() and row.ready <= self.now]
-        row = ready[number % len(ready)]
+        if later:
+            self.time_passes()
+        for number, who, choice in choices:
+            ready = [row for row in self.rows.values() if row.is_free() and (row.canceling or row.ready <= self.now)]
+            if ready:
+                self._does_a_stage(ready[number % len(ready)], self.a_worker(who), choice)
+
+    def _does_a_stage(self, row: Row, worker: str, choice: int) -> None:
         if row.canceling:
-            self._claim_for_cancel(row.id, self.a_worker(who))
+            self._claim_for_cancel(row.id, worker)
         else:
-            self._claim(Due(row.id, row.stage, row.lease, False), self.a_worker(who))
+            self._claim(Due(row.id, row.stage, row.lease, False), worker)
         claim = self.claims[-1]
         self._puts_on_file(claim, row, 1)
         self._end(claim, row, choice)
