@@ -1,6 +1,7 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
-    python -m tests.bench [renders] [intake] [uploads] [waiters] [--quick] [--renders 1000] [--stream-seconds 20]
+    python -m tests.bench [renders] [intake] [uploads] [waiters] [kill] [restart] [--quick]
+        [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
 this machine, on servers of its own.
@@ -12,11 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import intake, renders, uploads, waiters
+from tests.bench import intake, kill, renders, restart, uploads, waiters
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
-NAMES = ("renders", "intake", "uploads", "waiters")
+NAMES = ("renders", "intake", "uploads", "waiters", "kill", "restart")
+ALONE = ("renders", "kill", "restart")
+"""On stacks of their own."""
 
 
 def main() -> None:
@@ -34,7 +37,13 @@ def main() -> None:
             count, stream = (20, 2.0) if wanted.quick else (wanted.renders, wanted.stream_seconds)
             (home := Path(folder) / "renders").mkdir(mode=0o700)
             renders.measure(report, home, count, stream)
-        _intake(report, Path(folder) / "intake", [name for name in chosen if name != "renders"])
+        if "kill" in chosen:
+            report.say("\nkill")
+            kill.measure(report, Path(folder) / "kill", contract=wanted.contract)
+        if "restart" in chosen:
+            report.say("\nrestart")
+            restart.measure(report, Path(folder) / "restart")
+        _intake(report, Path(folder) / "intake", [name for name in chosen if name not in ALONE])
     sys.exit(report.missed)
 
 
@@ -57,6 +66,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--quick", action="store_true", help="small figures, no time judged")
     options.add_argument("--renders", type=int, default=1000)
     options.add_argument("--stream-seconds", type=float, default=20)
+    options.add_argument("--contract", action="store_true", help="kill: every wait as in the backend's contract")
     return options.parse_args()
 
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.renders.model import world
-from tests.renders.model.expected import Row
+from tests.renders.model.expected import OVERDUE, Row
 from tests.renders.model.world import Reader
 from worker.accounts.store import slots_in_use
 from worker.database import transact
@@ -16,7 +16,8 @@ from worker.renders.states import FINAL, MOVES, Stage
 
 ROWS = """SELECT id, run, stage, status, reason, lease, worker_id, started_at IS NOT NULL AS begun, tries, priority,
     cancel_requested_at IS NOT NULL AS canceling, finished_at, charge_state, account_id, remote_session_id,
-    event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect FROM renders"""
+    event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect,
+    extract(epoch FROM ready_at - now()) AS ready, extract(epoch FROM sent_at - now()) AS sent FROM renders"""
 RUNS = "SELECT render_id, run, status, stage, charge_state, error_code, cancel_effect, finished_at FROM render_runs"
 INTENTS = """SELECT render_id, run, remote_session_id, state, settled_at IS NOT NULL AS settled
     FROM intents ORDER BY created_at, id"""
@@ -42,10 +43,10 @@ class Invariants:
         """Done with the database."""
         self._connection.close()
 
-    def hold(self, expected: dict[str, Row], slots: int, readers: Iterable[Reader]) -> None:
+    def hold(self, expected: dict[str, Row], now: int, slots: int, readers: Iterable[Reader]) -> None:
         """All of them; AssertionError names the one that does not."""
         rows = {row["id"]: row for row in self._all(ROWS)}
-        as_the_model_says(rows, expected)
+        as_the_model_says(rows, expected, now)
         self._numbers_only_grow(rows)
         self._ends_stay(rows)
         one_turn_at_a_time(self._all(INTENTS), expected)
@@ -101,7 +102,7 @@ def in_use(rows: Iterable[Row]) -> int:
     return sum(row.admitted and not row.final and row.stage not in FREE_OF_SLOTS for row in rows)
 
 
-def as_the_model_says(rows: dict[str, Found], expected: dict[str, Row]) -> None:
+def as_the_model_says(rows: dict[str, Found], expected: dict[str, Row], now: int) -> None:
     """Every row, field by field; the charge is what the messages say."""
     assert rows.keys() == expected.keys()
     for id, row in rows.items():
@@ -116,6 +117,14 @@ def as_the_model_says(rows: dict[str, Found], expected: dict[str, Row]) -> None:
             "purged": wanted.purged,
         }
         assert (row["finished_at"] is not None, row["account_id"] is not None) == (wanted.final, wanted.admitted)
+        if not wanted.final:
+            _at_the_time(row["ready"], wanted.ready - now)
+            _at_the_time(row["sent"], None if wanted.sent is None else wanted.sent - now)
+
+
+def _at_the_time(found: Any, wanted: int | None) -> None:
+    assert (found is None) == (wanted is None)
+    assert wanted is None or abs(float(found) - wanted) < 0.6 * OVERDUE, "due when it should be"
 
 
 def one_turn_at_a_time(intents: list[Found], expected: dict[str, Row]) -> None:
