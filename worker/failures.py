@@ -31,8 +31,8 @@ UNCONFIRMED = Failure(
     "generation.unconfirmed",
     "The connection was lost and the backend showed no result within the time a generation can take.",
     True,
-    "The message may have been received, so it was not sent again. Its session is read on for a day: a video that turns "
-    "up is delivered by itself. `on_unconfirmed: retry` sends a new attempt in such a case, which may be paid twice.",
+    "The message may have been received, so it was not sent again. Its session is read on for a day: a video that "
+    "turns up is delivered by itself. `on_unconfirmed: retry` sends a new attempt then, which may be paid twice.",
 )
 SESSION_LOST = Failure(
     "session.lost",

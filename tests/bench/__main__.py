@@ -1,6 +1,6 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
-    python -m tests.bench [renders] [intake] [uploads] [waiters] [kill] [restart] [--quick]
+    python -m tests.bench [renders] [intake] [uploads] [waiters] [kill] [leave] [restart] [--quick]
         [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
@@ -13,12 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import intake, kill, renders, restart, uploads, waiters
+from tests.bench import intake, kill, leave, renders, restart, uploads, waiters
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
-NAMES = ("renders", "intake", "uploads", "waiters", "kill", "restart")
-ALONE = ("renders", "kill", "restart")
+NAMES = ("renders", "intake", "uploads", "waiters", "kill", "leave", "restart")
+ALONE = ("renders", "kill", "leave", "restart")
 """On stacks of their own."""
 
 
@@ -40,6 +40,9 @@ def main() -> None:
         if "kill" in chosen:
             report.say("\nkill")
             kill.measure(report, Path(folder) / "kill", contract=wanted.contract)
+        if "leave" in chosen:
+            report.say("\nleave")
+            leave.measure(report, Path(folder) / "leave")
         if "restart" in chosen:
             report.say("\nrestart")
             restart.measure(report, Path(folder) / "restart")
