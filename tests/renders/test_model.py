@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings as configured
 from tests.renders.model import work, world
-from tests.renders.model.expected import OVERDUE, STEP, Row
+from tests.renders.model.expected import OVERDUE, STEP, Message, Row
 from tests.renders.model.invariants import Invariants, everything_is_reachable, in_use
 from tests.renders.model.world import Claim, Reader
 from tests.stack import here, until
 from worker.database import engine, transact
+from worker.failures import DEADLINE_PASSED
 from worker.outcomes import Advance, Outcome, Snooze
-from worker.renders import leases, purge, queue, runs, store
+from worker.remote.intents import IntentState
+from worker.renders import deadlines, leases, purge, queue, runs, store
 from worker.renders.leases import LeaseLost
 from worker.renders.queue import Due
 from worker.renders.states import ORDER, Stage, Status
@@ -86,12 +88,16 @@ class Machine(RuleBasedStateMachine):
     @rule(
         priority=st.sampled_from(["high", "normal", "low"]),
         unconfirmed=st.sampled_from(["fail", "retry"]),
+        allowed=st.sampled_from([None, STEP * 5 // 2]),
         upto=st.sampled_from([*ORDER, Stage.POLL]),
         who=which,
     )
-    def one_is_accepted_and_gets_as_far_as(self, priority: str, unconfirmed: str, upto: Stage, who: int) -> None:
-        id = transact(lambda session: world.accept(session, priority, unconfirmed))
-        row = self.rows[id] = Row(id, priority, unconfirmed, self.now)
+    def one_is_accepted_and_gets_as_far_as(
+        self, priority: str, unconfirmed: str, allowed: int | None, upto: Stage, who: int
+    ) -> None:
+        id = transact(lambda session: world.accept(session, priority, unconfirmed, allowed))
+        row = self.rows[id] = Row(id, priority, unconfirmed, self.now, allowed=allowed)
+        row.deadline = None if allowed is None else self.now + allowed
         for stage in ORDER[: ORDER.index(upto)]:
             if stage is not Stage.UPLOAD and not self._goes_well(row, self.a_worker(who)):
                 return
@@ -155,29 +161,28 @@ class Machine(RuleBasedStateMachine):
     def _cancel(self, row: Row) -> None:
         world.on_row(row.id, lambda session, kept: store.cancel(session, kept.owner_id, row.id))
         if not row.final and not row.canceling:
-            row.asked_to_cancel()
+            row.called_off()
 
     def _retry(self, row: Row, *, force: bool) -> None:
         def ask(session: Session, kept: object) -> None:
             runs.retry(session, kept, force=force, api_key_id=None)  # pyright: ignore[reportArgumentType]
 
-        charges = {*row.earlier_charges, row.charge()}
+        free = None if force else row.free_stage()
         refusal = (
             runs.NotFinal
             if not row.final
             else runs.Succeeded
             if row.status == Status.SUCCEEDED
             else runs.ForceNeeded
-            if not force and not (row.has_draft and not row.session_lost) and charges != {"none"}
+            if not force and free is None and row.charges() != {"none"}
             else None
         )
         if refusal is not None:
             with pytest.raises(refusal):
                 world.on_row(row.id, ask)
             return
-        from_draft = row.has_draft and not row.session_lost and not force
         world.on_row(row.id, ask)
-        row.again(self.now, Stage.EXPORT if from_draft else Stage.TOKEN, force=force)
+        row.again(self.now, free or Stage.TOKEN, force=force)
 
     def _purge(self, row: Row) -> None:
         if not row.final:
@@ -206,6 +211,34 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self) -> None:
         world.let_pass(STEP)
         self.now += STEP
+
+    @precondition(lambda self: any(row.deadline is not None for row in self.rows.values()))
+    @rule()
+    def deadlines_are_kept(self) -> None:
+        late = [
+            row
+            for row in self.rows.values()
+            if row.deadline is not None and row.deadline <= self.now and not (row.final or row.canceling)
+        ]
+        assert transact(deadlines.expire) == len(late)
+        for row in late:
+            row.called_off(expiring=True)
+            row.error = row.error if row.begun else DEADLINE_PASSED.code
+
+    @precondition(lambda self: self._unconfirmed())
+    @rule(number=which)
+    def a_video_turns_up_late(self, number: int) -> None:
+        """A sparse read of a message that nobody could know about shows that it was carried out."""
+        row, message = self._unconfirmed()[number % len(self._unconfirmed())]
+        world.found_late(message.id)
+        message.state = IntentState.APPLIED
+        if row.status == Status.FAILED and not row.purged:
+            row.again(self.now, Stage.VERIFY)
+            row.session, row.admitted = message.session, True
+
+    def _unconfirmed(self) -> list[tuple[Row, Message]]:
+        every = ((row, message) for row in self.rows.values() for message in row.messages)
+        return [(row, message) for row, message in every if message.state is IntentState.UNCONFIRMED]
 
     @rule()
     def the_dispatcher_looks(self) -> None:
@@ -368,7 +401,7 @@ class Machine(RuleBasedStateMachine):
             assert (claim.intent is None) == row.canceling, "nothing is sent for one that is being cancelled"
             return claim.intent is not None
         elif claim.intent and choice % 5 == 4:
-            work._known(claim.intent.id, work.IntentState.REFUSED)(row)
+            work._known(claim.intent.id, IntentState.REFUSED)(row)
             work.refuse(claim)
         elif claim.stage is Stage.EXPORT and not claim.reserved and choice % 4:
             work.reserve(claim)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from worker.failures import UNCONFIRMED
 from worker.remote.intents import SETTLED, IntentState
 from worker.renders.queue import Due
 from worker.renders.states import Reason, Stage, Status
@@ -54,7 +55,11 @@ class Row:
     tries: int = 0
     failing_since: int | None = None
     messages: list[Message] = field(default_factory=list[Message])
-    earlier_charges: list[str] = field(default_factory=list[str])
+    error: str | None = None
+    allowed: int | None = None
+    """Seconds that a run may take; None: any."""
+    deadline: int | None = None
+    expiring: bool = False
     forced: set[int] = field(default_factory=set[int])
     """Runs that were asked for although an earlier one was, or may have been, charged."""
 
@@ -83,36 +88,63 @@ class Row:
         self.owner = self.sent = None
         self.ready = self.ready if self.stage is Stage.POLL else now
 
-    def ended(self, status: Status) -> None:
+    def ended(self, status: Status, error: str | None = None) -> None:
         """Over."""
-        self.final, self.status = True, status.value
+        self.final, self.status, self.error = True, status.value, error
         self.reason = self.owner = self.sent = None
 
-    def asked_to_cancel(self) -> None:
-        """Over at once where nobody began it."""
-        self.canceling = True
+    def called_off(self, *, expiring: bool = False) -> None:
+        """Asked to end, by its owner or its deadline; over at once where nobody began it."""
+        self.canceling, self.expiring = True, expiring
         self.sent = self.reason = None
         if self.begun:
             self.status = "canceling"
         else:
-            self.ended(Status.CANCELED)
+            self.ended(self.called_off_status)
 
-    def again(self, now: int, stage: Stage, *, force: bool) -> None:
-        """The next run."""
-        self.earlier_charges.append(self.charge())
-        self.run, self.stage, self.status, self.ready = self.run + 1, stage, "queued", now
-        self.final = self.begun = self.canceling = False
-        self.sent = None
+    @property
+    def called_off_status(self) -> Status:
+        """What one that is called off ends in."""
+        return Status.EXPIRED if self.expiring else Status.CANCELED
+
+    def again(self, now: int, stage: Stage, *, force: bool = False) -> None:
+        """The next run; one that goes on from what is paid for counts as begun."""
+        self.run, self.stage, self.ready = self.run + 1, stage, now
+        self.begun = stage is not Stage.TOKEN
+        self.status = "running" if self.begun else "queued"
+        self.final = self.canceling = self.expiring = False
+        self.sent = self.error = None
+        self.deadline = None if self.allowed is None else now + self.allowed
         self.faultless()
         if force:
             self.forced.add(self.run)
         if stage is Stage.TOKEN:
-            self.admitted, self.session, self.has_draft = False, None, False
+            self.admitted, self.session = False, None
+        if stage is not Stage.EXPORT:
+            self.has_draft = False
 
-    def charge(self) -> str:
-        """What is known of this run's charge."""
-        states = {one.state for one in self.messages if one.run == self.run}
+    def charge(self, run: int | None = None) -> str:
+        """What is known of a run's charge, by default the current one's."""
+        states = {one.state for one in self.messages if one.run == (run or self.run)}
         return "incurred" if IntentState.APPLIED in states else "unknown" if states - NOTHING_DONE else "none"
+
+    def charges(self) -> set[str]:
+        """Those of all runs."""
+        return {self.charge(run) for run in range(1, self.run + 1)}
+
+    def free_stage(self) -> Stage | None:
+        """Where a retry of one that is over goes on without paying; None: from the beginning."""
+        if self.session is None or self.session_lost:
+            return None
+        if self.has_draft:
+            return Stage.EXPORT
+        looked_at = self.status == Status.FAILED and self.error != UNCONFIRMED.code
+        return Stage.VERIFY if self.applied_here() and not looked_at else None
+
+    def applied_here(self) -> Message | None:
+        """The message that was carried out in the row's session."""
+        here = (one for one in self.messages if one.session == self.session and one.state is IntentState.APPLIED)
+        return next(here, None)
 
     def latest(self) -> Message | None:
         """This run's last message."""

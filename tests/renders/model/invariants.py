@@ -16,14 +16,14 @@ from worker.renders.states import FINAL, MOVES, Stage
 
 ROWS = """SELECT id, run, stage, status, reason, lease, worker_id, started_at IS NOT NULL AS begun, tries, priority,
     cancel_requested_at IS NOT NULL AS canceling, finished_at, charge_state, account_id, remote_session_id,
-    event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect,
+    event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect, expiring,
     extract(epoch FROM ready_at - now()) AS ready, extract(epoch FROM sent_at - now()) AS sent FROM renders"""
 RUNS = "SELECT render_id, run, status, stage, charge_state, error_code, cancel_effect, finished_at FROM render_runs"
 INTENTS = """SELECT render_id, run, remote_session_id, state, settled_at IS NOT NULL AS settled
     FROM intents ORDER BY created_at, id"""
 EVENTS = "SELECT id, render_id, run, number, type, data FROM events ORDER BY render_id, number"
 FEED = "SELECT transaction::text::bigint AS transaction, id FROM events ORDER BY 1, 2"
-OF_AN_END = ("run", "status", "stage", "charge_state", "error_code", "cancel_effect", "finished_at")
+OF_AN_END = ("run", "status", "stage", "error_code", "cancel_effect", "finished_at")
 FREE_OF_SLOTS = (Stage.EXPORT, Stage.POLL, Stage.STORE)
 """The message is settled, the account's place is another's."""
 FINAL_EVENTS = {f"render.{status.value}" for status in FINAL}
@@ -48,7 +48,10 @@ class Invariants:
         rows = {row["id"]: row for row in self._all(ROWS)}
         as_the_model_says(rows, expected, now)
         self._numbers_only_grow(rows)
-        self._ends_stay(rows)
+        runs = self._all(RUNS)
+        self._ends_stay(rows, runs)
+        for run in runs:  # what is found out late is found out of the run that paid
+            assert run["charge_state"] == expected[run["render_id"]].charge(run["run"]), "the books say what is known"
         one_turn_at_a_time(self._all(INTENTS), expected)
         told_without_gaps(self._all(EVENTS), rows)
         self._nobody_missed_anything(readers)
@@ -65,9 +68,9 @@ class Invariants:
                 assert row["lease"] > lease, "a new owner has a new number"
             self._leases[id] = (row["lease"], row["worker_id"])
 
-    def _ends_stay(self, rows: dict[str, Found]) -> None:
+    def _ends_stay(self, rows: dict[str, Found], runs: list[Found]) -> None:
         now = {(id, row["run"]): row for id, row in rows.items() if row["finished_at"]}
-        now |= {(row["render_id"], row["run"]): row for row in self._all(RUNS)}
+        now |= {(row["render_id"], row["run"]): row for row in runs}
         ends = {key: tuple(row[name] for name in OF_AN_END) for key, row in now.items()}
         for key, end in self._ends.items():
             assert ends.get(key) == end, f"the end of {key} is as it was"
@@ -88,7 +91,8 @@ def slots_are_as_derived(expected: dict[str, Row], slots: int) -> None:
     """Those of renders whose message is not settled yet, and no more than there are."""
     used = transact(lambda session: slots_in_use(session, "acc"))
     assert used == in_use(expected.values()), "slots in use are derived from the rows"
-    assert used <= slots, "no more than there are"
+    paid_before = sum(row.run > 1 and row.latest() is None and row.stage is Stage.VERIFY for row in expected.values())
+    assert used <= slots + paid_before, "no more than there are, but for those that go on from paid work"
 
 
 def everything_is_reachable(expected: dict[str, Row]) -> None:
@@ -107,14 +111,27 @@ def as_the_model_says(rows: dict[str, Found], expected: dict[str, Row], now: int
     assert rows.keys() == expected.keys()
     for id, row in rows.items():
         wanted = expected[id]
-        named = ("run", "stage", "status", "reason", "lease", "worker_id", "begun", "tries", "priority", "canceling")
-        found = {name: row[name] for name in (*named, "remote_session_id", "charge_state", "purged")}
+        named = (
+            "run",
+            "stage",
+            "status",
+            "reason",
+            "lease",
+            "worker_id",
+            "begun",
+            "tries",
+            "priority",
+            "canceling",
+            "expiring",
+        )
+        found = {name: row[name] for name in (*named, "remote_session_id", "charge_state", "purged", "error_code")}
         assert found == {
             **{name: getattr(wanted, name) for name in named if name != "worker_id"},
             "worker_id": wanted.owner,
             "remote_session_id": wanted.session,
             "charge_state": wanted.charge(),
             "purged": wanted.purged,
+            "error_code": wanted.error,
         }
         assert (row["finished_at"] is not None, row["account_id"] is not None) == (wanted.final, wanted.admitted)
         if not wanted.final:

@@ -65,9 +65,9 @@ def applied(row: Row, outcome: Outcome, now: int) -> None:
         case Done():
             row.ended(Status.SUCCEEDED)
         case Failed():
-            row.ended(Status.FAILED)
+            row.ended(Status.FAILED, outcome.failure.code)
         case Canceled():
-            row.ended(Status.CANCELED)
+            row.ended(row.called_off_status, failures.DEADLINE_PASSED.code if row.expiring else None)
         case _:
             raise TypeError(outcome)
 
@@ -235,7 +235,7 @@ def _gone(intent_id: str) -> Callable[[Row], None]:
 
 
 def _verify(claim: Claim, row: Row) -> list[Way]:
-    last = row.latest()
+    last = row.latest() or row.applied_here()
     if last is None:
         return []  # a void claim of a run long over
     kept = verify._keep_draft(claim.job(), b"{}")

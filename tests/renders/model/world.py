@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings
 from tests.renders.model.expected import OVERDUE, Row
+from worker import watching
 from worker.database import engine, transact
 from worker.job import Job, Services
 from worker.owners.store import owner
@@ -27,7 +28,7 @@ transaction that looks for the silent, so that a slow machine decides nothing.""
 REDISPATCH = timedelta(seconds=OVERDUE)
 MANY = 500
 SHIFTED = {
-    "renders": ("ready_at", "sent_at", "failing_since", "stage_at"),
+    "renders": ("ready_at", "sent_at", "failing_since", "stage_at", "deadline_at", "clock_stopped_at"),
     "accounts": ("paused_until",),
     "intents": ("send_by", "ended_at", "seen_since"),
     "exports": ("answered_at",),
@@ -98,9 +99,11 @@ def empty() -> None:
     transact(work)
 
 
-def accept(session: Session, priority: str, on_unconfirmed: str) -> str:
-    """Take one on; its id."""
-    request = NewRender(prompt="a lamp", language="en", priority=priority, on_unconfirmed=on_unconfirmed)
+def accept(session: Session, priority: str, on_unconfirmed: str, allowed: int | None = None) -> str:
+    """Take one on, with so many seconds for each run; its id."""
+    request = NewRender(
+        prompt="a lamp", language="en", priority=priority, on_unconfirmed=on_unconfirmed, deadline_seconds=allowed
+    )
     return store.accept(session, owner(session, "default").id, request).id
 
 
@@ -113,6 +116,11 @@ def on_row(render_id: str, change: Callable[[Session, Any], Any]) -> Any:
         return change(session, row)
 
     return transact(work)
+
+
+def found_late(intent_id: str) -> None:
+    """A sparse read shows that an unconfirmed message was carried out."""
+    transact(lambda session: watching.found(session, session.get_one(Intent, intent_id), "after"))
 
 
 def let_pass(seconds: int) -> None:
