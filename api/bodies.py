@@ -213,11 +213,15 @@ class AccountBody(BaseModel):
     available: float | None
     frozen: float | None
     total: float | None
+    reserved: float = Field(
+        description="Credits of messages that the balance does not show yet: begun since it was read, or still to come."
+    )
     read_at: datetime | None
     slots: int | None = Field(description="Renders it takes at once; null: no limit.")
     slots_in_use: int
     paused_until: datetime | None
     pause_reason: str | None
+    held: bool = Field(description="Paused by who runs the service, until resumed.")
     disabled: bool
 
 

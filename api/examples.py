@@ -194,11 +194,13 @@ BALANCE: Example = {
     "available": 2400.0,
     "frozen": 100.0,
     "total": 2500.0,
+    "reserved": 100.0,
     "read_at": "2026-03-02T09:00:02Z",
     "slots": None,
     "slots_in_use": 3,
     "paused_until": None,
     "pause_reason": None,
+    "held": False,
     "disabled": False,
 }
 USED: Example = {

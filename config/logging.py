@@ -12,11 +12,16 @@ import structlog
 
 EVENTS = frozenset(
     {
+        "account.paused",
         "account.renewed",
+        "account.resumed",
         "backend.surprise",
         "balance.unread",
         "cancel.export",
         "cancel.unseen",
+        "circuit.closed",
+        "circuit.opened",
+        "circuit.unwritten",
         "claim.missed",
         "claim_link.missing",
         "database.away",

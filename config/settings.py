@@ -139,7 +139,11 @@ class Waits(_Group):
     watch_for_seconds: Seconds = timedelta(days=1)
     """How long such a session is read on."""
     rate_limit_seconds: Seconds = timedelta(seconds=30)
-    """After a 429 without Retry-After."""
+    """After a 429 without Retry-After; twice as long each time it comes again soon after, up to ten minutes."""
+    circuit_seconds: Seconds = timedelta(seconds=5)
+    """How long nobody calls a backend that fails; doubled after each failed probe, up to `retry_longest_seconds`."""
+    circuit_failures: int = Field(default=5, ge=1)
+    """Calls of one process that fail in a row, none answered between, before nobody calls."""
     lease_seconds: Seconds = timedelta(seconds=45)
     """A worker silent for this long loses its renders; heartbeats come three times as often."""
     redispatch_seconds: Seconds = timedelta(seconds=30)

@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session
 from config.logging import get, setup
 from config.settings import settings
 from worker import app
-from worker.accounts import store as accounts
+from worker.accounts import admission
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
-from worker.remote import intents
+from worker.remote import circuit, intents
 from worker.renders import deadlines, queue
 from worker.renders.queue import DUE, Due
 from worker.renders.states import Stage
@@ -136,9 +136,12 @@ def _due(session: Session) -> list[Due]:
         due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
     # New ones are admitted as streams become free, so that no session is made long before its message is sent.
     open_places = places.get("stream", 0) - queue.before_their_stream_ends(session)
-    admissible = accounts.open_places(session, default_slots=settings().capacity.account_slots)
+    admissible = admission.open_places(session, default_slots=settings().capacity.account_slots)
     if admissible is not None:
         open_places = min(open_places, admissible)
+    probes = circuit.probes_due(session)
+    if probes is not None:  # the backend is broken: nothing new is begun but one that tries it
+        open_places = min(open_places, probes)
     free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
     return due + queue.due_new(session, redispatch=waits.redispatch_seconds, limit=min(open_places, free_io, BATCH))
 

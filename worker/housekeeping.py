@@ -7,14 +7,19 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from config.settings import settings
+from worker.accounts import admission, pauses
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow, bearer
 from worker.database import ago, transact
 from worker.media.storage import open_storage
 from worker.owners.models import IdempotencyKey
+from worker.remote import circuit
+from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
+from worker.remote.intents import ABOUT_A_CLIP
+from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
 
@@ -26,9 +31,13 @@ WORKERS_KEPT = timedelta(days=7)
 
 def run() -> None:
     """One round."""
-    remote = Remote.from_settings(settings())
+    breaker = circuit.breaker()
+    remote = Remote.from_settings(settings(), pulse=breaker)
     for account in transact(_with_token):
-        _read_balance(remote, account)
+        try:
+            _read_balance(remote, account, breaker)
+        finally:
+            breaker.leave()
     transact(_forget)
     _expire_uploads()
     _clear_files()
@@ -40,21 +49,28 @@ def _with_token(session: Session) -> list[Account]:
     )
 
 
-def _read_balance(remote: Remote, account: Account) -> None:
+def _read_balance(remote: Remote, account: Account, breaker: Breaker) -> None:
+    asked_at, opened = transact(lambda session: (_now(session), circuit.standing(session)))
     try:
-        balance = remote.credits(bearer(remote, account, transact(_now)))
+        breaker.enter(opened.open_until if opened else None, asked_at)
+        balance = remote.credits(bearer(remote, account, asked_at))
     except (RemoteError, NotNow) as error:
         log.info("balance.unread", account=account.id, error=str(error))
         return
-    transact(
-        lambda session: accounts.keep_balance(
-            session,
-            account.id,
-            available=balance.available,
-            frozen=balance.frozen,
-            total=balance.total if balance.total is not None else balance.available + balance.frozen,
-        )
+    woken = transact(lambda session: keep(session, account, balance, asked_at))
+    if woken:
+        log.info("account.resumed", account=account.id, renders=woken)
+
+
+def keep(session: Session, account: Account, balance: Balance, asked_at: datetime) -> int:
+    """Note the balance. A pause for credits ends where it covers a message again; how many renders were woken."""
+    total = balance.total if balance.total is not None else balance.available + balance.frozen
+    accounts.keep_balance(
+        session, account.id, available=balance.available, frozen=balance.frozen, total=total, asked_at=asked_at
     )
+    spent = admission.spent_since_reading(session, [account.id]).get(account.id, 0.0)
+    covered = int((balance.available - spent) // ABOUT_A_CLIP)
+    return pauses.end_for_credits(session, account.id, covered) if covered > 0 else 0
 
 
 def _now(session: Session) -> datetime:

@@ -1,18 +1,26 @@
 """What a stage works with: the render it holds, its account and session, and the services."""
 
+import random
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from config.settings import Settings, Waits
 from worker.accounts import tokens
 from worker.accounts.models import Account, RemoteSession
+from worker.accounts.tokens import NotNow
 from worker.database import transact
 from worker.media.storage import Storage
+from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
 from worker.renders import leases
 from worker.renders.events import NewEvent
 from worker.renders.leases import Held
 from worker.renders.models import Render
+from worker.renders.states import Reason
+
+HELD = timedelta(seconds=60)
+"""How soon to look again at an account that its owner holds; resuming it wakes its renders at once."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Services:
     settings: Settings
     remote: Remote
     storage: Storage
+    breaker: Breaker
 
 
 @dataclass
@@ -30,6 +39,10 @@ class Job:
 
     held: Held
     services: Services
+    admitted: Account | None = None
+    """The account that took the render in this very work."""
+    may_probe: bool = True
+    """Whether it may be the one call that tries a broken backend: it may hang for as long as a call may last."""
     _token: str | None = field(default=None, repr=False)
 
     @property
@@ -40,7 +53,7 @@ class Job:
     @property
     def account(self) -> Account | None:
         """Its account, once admitted."""
-        return self.held.account
+        return self.admitted or self.held.account
 
     @property
     def remote_session(self) -> RemoteSession | None:
@@ -58,16 +71,34 @@ class Job:
         return self.services.settings.waits
 
     def bearer(self) -> str:
-        """The account's token, renewed if need be; the same for the whole of this work.
+        """The account's token, renewed if need be; the same for the whole of this work. Asked for before the first
+        call: here a broken backend's circuit holds the work back.
 
         Raises:
-            tokens.NotNow: another worker renews it, or its owner has to.
+            tokens.NotNow: another worker renews it, its owner has to, or the circuit is open.
             RemoteError: the renewal failed.
         """
         assert self.account is not None, "admission set it"
         if self._token is None:
+            self.services.breaker.enter(self.held.circuit_open_until, self.held.at, may_probe=self.may_probe)
             self._token = tokens.bearer(self.remote, self.account, self.held.at)
         return self._token
+
+    def may_begin(self) -> None:
+        """Before the message: whether the account stands ready.
+
+        Raises:
+            tokens.NotNow: it is held or paused. Spread out, so that its renders do not all come back in one moment.
+        """
+        account = self.account
+        if account is None:
+            return
+        if account.held_at is not None:
+            raise NotNow(HELD * random.uniform(1.0, 1.2), Reason.PAUSED)  # noqa: S311 - jitter, not a secret
+        if account.paused_until is not None and account.paused_until > self.held.at:
+            left = account.paused_until - self.held.at
+            reason = Reason(account.pause_reason or Reason.PAUSED.value)
+            raise NotNow(left * random.uniform(1.0, 1.2), reason)  # noqa: S311 - jitter, not a secret
 
     def session_id(self) -> str:
         """The backend's id of the render's session."""

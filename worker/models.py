@@ -1,8 +1,9 @@
 """Every table, gathered so that the migrations see them all."""
 
-from worker.accounts.models import Account, Circuit, RemoteSession
+from worker.accounts.models import Account, RemoteSession
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
+from worker.remote.circuit import Circuit
 from worker.remote.intents import Intent
 from worker.remote.surprises import Surprise
 from worker.renders.models import (

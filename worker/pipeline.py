@@ -25,18 +25,19 @@ from worker import app, liveness
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow
 from worker.database import at_once, transact
-from worker.failures import DEADLINE_PASSED, INTERNAL, Failure
+from worker.failures import BACKEND_UNAVAILABLE, DEADLINE_PASSED, INTERNAL, Failure
 from worker.job import Job, Services
 from worker.media.storage import StorageUnavailable, open_storage
 from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Snooze, Wait
-from worker.remote import intents
+from worker.remote import circuit, intents
+from worker.remote.circuit import HeldBack
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
 from worker.renders import exports, leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import Held, LeaseLost
 from worker.renders.models import Export
-from worker.renders.states import ORDER, Stage, Status, check_move
+from worker.renders.states import ORDER, Reason, Stage, Status, check_move
 from worker.stages import cancel, export, generate, lookup, poll, refusals, session, store, token, upload, verify
 
 __all__ = ["ORDER", "STAGES", "drive", "drive_cancel", "drive_polls"]
@@ -70,7 +71,8 @@ POLL_BATCH = 100
 def services() -> Services:
     """This process's services."""
     config = settings()
-    return Services(config, Remote.from_settings(config), open_storage(config.servers.storage))
+    breaker = circuit.breaker()
+    return Services(config, Remote.from_settings(config, pulse=breaker), open_storage(config.servers.storage), breaker)
 
 
 def drive(render_id: str, lease: int, stage: Stage) -> None:
@@ -85,7 +87,11 @@ def drive(render_id: str, lease: int, stage: Stage) -> None:
         return
     with me.holding([(render_id, held.lease)]):
         job = Job(held, services())
-        act(job, _work(job, STAGES[stage]))
+        try:
+            outcome = _work(job, STAGES[stage])
+        finally:
+            job.services.breaker.leave()
+        act(job, outcome)
 
 
 def drive_cancel(render_id: str) -> None:
@@ -98,7 +104,7 @@ def drive_cancel(render_id: str) -> None:
     if held is None:
         return
     with me.holding([(render_id, held.lease)]):
-        job = Job(held, services())
+        job = Job(held, services(), may_probe=False)
         act(job, _work(job, cancel.run))
 
 
@@ -156,7 +162,7 @@ def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
     except NotNow as later:
         if later.reason is None:
             return Snooze(wait=later.wait, ends_faults=False)
-        return Wait(reason=later.reason, wait=later.wait, ends_faults=False)
+        return Wait(reason=later.reason, wait=later.wait, ends_faults=isinstance(later, HeldBack))
     except RemoteError as error:
         log.info("remote.refused", render=job.render.id, stage=job.render.stage, error=str(error))
         return _work(job, lambda job, refused=error: refusals.outcome(job, refused))
@@ -178,7 +184,7 @@ def act(job: Job, outcome: Outcome | None) -> None:
     """Commit an outcome, then send the next message."""
     if outcome is None:
         return
-    outcome = given_up(job, outcome)
+    outcome = given_up(job, _held_back(job, outcome))
     try:
         _write(job, outcome)
     except LeaseLost:
@@ -199,6 +205,18 @@ def act(job: Job, outcome: Outcome | None) -> None:
 def _write(job: Job, outcome: Outcome) -> None:
     commit = transact if outcome.also or isinstance(outcome, Failed) else at_once
     commit(lambda db: _commit(db, job, outcome))
+
+
+def _held_back(job: Job, outcome: Outcome) -> Outcome:
+    """A fault that opened the circuit, or was met while it is open, is no fault of this render: it waits, and the time
+    does not count towards giving up."""
+    left = job.services.breaker.open_for()
+    if not isinstance(outcome, Fault) or outcome.failure is not BACKEND_UNAVAILABLE or not left:
+        return outcome
+    wait = left * random.uniform(1.0, 1.3)  # noqa: S311 - jitter, not a secret
+    if Stage(job.render.stage) is Stage.POLL:
+        wait = max(wait, job.waits.export_poll_seconds)
+    return Wait(reason=Reason.BACKEND, wait=wait, changes=outcome.changes, events=outcome.events, also=outcome.also)
 
 
 def given_up(job: Job, outcome: Outcome) -> Outcome:

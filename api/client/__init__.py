@@ -405,11 +405,13 @@ class Account(_Model):
     available: float | None = None
     frozen: float | None = None
     total: float | None = None
+    reserved: float = 0
     read_at: datetime | None = None
     slots: int | None = None
     slots_in_use: int = 0
     paused_until: datetime | None = None
     pause_reason: str | None = None
+    held: bool = False
     disabled: bool = False
 
 

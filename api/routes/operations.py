@@ -25,6 +25,7 @@ from api.problems import FieldError, Problem
 from api.routes.common import AccountId, Cursor, Limit, Moment, only_known
 from api.routes.documented import answer, problems
 from config.settings import settings
+from worker.accounts import admission
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
 from worker.owners.models import ApiKey, Owner
@@ -123,11 +124,12 @@ def _earlier(moment: datetime) -> datetime:
 
 
 def _accounts(session: Session, rows: Sequence[Account]) -> list[AccountBody]:
-    used = accounts.slots_by_account(session, [row.id for row in rows])
-    return [_account(row, used.get(row.id, 0)) for row in rows]
+    ids = [row.id for row in rows]
+    used, reserved = admission.slots_by_account(session, ids), admission.reserved_by_account(session, ids)
+    return [_account(row, used.get(row.id, 0), reserved.get(row.id, 0.0)) for row in rows]
 
 
-def _account(row: Account, used: int) -> AccountBody:
+def _account(row: Account, used: int, reserved: float) -> AccountBody:
     slots = row.slots if row.slots is not None else settings().capacity.account_slots
     return AccountBody(
         id=row.id,
@@ -136,11 +138,13 @@ def _account(row: Account, used: int) -> AccountBody:
         available=row.balance_available,
         frozen=row.balance_frozen,
         total=row.balance_total,
+        reserved=reserved,
         read_at=row.balance_read_at,
         slots=slots or None,
         slots_in_use=used,
         paused_until=row.paused_until,
         pause_reason=row.pause_reason,
+        held=row.held_at is not None,
         disabled=row.disabled_at is not None,
     )
 

@@ -26,7 +26,7 @@ MESSAGE = {
     "cut_before": "the stream breaks off and the turn is never done",
     "cut_then_apply": "the stream breaks off and the turn is done `seconds` (1) later",
     "truncate_clean": "a clean end after a tool call; the turn was done, unless `apply=false`",
-    "error_frame": "an error event and an error frame; not done and refunded",
+    "error_frame": "an error event and an error frame, with the contract's `code` if given; not done and refunded",
     "error_frame_applied": "the same, although the turn was done",
     "error_v1": "an error frame alone, as older agent servers send it; not done and refunded",
     "noise": '"I encountered a temporary issue" after the normal answer',

@@ -34,7 +34,7 @@ class Dialect(Protocol):
         """The end of a turn that says nothing."""
         ...
 
-    def error(self, message: str) -> list[str]:
+    def error(self, message: str, code: int = 0) -> list[str]:
         """A failure: an event, then a frame."""
         ...
 
@@ -71,9 +71,10 @@ class Typed:
         """Nothing: a silent edit ends on its tool's result."""
         return []
 
-    def error(self, message: str) -> list[str]:
+    def error(self, message: str, code: int = 0) -> list[str]:
         """An error event, then a frame."""
-        return [dump({"type": "error", "message": message}), dump({"error": message})]
+        told = {"code": code} if code else {}
+        return [dump({"type": "error", "message": message, **told}), dump({"error": message, **told})]
 
     def heartbeat(self) -> str | None:
         """An event, an empty data: line and a comment in turn."""
@@ -113,10 +114,10 @@ class Framework:
         code = "MODEL_RETURNED_NO_CONTENT"
         return [self._event([], finishReason="STOP", errorCode=code, errorMessage=message)]
 
-    def error(self, message: str) -> list[str]:
+    def error(self, message: str, code: int = 0) -> list[str]:
         """An event with an error code, then a frame: one failure, told twice."""
-        head = {"errorCode": "INTERNAL", "errorMessage": message}
-        return [dump({**head, **self._frame()}), dump({"error": message})]
+        head = {"errorCode": code or "INTERNAL", "errorMessage": message}
+        return [dump({**head, **self._frame()}), dump({"error": message, **({"code": code} if code else {})})]
 
     def heartbeat(self) -> str | None:
         """A comment and an empty data: line in turn: the framework itself knows no heartbeat."""

@@ -83,7 +83,8 @@ class Script:
         if "error_v1" in told:
             return self._say.error(failure)[1:]
         if {"error_frame", "error_frame_applied"} & told.keys():
-            return self._say.error(failure)
+            framed = told.get("error_frame") or told["error_frame_applied"]
+            return self._say.error(failure, int(framed.number("code", 0)))
         if "truncate_clean" in told:
             return []
         result = self._say.result("edit_draft" if turn.edit else "generate_video", {"status": "success"})

@@ -1,12 +1,47 @@
 """The same database and helpers as the renders' tests; accounts emptied as well."""
 
-import pytest
-from sqlalchemy import text
+from datetime import datetime
+from typing import Any
 
+import pytest
+from sqlalchemy import select, text
+
+from config.settings import Settings
 from tests.renders.conftest import _empty, _settings  # noqa: F401 - fixtures, used by their names
+from tests.stack import here
+from worker.accounts import admission, store
+from worker.accounts.models import Account
 from worker.database import transact
+from worker.owners.store import owner
+from worker.renders import queue
 
 
 @pytest.fixture(autouse=True)
 def _no_accounts(_empty: None) -> None:  # noqa: F811 - the fixture of that name
-    transact(lambda session: session.execute(text("TRUNCATE accounts CASCADE")))
+    transact(lambda session: session.execute(text("TRUNCATE accounts, circuits CASCADE")))
+
+
+def install(**settings: str) -> None:
+    """Put on file what these settings speak of."""
+    with here(settings):
+        transact(lambda session: store.install(session, Settings()))
+
+
+def accounts() -> list[Account]:
+    """All of them, oldest first."""
+    return list(transact(lambda session: session.scalars(select(Account).order_by(Account.created_at)).all()))
+
+
+def admitted(slots: int = 0, owner_name: str = "default") -> Any:
+    """The account that takes an owner's render, or why none."""
+    return transact(lambda s: admission.admit(s, owner(s, owner_name).id, default_slots=slots))
+
+
+def open_places(slots: int = 0) -> int | None:
+    """What the dispatcher starts."""
+    return transact(lambda session: admission.open_places(session, default_slots=slots))
+
+
+def now() -> datetime:
+    """The database's time."""
+    return transact(queue.now)

@@ -5,35 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from config.settings import Settings
+from tests.accounts.conftest import accounts, admitted, install, now, open_places
 from tests.renders.conftest import a_render, claimed
-from tests.stack import here
-from worker.accounts import store, vault
+from worker.accounts import admission, pauses, store, vault
+from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
-from worker.accounts.store import NotAdmitted
 from worker.database import transact
-from worker.owners.store import owner
 from worker.renders import leases
 from worker.renders.states import Reason
-
-
-def install(**settings: str) -> None:
-    with here(settings):
-        transact(lambda session: store.install(session, Settings()))
-
-
-def accounts() -> list[Account]:
-    return list(transact(lambda session: session.scalars(select(Account).order_by(Account.created_at)).all()))
-
-
-def admitted(slots: int = 0) -> Any:
-    return transact(lambda s: store.admit(s, owner(s, "default").id, default_slots=slots))
-
-
-def open_places(slots: int = 0) -> int | None:
-    return transact(lambda session: store.open_places(session, default_slots=slots))
 
 
 def test_with_no_token_there_is_one_trial_however_often_it_is_installed():
@@ -59,8 +39,8 @@ def test_a_new_token_in_the_settings_replaces_the_old_one_and_what_was_known_of_
     """Same account, so renders under way go on; its pause, balance and refusal were the old token's."""
     install(NEMO_TOKEN="nmv_usr_old")
     (old,) = accounts()
-    transact(lambda s: store.pause(s, old.id, Reason.CREDITS, timedelta(hours=1)))
-    transact(lambda s: store.keep_balance(s, old.id, available=1, frozen=0, total=1))
+    transact(lambda s: pauses.pause(s, old.id, Reason.CREDITS, timedelta(hours=1)))
+    transact(lambda s: store.keep_balance(s, old.id, available=1, frozen=0, total=1, asked_at=now()))
     transact(lambda s: store.refuse_token(s, old.id, old.token_version))
     assert isinstance(admitted(), NotAdmitted)
     install(NEMO_TOKEN="nmv_usr_new")
@@ -109,7 +89,7 @@ def test_two_cannot_take_the_last_slot():
 
     def ask(mine: leases.Held) -> None:
         def admit(session: Any) -> object:
-            account = store.admit(session, mine.render.owner_id, default_slots=2)
+            account = admission.admit(session, mine.render.owner_id, default_slots=2)
             if isinstance(account, Account):
                 leases.write(session, mine, {"account_id": account.id})
             return account
@@ -132,8 +112,8 @@ def test_a_paused_account_takes_nothing_and_its_longer_pause_stays():
     """The dispatcher starts nothing new either; a shorter pause neither shortens it nor renames it."""
     install()
     (account,) = accounts()
-    transact(lambda s: store.pause(s, account.id, Reason.CREDITS, timedelta(hours=1)))
-    transact(lambda s: store.pause(s, account.id, Reason.RATE_LIMIT, timedelta(seconds=1)))
+    transact(lambda s: pauses.pause(s, account.id, Reason.CREDITS, timedelta(hours=1)))
+    transact(lambda s: pauses.pause(s, account.id, Reason.RATE_LIMIT, timedelta(seconds=1)))
     refusal = admitted()
     assert isinstance(refusal, NotAdmitted)
     assert (refusal.reason, open_places()) == (Reason.CREDITS, 0)
@@ -143,7 +123,7 @@ def test_an_idle_trial_beside_a_paused_registered_account_opens_nothing():
     """What the dispatcher counts is what admission would take."""
     install()
     install(NEMO_TOKEN="nmv_usr_paused")
-    transact(lambda s: store.pause(s, accounts()[1].id, Reason.CREDITS, timedelta(hours=1)))
+    transact(lambda s: pauses.pause(s, accounts()[1].id, Reason.CREDITS, timedelta(hours=1)))
     assert open_places() == 0
 
 

@@ -72,23 +72,3 @@ class RemoteSession(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index("uq_remote_sessions_remote", "account_id", "session_id", unique=True),)
-
-
-class Circuit(Base):
-    """The one switch between this installation and a backend that is broken: open, calls are held back and probed."""
-
-    __tablename__ = "circuits"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    failures: Mapped[int] = mapped_column(server_default="0")
-    """Openings and failed probes in a row."""
-    opened_at: Mapped[datetime | None]
-    """Since when it is open; None: closed."""
-    open_until: Mapped[datetime | None]
-    """When the next probe may go."""
-    pause_seconds: Mapped[float | None]
-    probing_until: Mapped[datetime | None]
-    """One probe at a time: who set it probes; over without a word, the next may."""
-    detail: Mapped[str | None]
-
-    __table_args__ = (CheckConstraint("(opened_at IS NULL) = (open_until IS NULL)", name="opened"),)

@@ -1,16 +1,11 @@
-"""Accounts' verbs: install, admit, renew, refuse, balance.
-
-Limits are derived, not counted: the slots in use are the renders between admission and the settling of their message,
-whoever owns them, so a crash leaks none. Admission holds the account's row lock, so two cannot take the last slot.
-"""
+"""Accounts' verbs: install, find, renew, refuse, balance. Admission and pauses have files of their own."""
 
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,11 +13,8 @@ from config.settings import Settings
 from worker.accounts import vault
 from worker.accounts.models import Account
 from worker.database import from_now, new_id
-from worker.renders.models import Render
-from worker.renders.states import Reason, Stage
-
-HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.LOOKUP, Stage.VERIFY)
-"""From admission to the settling of the message."""
+from worker.renders import waiting
+from worker.renders.states import Reason
 
 FROM_SETTINGS = "NEMO_TOKEN"
 """The name of the account whose token the setting gives."""
@@ -35,19 +27,12 @@ TOKEN_MARGIN = timedelta(minutes=20)
 """A token that ends sooner is renewed beforehand: a stream begun with it should not see its end."""
 
 
-@dataclass(frozen=True)
-class NotAdmitted:
-    """Why no account took the render."""
-
-    reason: Reason
-
-
 def install(session: Session, settings: Settings) -> None:
     """Make the accounts the settings speak of: the registered token, or the one anonymous trial. Harmless to repeat."""
     token = settings.upstream.token
     if token is not None:
         _install_registered(session, token.get_secret_value())
-    elif session.scalar(select(Account.id).where(Account.kind == "registered").limit(1)) is None:
+    elif session.scalar(_any_registered()) is None:
         session.execute(
             insert(Account)
             .values(
@@ -60,22 +45,42 @@ def install(session: Session, settings: Settings) -> None:
         )
 
 
+def _any_registered() -> Select[str]:
+    return select(Account.id).where(Account.kind == "registered", Account.disabled_at.is_(None)).limit(1)
+
+
 def _install_registered(session: Session, token: str) -> None:
     """A new token under the setting's name replaces the account's old one: renders under way go on with it."""
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    if session.scalar(select(Account.id).where(Account.token_hash == digest)) is not None:
+    if with_token(session, token) is not None:
         return
     known = session.scalars(select(Account).where(Account.name == FROM_SETTINGS).with_for_update()).first()
     if known is None:
         known = Account(id=new_id("acc"), kind="registered", name=FROM_SETTINGS, token_version=0)
         session.add(known)
-    known.token_encrypted = vault.lock(token)
-    known.token_hash = digest
-    known.token_version += 1
-    # What was known of the old token's account says nothing of the new one's.
-    known.token_refused_at = known.token_expires_at = known.paused_until = known.pause_reason = None
-    known.balance_available = known.balance_frozen = known.balance_total = known.balance_read_at = None
-    known.remote_user_id = None
+    put_token(known, token)
+    session.flush()
+    waiting.wake(session, Reason.TOKEN, Reason.CREDITS, Reason.RATE_LIMIT, account_id=known.id)
+
+
+def token_hash(token: str) -> str:
+    """SHA-256 of a registered token, by which it is recognised: it is as random as a key."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def with_token(session: Session, token: str) -> Account | None:
+    """The account, removed or not, that has or had this registered token."""
+    return session.scalars(select(Account).where(Account.token_hash == token_hash(token)).with_for_update()).first()
+
+
+def put_token(account: Account, token: str) -> None:
+    """Give a registered account this token. What was known of the old one's account says nothing of the new one's."""
+    account.token_encrypted = vault.lock(token)
+    account.token_hash = token_hash(token)
+    account.token_version += 1
+    account.disabled_at = account.token_refused_at = account.token_expires_at = None
+    account.paused_until = account.pause_reason = account.pause_seconds = None
+    account.balance_available = account.balance_frozen = account.balance_total = account.balance_read_at = None
+    account.remote_user_id = None
 
 
 def visible(session: Session, owner_id: str) -> Sequence[Account]:
@@ -91,96 +96,6 @@ def usable(session: Session, owner_id: str) -> list[Account]:
     """The accounts an owner's renders may use: registered ones first, the trial only where there is no other."""
     rows = [row for row in visible(session, owner_id) if row.disabled_at is None]
     return [row for row in rows if row.kind == "registered"] or rows
-
-
-def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
-    """Choose the account for a render, with its row locked until the caller's transaction, which notes the render's
-    account and stage, commits."""
-    refusal = NotAdmitted(Reason.TOKEN)
-    for candidate in usable(session, owner_id):
-        account = session.scalars(
-            select(Account)
-            .where(Account.id == candidate.id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        ).one()
-        if account.kind == "registered" and account.token_refused_at is not None:
-            continue
-        if _paused(session, account):
-            refusal = NotAdmitted(Reason(account.pause_reason or Reason.PAUSED.value))
-            continue
-        slots = account.slots if account.slots is not None else default_slots
-        if slots and slots_in_use(session, account.id) >= slots:
-            refusal = NotAdmitted(Reason.SLOT)
-            continue
-        return account
-    return refusal
-
-
-def open_places(session: Session, *, default_slots: int) -> int | None:
-    """How many more renders the accounts would take now; None: no limit. What cannot be admitted stays queued, where it
-    can be reordered and cancelled, and asks nobody."""
-    rows = session.scalars(select(Account).where(Account.disabled_at.is_(None))).all()
-    registered = [row for row in rows if row.kind == "registered"]
-    total = 0
-    for account in registered or rows:  # as `admit` chooses: the trial only where there is no other
-        refused = account.kind == "registered" and account.token_refused_at is not None
-        if refused or _paused(session, account):
-            continue
-        slots = account.slots if account.slots is not None else default_slots
-        if not slots:
-            return None
-        total += max(0, slots - slots_in_use(session, account.id))
-    return total
-
-
-def is_on_hold(session: Session, owner_id: str) -> bool:
-    """Whether every account that an owner's renders may use waits for credits, or for whoever paused it."""
-    rows = usable(session, owner_id)
-    return bool(rows) and all(_waits_for_somebody(session, row) for row in rows)
-
-
-def _waits_for_somebody(session: Session, account: Account) -> bool:
-    return account.held_at is not None or (
-        account.pause_reason in (Reason.CREDITS.value, Reason.PAUSED.value) and _paused(session, account)
-    )
-
-
-def _paused(session: Session, account: Account) -> bool:
-    if account.paused_until is None:
-        return False
-    return bool(session.execute(select(func.now() < account.paused_until)).scalar_one())
-
-
-def pause(session: Session, account_id: str, reason: Reason, wait: timedelta) -> None:
-    """The account takes nothing new and sends no message for `wait`; a longer pause stays."""
-    session.execute(
-        update(Account)
-        .where(Account.id == account_id)
-        .values(
-            paused_until=func.greatest(Account.paused_until, from_now(wait)),
-            pause_reason=case((Account.paused_until > from_now(wait), Account.pause_reason), else_=reason.value),
-        )
-    )
-
-
-def slots_in_use(session: Session, account_id: str) -> int:
-    """Renders between admission and the settling of their message."""
-    return slots_by_account(session, [account_id]).get(account_id, 0)
-
-
-def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, int]:
-    """The same for several; those with none in use are left out."""
-    rows = session.execute(
-        select(Render.account_id, func.count())
-        .where(
-            Render.account_id.in_(account_ids),
-            Render.finished_at.is_(None),
-            Render.stage.in_([stage.value for stage in HOLDS_A_SLOT]),
-        )
-        .group_by(Render.account_id)
-    ).all()
-    return {str(account): count for account, count in rows}
 
 
 def get(session: Session, account_id: str) -> Account:
@@ -270,15 +185,12 @@ def refuse_token(session: Session, account_id: str, version: int) -> None:
     )
 
 
-def keep_balance(session: Session, account_id: str, *, available: float, frozen: float, total: float) -> None:
-    """Note the balance read just now."""
+def keep_balance(
+    session: Session, account_id: str, *, available: float, frozen: float, total: float, asked_at: datetime
+) -> None:
+    """Note a balance asked for at `asked_at` (the database's time): it shows no message that was begun later."""
     session.execute(
         update(Account)
         .where(Account.id == account_id)
-        .values(
-            balance_available=available,
-            balance_frozen=frozen,
-            balance_total=total,
-            balance_read_at=func.now(),
-        )
+        .values(balance_available=available, balance_frozen=frozen, balance_total=total, balance_read_at=asked_at)
     )

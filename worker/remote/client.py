@@ -22,6 +22,7 @@ from worker.remote.headers import attribution, bearer, platform
 from worker.remote.line import Abort
 from worker.remote.models import AnonymousToken, Balance, Claim, ClaimLink, ExportStatus, SessionIds, UploadedFile
 from worker.remote.multipart import Multipart
+from worker.remote.pulse import NOBODY, Pulse
 from worker.remote.record import Exchange, Recorder, unrecorded
 from worker.remote.state import State
 from worker.remote.stream import Endpoint, Patience, StreamEvent, Turn, send_message
@@ -45,14 +46,22 @@ def tls_context() -> ssl.SSLContext:
 class Remote:
     """One per process, shared by its threads or greenlets; make it after a fork, connections do not survive one.
 
-    A `recorder` is told of each call.
+    A `recorder` is told of each call, a `pulse` whether it was answered.
     """
 
     def __init__(
-        self, base_url: str, web_url: str, *, platform: str, waits: Waits, recorder: Recorder | None = None
+        self,
+        base_url: str,
+        web_url: str,
+        *,
+        platform: str,
+        waits: Waits,
+        recorder: Recorder | None = None,
+        pulse: Pulse = NOBODY,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._record = recorder.exchange if recorder is not None else unrecorded
+        self._pulse = pulse
         self._web_url = web_url.rstrip("/")
         self._attribution = attribution(platform)
         self._waits = waits
@@ -68,9 +77,15 @@ class Remote:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Remote":
+    def from_settings(cls, settings: Settings, *, pulse: Pulse = NOBODY) -> "Remote":
         upstream = settings.upstream
-        return cls(upstream.api_url, upstream.web_url, platform=platform(upstream.skill_source), waits=settings.waits)
+        return cls(
+            upstream.api_url,
+            upstream.web_url,
+            platform=platform(upstream.skill_source),
+            waits=settings.waits,
+            pulse=pulse,
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -140,7 +155,9 @@ class Remote:
             longest=waits.stream_max_seconds.total_seconds(),
         )
         endpoint = Endpoint(self._base_url, token, self._attribution, tls_context, self._record)
-        return send_message(endpoint, patience, session_id, text, deadline=deadline, on_event=on_event, abort=abort)
+        turn = send_message(endpoint, patience, session_id, text, deadline=deadline, on_event=on_event, abort=abort)
+        self._pulse.turn(turn)
+        return turn
 
     # Uploads
 
@@ -199,21 +216,22 @@ class Remote:
         call = "open_fallback_download"
         url = f"{self._base_url}/api/render/proxy/{_segment(export_id)}/download"
         headers: Mapping[str, str] = {**self._attribution, **bearer(token)}
-        try:
-            for _ in range(REDIRECTS + 1):
-                kept = self._record(call, "GET", url, headers.items(), b"")
-                with kept, self._http.stream("GET", url, headers=headers) as response:
-                    _answered(kept, response)
-                    following = _elsewhere(call, response, token, kept)
-                    if following is None:
-                        yield response
-                        return
-                url, headers = urljoin(url, following), {}
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Unintelligible(call, "not a URL to download from") from error
-        except httpx.TransportError as error:
-            raise TryAgain(call, type(error).__name__) from error
-        raise Unintelligible(call, "too many redirects")
+        with self._pulse.feel(call):
+            try:
+                for _ in range(REDIRECTS + 1):
+                    kept = self._record(call, "GET", url, headers.items(), b"")
+                    with kept, self._http.stream("GET", url, headers=headers) as response:
+                        _answered(kept, response)
+                        following = _elsewhere(call, response, token, kept)
+                        if following is None:
+                            yield response
+                            return
+                    url, headers = urljoin(url, following), {}
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                raise Unintelligible(call, "not a URL to download from") from error
+            except httpx.TransportError as error:
+                raise TryAgain(call, type(error).__name__) from error
+            raise Unintelligible(call, "too many redirects")
 
     def _call(
         self,
@@ -230,17 +248,18 @@ class Remote:
         sent = {**self._attribution, **(bearer(token) if token is not None else {}), **(headers or {})}
         url = self._base_url + path
         told = _told(payload, content)
-        try:
-            with (
-                self._record(call, method, url, sent.items(), told) as kept,
-                self._http.stream(method, url, headers=sent, json=payload, content=content) as response,
-            ):
-                _answered(kept, response)
-                body = _bounded(call, response)
-                kept.piece(body)
-        except httpx.TransportError as error:
-            raise TryAgain(call, type(error).__name__) from error
-        _raise_for(call, response, body, token)
+        with self._pulse.feel(call):
+            try:
+                with (
+                    self._record(call, method, url, sent.items(), told) as kept,
+                    self._http.stream(method, url, headers=sent, json=payload, content=content) as response,
+                ):
+                    _answered(kept, response)
+                    body = _bounded(call, response)
+                    kept.piece(body)
+            except httpx.TransportError as error:
+                raise TryAgain(call, type(error).__name__) from error
+            _raise_for(call, response, body, token)
         return body
 
 

@@ -94,6 +94,11 @@ def fault(call: str, status: int, body: object, headers: Mapping[str, str], *, s
     )
 
 
+def of_code(call: str, code: int, detail: str) -> RemoteError:
+    """The refusal that a code alone is, as one told in the middle of an event stream."""
+    return _kind(call, code, 200, detail)(call, detail, code=code)
+
+
 def code_of(answer: Object) -> int | None:
     """The envelope's code as a number, 0 for success; None where the answer has none."""
     error = answer.get("error")

@@ -246,6 +246,14 @@ def found_applied(session: Session, intent: Intent, finding: dict[str, Any]) -> 
     )
 
 
+def refusal_told(intent: Intent) -> int | None:
+    """The backend's code that an error on the stream named, if it named one."""
+    for finding in intent.evidence:
+        if isinstance(finding, dict) and "told" in finding:
+            return int(finding["told"])  # pyright: ignore[reportUnknownArgumentType] - JSON of our own
+    return None
+
+
 def charge(session: Session, render_id: str, run: int) -> tuple[str, float | None]:
     """What is known of the run's charge: its state, and the credits reserved for what was applied.
 

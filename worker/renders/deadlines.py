@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from worker.accounts import store as accounts
+from config.settings import settings
+from worker.accounts import admission
 from worker.failures import DEADLINE_PASSED
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
@@ -87,7 +88,8 @@ def keep_clocks(session: Session) -> None:
     owners: Sequence[str] = session.scalars(select(Render.owner_id).where(*queued).distinct()).all()
     if not owners:
         return
-    held = [owner for owner in owners if accounts.is_on_hold(session, owner)]
+    slots = settings().capacity.account_slots
+    held = [owner for owner in owners if admission.is_on_hold(session, owner, default_slots=slots)]
     session.execute(
         update(Render)
         .where(*queued, Render.owner_id.in_(held), Render.clock_stopped_at.is_(None))

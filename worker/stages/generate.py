@@ -3,7 +3,6 @@
 Dies here: *unsent* or *refused* → sent again; anything else is looked up, never sent.
 """
 
-import random
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,11 +14,10 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker import liveness
-from worker.accounts.models import Account
 from worker.database import at_once, from_now, new_id, transact
 from worker.failures import BACKEND_UNAVAILABLE
 from worker.job import Job
-from worker.outcomes import Advance, Fault, Outcome, Snooze, Wait
+from worker.outcomes import Advance, Fault, Outcome, Snooze
 from worker.remote import gui, intents
 from worker.remote.client import State
 from worker.remote.errors import RemoteError
@@ -27,7 +25,7 @@ from worker.remote.intents import Intent, IntentState
 from worker.remote.stream import Abort, StreamEvent, Turn
 from worker.renders import leases, queue
 from worker.renders.events import EventType, NewEvent
-from worker.renders.states import Charge, Reason, Stage
+from worker.renders.states import Charge, Stage
 
 log = get(__name__)
 
@@ -39,8 +37,7 @@ def run(job: Job) -> Outcome:
         return _look_up(job, open_one, cause="its sender fell silent")
     if liveness.process().draining:
         return Snooze(wait=timedelta(0))
-    if job.account is not None and job.account.paused_until is not None and job.account.paused_until > job.held.at:
-        return _paused(job, job.account)
+    job.may_begin()
     job.bearer()  # renewed beforehand if need be: between the intent and its bytes nothing else may fail
     before = job.remote.state(job.bearer(), job.session_id())
     abort = Abort()
@@ -52,14 +49,6 @@ def run(job: Job) -> Outcome:
         turn = _send(job, intent, abort, send_by=began + job.waits.send_window.total_seconds())
     log.info("message.ended", render=job.render.id, outcome=turn.outcome, cause=turn.cause, seconds=turn.seconds)
     return _outcome(job, intent, turn)
-
-
-def _paused(job: Job, account: Account) -> Wait:
-    """The account sends nothing for now; spread out, so that its renders do not all come back in one moment."""
-    assert account.paused_until is not None, "the caller looked"
-    left = account.paused_until - job.held.at
-    reason = Reason(account.pause_reason or Reason.PAUSED.value)
-    return Wait(reason=reason, wait=left * random.uniform(1.0, 1.2), ends_faults=False)  # noqa: S311 - jitter
 
 
 @contextmanager
@@ -193,6 +182,7 @@ def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
         "terminal": turn.terminal,
         "error_frame": turn.error_frame,
         "answer": turn.text or None,
+        **_told(turn),
     }
     return Advance(
         to=Stage.VERIFY,
@@ -201,12 +191,19 @@ def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
     )
 
 
+def _told(turn: Turn) -> dict[str, Any]:
+    """A code told on the stream is kept with the message: should nothing have been done, it says what to wait for."""
+    code = turn.error.code if turn.error is not None and turn.error_frame is not None else None
+    return {"evidence": [{"told": code}]} if code else {}
+
+
 def _look_up(job: Job, intent: Intent, *, cause: str, turn: Turn | None = None) -> Outcome:
     """It may have been received: nothing is sent again, the state is read until it tells."""
     facts: dict[str, Any] = {"cause": cause, "ended_at": from_now(timedelta(0))}
     wait = job.waits.lookup_first_seconds
     if turn is not None:
         facts |= {"error_frame": turn.error_frame, "answer": turn.text or None, "terminal": turn.terminal}
+        facts |= _told(turn)
     elif lost_at := at_once(lambda session: queue.last_heard_of(session, job.render.recovery_id)):
         # The stream broke with its worker, a lease ago perhaps: that much of the wait is over.
         facts["ended_at"] = lost_at

@@ -7,6 +7,7 @@ that can be known for now; `worker.watching` reads on for a day.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -15,12 +16,13 @@ from worker.failures import GENERATION_FAILED, UNCONFIRMED, Failure
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Snooze
 from worker.remote import intents
+from worker.remote.faults import of_code
 from worker.remote.intents import Intent, IntentState
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.runs import unsent
 from worker.renders.states import Stage
-from worker.stages import balance
+from worker.stages import balance, refusals
 
 MOST_ATTEMPTS = 3
 """Paid attempts that `on_unconfirmed: retry` makes by itself: each may have been charged."""
@@ -38,11 +40,28 @@ def run(job: Job) -> Outcome:
     if state.fingerprint != intent.before:
         return applied(job, intent, read)
     if intent.error_frame is not None:
+        again = _refused_after_all(job, intent, intent.error_frame, read)
+        if again is not None:
+            return again
         return _over(job, intent, IntentState.NOT_APPLIED, GENERATION_FAILED, intent.error_frame, read)
     if _nothing_more_can_come(job, intent):
         verdict, evidence = balance.weighed(job, intent)
         return _over(job, intent, verdict, UNCONFIRMED, f"stream: {intent.cause}", (*read, *evidence))
     return Snooze(wait=job.waits.lookup_next_seconds, also=read)
+
+
+def _refused_after_all(
+    job: Job, intent: Intent, frame: str, read: tuple[Callable[[Session], None], ...]
+) -> Advance | None:
+    """An error on the stream named a reason that passes (credits, token, rate limit), and the state shows that nothing
+    was done: as a refusal before the stream, so the message is sent again once the reason is gone. It was received and
+    is settled; the new one gets a session of its own like any new attempt. None: the error names no such reason."""
+    code = intents.refusal_told(intent)
+    waited = refusals.passing(job, of_code("send_message", code, frame)) if code is not None else None
+    if waited is None:
+        return None
+    again = new_attempt(job, (*read, settle(job, intent, IntentState.NOT_APPLIED), *waited.also))
+    return replace(again, changes={**again.changes, **waited.changes}, events=waited.events)
 
 
 def _nothing_more_can_come(job: Job, intent: Intent) -> bool:

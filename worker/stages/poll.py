@@ -11,6 +11,7 @@ from config.logging import get
 from worker.accounts.tokens import NotNow
 from worker.job import Job
 from worker.outcomes import Outcome, Snooze, Wait
+from worker.remote.circuit import HeldBack
 from worker.remote.client import ExportStatus
 from worker.remote.errors import ExportUnknown, RateLimited, TryAgain
 from worker.renders import exports
@@ -48,10 +49,19 @@ def told(answer: Outcome | Exception) -> Outcome:
 
 
 def _ask(job: Job, export: Export | None) -> Answer:
+    try:
+        return _asked(job, export)
+    finally:
+        job.services.breaker.leave()
+
+
+def _asked(job: Job, export: Export | None) -> Answer:
     if export is None:
         return LookupError(f"{job.render.id} is polled but has no export")
     try:
         token = job.bearer()
+    except HeldBack as later:
+        return Wait(reason=Reason.BACKEND, wait=later.wait)
     except NotNow as later:
         return Snooze(wait=max(job.waits.export_poll_seconds, later.wait))
     except Exception as error:  # told by the pipeline, for this render alone
@@ -70,6 +80,9 @@ def _ask(job: Job, export: Export | None) -> Answer:
     except TryAgain as error:
         # A 5xx answer is an answer: it counts, and the next question keeps the interval.
         log.info("poll.fault", render=job.render.id, error=str(error))
+        if left := job.services.breaker.open_for():
+            asked = exports.recording(export.id, "submitted", asked=True)
+            return Wait(reason=Reason.BACKEND, wait=max(left, job.waits.export_poll_seconds), also=(asked,))
         return _unless_too_many(job, export, StillGoing(job.render.fraction))
     except Exception as error:  # told by the pipeline, for this render alone
         return error

@@ -7,7 +7,9 @@ from datetime import timedelta
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
+from config.logging import get
 from worker import failures
+from worker.accounts import pauses
 from worker.accounts import store as accounts
 from worker.accounts.models import RemoteSession
 from worker.database import at_once, transact
@@ -25,7 +27,7 @@ MOST_UNINTELLIGIBLE = 5
 MOST_SESSIONS = 10
 """A backend that restarts loses a session or two; one that loses ten of a render in a row loses the next one too."""
 
-LONGEST_RATE_LIMIT = timedelta(minutes=10)
+log = get(__name__)
 
 
 def outcome(job: Job, error: errors.RemoteError) -> Outcome:
@@ -58,12 +60,27 @@ def outcome(job: Job, error: errors.RemoteError) -> Outcome:
             return Failed(failure=failures.BACKEND_REJECTED, detail=str(error))
 
 
+def passing(job: Job, error: errors.RemoteError) -> Outcome | None:
+    """What else to write for a refusal told on a message's stream before the message is sent again in a new session,
+    which then waits as the account does; None where the reason is not one that passes."""
+    match error:
+        case errors.NeedsCredits():
+            return _wait_for_money(job, Reason.CREDITS, job.waits.credits_seconds, error)
+        case errors.RateLimited():
+            return Outcome(also=(_pause(job, Reason.RATE_LIMIT, job.waits.rate_limit_seconds),))
+        case errors.TokenGone() if job.render.sessions < MOST_SESSIONS:
+            # The state was read with the token on file now: that one is good, or is being renewed.
+            return Outcome()
+        case _:
+            return None
+
+
 def _pause(job: Job, reason: Reason, wait: timedelta) -> Callable[[Session], None]:
     """A step of the outcome's transaction: the account takes nothing new and sends nothing meanwhile."""
 
     def step(session: Session) -> None:
         if job.account is not None:
-            accounts.pause(session, job.account.id, reason, wait)
+            pauses.pause(session, job.account.id, reason, wait)
 
     return step
 
@@ -77,17 +94,17 @@ def _token_gone(job: Job, error: errors.RemoteError) -> Outcome:
 
 
 def _rate_limited(job: Job, error: errors.RateLimited) -> Outcome:
-    """30 s or what the backend says, one repetition, then longer and longer, and the outside is told."""
-    base = timedelta(seconds=error.retry_after) if error.retry_after else job.waits.rate_limit_seconds
-    wait = min(base * 2 ** min(max(job.render.tries - 1, 0), 10), max(LONGEST_RATE_LIMIT, base))
-    # What comes after the message is no reason to hold other renders' messages back.
-    sends = Stage(job.render.stage) in BEFORE_STREAM_ENDS
-    return Wait(
-        reason=Reason.RATE_LIMIT,
-        wait=_behind_the_others(wait) if sends else wait,
-        changes={"tries": job.render.tries + 1},
-        also=(_pause(job, Reason.RATE_LIMIT, min(base, LONGEST_RATE_LIMIT)),) if sends else (),
-    )
+    """30 s or what the backend says, one repetition, then longer and longer. What comes after the message is no reason
+    to hold other renders' messages back: it waits for itself."""
+    first = timedelta(seconds=error.retry_after) if error.retry_after else job.waits.rate_limit_seconds
+    account = job.account
+    if account is not None and Stage(job.render.stage) in BEFORE_STREAM_ENDS:
+        stands = transact(lambda session: pauses.rate_limited(session, account.id, first, asked_at=job.held.at))
+        log.info("account.paused", account=account.id, reason="rate_limit", seconds=round(stands.total_seconds(), 1))
+        return Wait(reason=Reason.RATE_LIMIT, wait=_behind_the_others(stands))
+    longest = max(pauses.LONGEST_RATE_LIMIT, first)
+    wait = min(first * 2 ** min(job.render.tries, 10), longest)
+    return Wait(reason=Reason.RATE_LIMIT, wait=wait, changes={"tries": job.render.tries + 1})
 
 
 def _behind_the_others(wait: timedelta) -> timedelta:

@@ -15,6 +15,7 @@ from worker.renders.states import Stage
 def run(job: Job) -> Outcome:
     """Create the remote session and put its ids on file with the move."""
     assert job.account is not None, "admission set it"
+    job.may_begin()
     ids = job.remote.create_session(job.bearer(), job.render.language)
     row = RemoteSession(
         id=new_id("ses"),

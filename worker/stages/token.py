@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from worker.accounts import store
+from worker.accounts import admission
+from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
-from worker.accounts.store import NotAdmitted
-from worker.accounts.tokens import NotNow, bearer
+from worker.accounts.tokens import NotNow
 from worker.database import transact
 from worker.job import Job
 from worker.outcomes import Advance, Outcome, Wait
@@ -24,12 +24,13 @@ LOOK_AGAIN = timedelta(seconds=5)
 
 def run(job: Job) -> Outcome:
     """Admit the render to an account and see to the account's token."""
-    account = job.account or transact(lambda session: _admit(session, job))
+    account = _still_mine(job.account) or transact(lambda session: _admit(session, job))
     if isinstance(account, NotAdmitted):
         # Spread out: those that wait together must not all look in the same moment.
         return Wait(reason=account.reason, wait=LOOK_AGAIN * random.uniform(1.0, 3.0))  # noqa: S311 - jitter
+    job.admitted = account
     try:
-        bearer(job.remote, account, job.held.at)
+        job.bearer()
     except NotNow as later:
         if later.reason is not Reason.TOKEN:
             raise
@@ -38,9 +39,14 @@ def run(job: Job) -> Outcome:
     return Advance(to=Stage.SESSION)
 
 
+def _still_mine(account: Account | None) -> Account | None:
+    """The account that took the render before, unless it was held or removed since: another may have a place."""
+    return account if account is not None and account.held_at is None and account.disabled_at is None else None
+
+
 def _admit(session: Session, job: Job) -> Account | NotAdmitted:
     """Choose, and note the choice on the render while the account's row is locked."""
-    admitted = store.admit(session, job.render.owner_id, default_slots=job.services.settings.capacity.account_slots)
+    admitted = admission.admit(session, job.render.owner_id, default_slots=job.services.settings.capacity.account_slots)
     if isinstance(admitted, Account):
         leases.write(session, job.held, {"account_id": admitted.id})
     return admitted

@@ -19,6 +19,7 @@ CHUNK = 256 * 1024
 
 def run(job: Job) -> Outcome:
     """Send what the session does not have yet."""
+    job.may_begin()
     assets: list[dict[str, Any]] = [dict(asset) for asset in job.render.assets]
     if _begun_before(job):
         _tick_off_what_arrived(job, assets)

@@ -1,0 +1,122 @@
+"""Tokens end, accounts are held, limits and spent credits are told amid a stream: renders wait and go on."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from tests.journeys.conftest import Journey
+from tests.stack import Stack, here, until
+from worker.accounts import registry
+from worker.accounts.models import Account
+from worker.database import transact
+
+PATIENT = {
+    "VIVIDEO_STREAM_SILENCE_SECONDS": "60",
+    "VIVIDEO_STREAM_MAX_SECONDS": "60",
+    "VIVIDEO_CREDITS_SECONDS": "2",
+    "VIVIDEO_RATE_LIMIT_SECONDS": "2",
+}
+"""Streams of a hundred renders open at once, and pauses that are seen, also on a busy machine."""
+
+TOLD = {"2001": "credits", "1001": None, "429": "rate_limit"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
+    """As the journeys' own, more patient and with twice the streams."""
+    folder = tmp_path_factory.mktemp("stack")
+    with Stack(folder, database, broker_url, **PATIENT) as running, here(running.environment):
+        running.start_all()
+        running.start_worker("stream", 60, "stream2")
+        yield running
+
+
+def ended_well(journeys: list[Journey]) -> None:
+    for journey in journeys:
+        row = journey.end()
+        assert row.status == "succeeded", (row.error_message, journey.types())
+
+
+def tokens(stack: Stack) -> int:
+    """Token calls that the backend answered."""
+    return httpx.get(f"{stack.sandbox}/_sandbox/ledger/summary").json()["tokens"]
+
+
+def expire(stack: Stack, *, registered: bool = False) -> None:
+    httpx.post(f"{stack.sandbox}/_sandbox/expire-tokens", json={"registered": registered}).raise_for_status()
+
+
+def test_a_hundred_renders_that_meet_1001_together_renew_the_token_once(stack: Stack):
+    """All in their streams when every token ends: one token call more, each message once, all succeed."""
+    journeys = [
+        Journey(stack, f"A 2 second clip, renewal number {one}. [[sandbox: stream seconds=15]]") for one in range(100)
+    ]
+    words = {journey.words for journey in journeys}
+
+    def streams() -> bool:
+        sent = {one["text"].partition("[[")[0].strip() for one in stack.ledger()["messages"]}
+        return words <= sent
+
+    until(streams, 40, what="a hundred streams")
+    before = tokens(stack)
+    expire(stack)
+    ended_well(journeys)
+    assert tokens(stack) == before + 1
+    sent = [one["text"].partition("[[")[0].strip() for one in stack.ledger()["messages"]]
+    assert all(sent.count(one) == 1 for one in words)
+
+
+@pytest.mark.parametrize("dialect", ["adk", "typed"])
+@pytest.mark.parametrize("code", TOLD)
+def test_a_refusal_told_on_the_stream_is_waited_for(stack: Stack, code: str, dialect: str):
+    """Received, refused in an error frame, refunded, the state unchanged: nothing was done, so the message is sent
+    again in a session of its own once the reason is gone, and charged once."""
+    marker = f"told {code} {dialect}."
+    stack.rule(on="message", do="error_frame", match=marker, code=int(code))
+    journey = Journey(stack, f"A 2 second clip, {marker} [[sandbox: {dialect}]]")
+    ended_well([journey])
+    assert [intent.state for intent in journey.intents()] == ["not_applied", "applied"]
+    assert len({intent.remote_session_id for intent in journey.intents()}) == 2
+    assert (len(journey.messages()), journey.executed()) == (2, 1)
+    reasons = [event.data["reason"] for event in journey.events() if event.type == "render.waiting"]
+    assert reasons[:1] == ([TOLD[code]] if TOLD[code] else [])
+
+
+def test_a_held_account_sends_nothing_and_what_is_past_its_message_goes_on(stack: Stack):
+    """One in its stream ends well meanwhile; one before its message waits (paused), and goes on once it is resumed."""
+    streaming = Journey(stack, "A 2 second clip, held while it streams. [[sandbox: stream seconds=3]]")
+    until(streaming.messages, what="its message")
+    stack.rule(on="session", do="delay", seconds=1.5)
+    before = Journey(stack, "A 2 second clip, held before its message.")
+    until(lambda: before.row.account_id, what="admission")
+    account = before.row.account_id
+    transact(lambda session: registry.hold(session, session.get_one(Account, account)))
+    row = until(lambda: (row := before.row).status == "waiting" and row, what="the wait")
+    assert row.reason == "paused"
+    ended_well([streaming])
+    assert before.messages() == []
+    assert transact(lambda session: registry.resume(session, session.get_one(Account, account))) == 1
+    ended_well([before])
+
+
+def test_a_refused_registered_token_is_waited_for_until_it_is_replaced(stack: Stack):
+    """Added while the trial was in use, it takes the new renders; refused, they wait (token); with another token in its
+    place they go on by themselves."""
+    account = transact(
+        lambda session: registry.add(session, "nmv_sandbox_first", name="shop", owner_id=None, slots=None).id
+    )
+    ended_well([first := Journey(stack, "A 2 second clip, by the registered account.")])
+    assert first.row.account_id == account
+    expire(stack, registered=True)
+    refused = Journey(stack, "A 2 second clip, whose token is refused.")
+    row = until(lambda: (row := refused.row).status == "waiting" and row, what="the wait")
+    assert row.reason == "token"
+
+    def put(session):
+        registry.replace(session, session.scalars(select(Account).where(Account.id == account)).one(), "nmv_sandbox_2")
+
+    transact(put)
+    ended_well([refused])
+    assert (refused.row.account_id, len(refused.messages())) == (account, 1)

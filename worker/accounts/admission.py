@@ -1,0 +1,183 @@
+"""Who takes a render: an account that stands ready, has a slot, and credits as far as that can be known.
+
+Limits are derived, not counted: the slots in use are the renders between admission and the settling of their message,
+the credits reserved those of messages that the last balance cannot show, whoever owns them; a crash leaks none.
+Admission holds the account's row lock, so two cannot take the last slot.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from worker.accounts import store
+from worker.accounts.models import Account
+from worker.database import ago
+from worker.remote.intents import ABOUT_A_CLIP, MAY_HAVE_BEEN_RECEIVED, Intent, IntentState
+from worker.renders.models import Render
+from worker.renders.states import Reason, Stage
+
+HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.LOOKUP, Stage.VERIFY)
+"""From admission to the settling of the message."""
+
+MESSAGE_TO_COME = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
+
+SPENDS = tuple(state for state in MAY_HAVE_BEEN_RECEIVED if state is not IntentState.NOT_APPLIED)
+"""Messages that may cost something: one that evidence says was not carried out costs nothing."""
+
+BALANCE_TELLS_FOR = timedelta(minutes=5)
+"""Balances are read once a minute; one that could not be read for longer says nothing, and holds nobody back."""
+
+
+@dataclass(frozen=True)
+class NotAdmitted:
+    """Why no account took the render."""
+
+    reason: Reason
+
+
+def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
+    """Choose the account for a render, with its row locked until the caller's transaction, which notes the render's
+    account and stage, commits."""
+    refusal = NotAdmitted(Reason.TOKEN)
+    for candidate in store.usable(session, owner_id):
+        account = session.scalars(
+            select(Account)
+            .where(Account.id == candidate.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).one()
+        places = places_of(session, account, default_slots=default_slots)
+        if not isinstance(places, NotAdmitted):
+            return account
+        refusal = places
+    return refusal
+
+
+def open_places(session: Session, *, default_slots: int) -> int | None:
+    """How many more renders the accounts would take now; None: no limit. What cannot be admitted stays queued, where it
+    can be reordered and cancelled, and asks nobody."""
+    rows = session.scalars(select(Account).where(Account.disabled_at.is_(None))).all()
+    registered = [row for row in rows if row.kind == "registered"]
+    # As `store.usable` chooses: the trial only for owners who have no other.
+    for_all = any(row.owner_id is None for row in registered)
+    total = 0
+    for account in registered if for_all else rows:
+        places = places_of(session, account, default_slots=default_slots)
+        if places is None:
+            return None
+        total += places if isinstance(places, int) else 0
+    return total
+
+
+def places_of(session: Session, account: Account, *, default_slots: int) -> int | NotAdmitted | None:
+    """How many more renders this account takes, at least one; None: no limit; or why none."""
+    if account.disabled_at is not None:
+        return NotAdmitted(Reason.TOKEN)
+    if account.held_at is not None:
+        return NotAdmitted(Reason.PAUSED)
+    if account.kind == "registered" and account.token_refused_at is not None:
+        return NotAdmitted(Reason.TOKEN)
+    if _paused(session, account):
+        return NotAdmitted(Reason(account.pause_reason or Reason.PAUSED.value))
+    slots = account.slots if account.slots is not None else default_slots
+    free = slots - slots_in_use(session, account.id) if slots else None
+    if free is not None and free <= 0:
+        return NotAdmitted(Reason.SLOT)
+    covered = _covered(session, account)
+    if covered is not None and covered <= 0:
+        return NotAdmitted(Reason.CREDITS)
+    known = [places for places in (free, covered) if places is not None]
+    return min(known) if known else None
+
+
+def is_on_hold(session: Session, owner_id: str, *, default_slots: int) -> bool:
+    """Whether every account that an owner's renders may use waits for credits, or for whoever paused it."""
+    rows = store.usable(session, owner_id)
+    return bool(rows) and all(_waits_for_somebody(places_of(session, row, default_slots=default_slots)) for row in rows)
+
+
+def _waits_for_somebody(places: int | NotAdmitted | None) -> bool:
+    return isinstance(places, NotAdmitted) and places.reason in (Reason.CREDITS, Reason.PAUSED)
+
+
+def _covered(session: Session, account: Account) -> int | None:
+    """How many more messages the balance covers; None where it is not known. With nothing reserved one is always let
+    try: the backend is the judge, and a refusal costs nothing."""
+    fresh = select(Account.balance_read_at > ago(BALANCE_TELLS_FOR)).where(Account.id == account.id)
+    if account.balance_available is None or not session.execute(fresh).scalar_one():
+        return None
+    reserved = credits_reserved(session, account.id)
+    covered = int((account.balance_available - reserved) // ABOUT_A_CLIP)
+    return max(covered, 0 if reserved else 1)
+
+
+def credits_reserved(session: Session, account_id: str) -> float:
+    """Credits that the account's last balance does not show as spent, and probably will be."""
+    return reserved_by_account(session, [account_id]).get(account_id, 0.0)
+
+
+def reserved_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, float]:
+    """The same for several: messages newer than the balance that may have been received, and renders admitted whose
+    message is still to come. Accounts with nothing reserved are left out."""
+    found: dict[str, float] = dict(spent_since_reading(session, account_ids))
+    for account, count in session.execute(_messages_to_come(account_ids)):
+        found[str(account)] = found.get(str(account), 0.0) + count * ABOUT_A_CLIP
+    return found
+
+
+def spent_since_reading(session: Session, account_ids: Sequence[str]) -> dict[str, float]:
+    """Credits of the messages begun since the balance was read that may have been received."""
+    rows = session.execute(
+        select(Intent.account_id, func.sum(Intent.reserved_credits))
+        .join(Account, Account.id == Intent.account_id)
+        .where(
+            Intent.account_id.in_(account_ids),
+            Intent.state.in_([state.value for state in SPENDS]),
+            or_(Account.balance_read_at.is_(None), Intent.created_at > Account.balance_read_at),
+        )
+        .group_by(Intent.account_id)
+    )
+    return {str(account): float(credits) for account, credits in rows}
+
+
+def _messages_to_come(account_ids: Sequence[str]):
+    sent = select(Intent.id).where(Intent.render_id == Render.id, Intent.run == Render.run, Intent.settled_at.is_(None))
+    return (
+        select(Render.account_id, func.count())
+        .where(
+            Render.account_id.in_(account_ids),
+            Render.finished_at.is_(None),
+            Render.cancel_requested_at.is_(None),
+            Render.stage.in_([stage.value for stage in MESSAGE_TO_COME]),
+            ~and_(Render.stage == Stage.GENERATE.value, sent.exists()),
+        )
+        .group_by(Render.account_id)
+    )
+
+
+def _paused(session: Session, account: Account) -> bool:
+    if account.paused_until is None:
+        return False
+    return bool(session.execute(select(func.now() < account.paused_until)).scalar_one())
+
+
+def slots_in_use(session: Session, account_id: str) -> int:
+    """Renders between admission and the settling of their message."""
+    return slots_by_account(session, [account_id]).get(account_id, 0)
+
+
+def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, int]:
+    """The same for several; those with none in use are left out."""
+    rows = session.execute(
+        select(Render.account_id, func.count())
+        .where(
+            Render.account_id.in_(account_ids),
+            Render.finished_at.is_(None),
+            Render.stage.in_([stage.value for stage in HOLDS_A_SLOT]),
+        )
+        .group_by(Render.account_id)
+    ).all()
+    return {str(account): count for account, count in rows}
