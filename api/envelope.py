@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from api import gate, incoming, problems
+from api import counted, gate, incoming, problems
 from api.limits import JSON_BYTES
 from api.problems import Problem
 from config.logging import get
@@ -133,7 +133,8 @@ def _add_headers(headers: MutableHeaders, request_id: str, more: Mapping[str, st
 
 
 def _note(scope: Scope, status: int, started: float) -> None:
-    """One line for each change and each fault; reads are too many to be worth one."""
+    """One line for each change and each fault; reads are too many to be worth one. All are counted."""
+    counted.answered(scope, status, time.monotonic() - started)
     if scope["method"] not in ("GET", "HEAD") or status >= 500:
         milliseconds = round((time.monotonic() - started) * 1000)
         log.info("request.done", method=scope["method"], path=_shown(scope), status=status, ms=milliseconds)

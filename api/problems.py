@@ -36,6 +36,9 @@ KINDS: dict[str, Kind] = {
     "auth.missing": Kind(401, "No API key", "Send `Authorization: Bearer vv_…`."),
     "auth.invalid": Kind(401, "The API key is not valid", "Check for a typing mistake, a revoked or an expired key."),
     "auth.scope": Kind(403, "The API key may not do this", "Use a key with the scope that `detail` names."),
+    "metrics.closed": Kind(
+        401, "The metrics are not for everybody", "Ask on the service's own machine, or with VIVIDEO_METRICS_TOKEN."
+    ),
     "rate.limited": Kind(429, "Too many requests", "Wait for `Retry-After` seconds; `RateLimit` tells what is left."),
     "limit.in_flight": Kind(
         429, "This key has its renders in flight", "Wait until some are final, or have the key's limit raised."

@@ -41,6 +41,8 @@ EVENTS = frozenset(
         "heartbeat.failed",
         "lease.lost",
         "message.ended",
+        "metrics.unread",
+        "metrics.unserved",
         "owners.not_installed",
         "poll.fault",
         "poll.unwritten",

@@ -72,6 +72,12 @@ class Servers(_Group):
 
     allow_local_addresses: bool = False
     """Development: addresses that customers give may be http, and of this machine or its network."""
+    metrics_host: str = "127.0.0.1"
+    """Where dispatcher and workers answer scrapes."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """One for each process; 0: this one answers none."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    """What a scrape of the API's `/metrics` from elsewhere than this machine has to bring."""
     secret_key: SecretStr | None = None
     """Encrypts tokens at rest (any text of at least 32 characters); `up` makes one in the state directory."""
 

@@ -9,7 +9,9 @@ from config.celery_settings import celery_settings
 from config.logging import get, setup
 from config.settings import settings
 from worker import leaving, liveness
-from worker.renders.states import Stage
+from worker.metrics import serving
+from worker.metrics.declared import BROKER_MESSAGES
+from worker.renders.states import QUEUE_OF, Stage
 
 log = get(__name__)
 
@@ -18,19 +20,6 @@ app.conf.update(celery_settings(settings().servers.broker_url))
 app.conf.beat_schedule = {
     "housekeeping": {"task": "housekeeping", "schedule": 60.0, "options": {"queue": "io", "expires": 60}},
 }
-
-QUEUE_OF = {
-    Stage.TOKEN: "io",
-    Stage.SESSION: "io",
-    Stage.UPLOAD: "io",
-    Stage.GENERATE: "stream",
-    Stage.LOOKUP: "io",
-    Stage.VERIFY: "io",
-    Stage.EXPORT: "io",
-    Stage.POLL: "io",
-    Stage.STORE: "media",
-}
-"""Streams have workers of their own, so that they starve nobody; decoding video has processes of its own."""
 
 TASK_OF = {stage: f"stage.{stage.value}" for stage in Stage}
 
@@ -61,7 +50,9 @@ def _send(task: str, queue: str, args: tuple[Any, ...]) -> bool:
         app.send_task(task, args=args, queue=queue, ignore_result=True)
     except Exception as error:  # kombu, redis and amqp each raise trees of their own; all mean: not sent
         log.warning("send.failed", task=task, error=type(error).__name__)
+        BROKER_MESSAGES.labels(queue, "failed").inc()
         return False
+    BROKER_MESSAGES.labels(queue, "sent").inc()
     return True
 
 
@@ -89,12 +80,14 @@ def _check_driver(**_: Any) -> None:
 @signals.worker_ready.connect
 def _ready(sender: Any = None, **_: Any) -> None:
     """A gevent worker is one process: it registers itself. Prefork children register themselves."""
+    serving.serve(f"worker-{liveness.kind_of_worker()}")
     if not _is_prefork(sender):
         liveness.process()
 
 
 @signals.worker_process_init.connect
 def _child_ready(**_: Any) -> None:
+    serving.child_began()
     liveness.process()
 
 

@@ -22,6 +22,7 @@ from ulid import ULID
 
 from config.logging import get
 from config.settings import settings
+from worker.metrics.declared import DATABASE_RETRIES
 
 log = get(__name__)
 Result = TypeVar("Result")
@@ -146,6 +147,7 @@ def _persistently(attempt: Callable[[], Result], retry_for: float) -> Result:
             if not retryable(error) or time.monotonic() + pause > give_up:
                 raise
             log.warning("database.retry", error=type(error).__name__, pause=pause)
+            DATABASE_RETRIES.labels(type(error).__name__).inc()
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 engine().dispose()
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret

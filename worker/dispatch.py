@@ -23,6 +23,7 @@ from worker import app
 from worker.accounts import admission
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
+from worker.metrics import depths, serving
 from worker.remote import circuit, intents
 from worker.renders import deadlines, queue
 from worker.renders.queue import DUE, Due
@@ -171,6 +172,7 @@ def main() -> None:
     dispatcher = Dispatcher()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: dispatcher.stop())
+    serving.serve("dispatcher", depths.FromDatabase())
     log.info("dispatcher.started")
     dispatcher.run()
     log.info("dispatcher.stopped")

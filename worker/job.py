@@ -1,6 +1,7 @@
 """What a stage works with: the render it holds, its account and session, and the services."""
 
 import random
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -43,6 +44,8 @@ class Job:
     """The account that took the render in this very work."""
     may_probe: bool = True
     """Whether it may be the one call that tries a broken backend: it may hang for as long as a call may last."""
+    began: float = field(default_factory=time.monotonic)
+    """On `time.monotonic()`'s clock."""
     _token: str | None = field(default=None, repr=False)
 
     @property

@@ -86,8 +86,13 @@ def process() -> Process:
         return _process
 
 
+def kind_of_worker() -> str:
+    """`stream`, `io` or `media`: what the worker of this process serves."""
+    return os.environ.get("VIVIDEO_WORKER_KIND", "io")
+
+
 def _register() -> Process:
-    kind = os.environ.get("VIVIDEO_WORKER_KIND", "io")
+    kind = kind_of_worker()
     # A prefork child holds one thing at a time; a gevent worker as many as it has greenlets.
     capacity = 1 if kind == "media" else int(os.environ.get("VIVIDEO_WORKER_CAPACITY", "100"))
     me = Process(id=f"{kind}-{os.getpid()}-{str(ULID()).lower()[-10:]}", kind=kind, capacity=capacity, pid=os.getpid())

@@ -28,6 +28,8 @@ from worker.database import at_once, transact
 from worker.failures import BACKEND_UNAVAILABLE, DEADLINE_PASSED, INTERNAL, Failure
 from worker.job import Job, Services
 from worker.media.storage import StorageUnavailable, open_storage
+from worker.metrics import stages
+from worker.metrics.declared import LEASES_LOST
 from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Snooze, Wait
 from worker.remote import circuit, intents
 from worker.remote.circuit import HeldBack
@@ -158,6 +160,7 @@ def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
         return run(job)
     except LeaseLost:
         log.info("lease.lost", render=job.render.id, stage=job.render.stage, lease=job.held.lease)
+        LEASES_LOST.labels(job.render.stage).inc()
         return None
     except NotNow as later:
         if later.reason is None:
@@ -189,12 +192,14 @@ def act(job: Job, outcome: Outcome | None) -> None:
         _write(job, outcome)
     except LeaseLost:
         log.info("lease.lost", render=job.render.id, stage=job.render.stage, lease=job.held.lease)
+        LEASES_LOST.labels(job.render.stage).inc()
         return
     except PASSING:
         raise  # not written: this process notices that it owns a render that it does not work on, and lets go of it
     except Exception as error:
         outcome = given_up(job, _surprise(job, error))
         _write(job, outcome)
+    stages.ended(job, outcome)
     log.info("stage.ended", render=job.render.id, stage=job.render.stage, outcome=type(outcome).__name__.lower())
     if isinstance(outcome, Advance) and not outcome.wait and outcome.to is not Stage.POLL:
         app.send(outcome.to, job.render.id, job.held.lease)

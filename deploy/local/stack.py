@@ -17,6 +17,8 @@ from .state import State
 from .valkey import Valkey
 
 SANDBOX_PORT = 8100
+METRICS_PORT = 9101
+SCRAPED = ("dispatcher", "worker-stream", "worker-io", "worker-media")
 FLOWER_USER = "vivideo"
 LOOPBACK = "127.0.0.1"
 
@@ -41,6 +43,8 @@ class Addresses:
     flower: str
     sandbox: str | None
     backend: str
+    metrics: Mapping[str, str]
+    """Where each process is scraped."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Stack:
             "flower": {"url": found.flower, "user": FLOWER_USER, "password": self.flower_password},
             "sandbox": {"url": found.sandbox} if found.sandbox else None,
             "backend": {"url": found.backend},
+            "metrics": dict(found.metrics),
             "processes": dict(pids),
             "settings": {name: value for name, value in self.environment.items() if _is_noted(name)},
         }
@@ -105,8 +110,8 @@ def build(state: State, wishes: Wishes) -> Stack:
     steps.append(
         [
             _api(servers, addresses.api),
-            _program("dispatcher", commands.dispatcher()),
-            *_workers(capacity),
+            _scraped("dispatcher", commands.dispatcher(), addresses),
+            *_workers(capacity, addresses),
             _program("beat", commands.beat(state.directory / "beat-schedule")),
             _flower(addresses.flower, flower_password),
         ]
@@ -140,12 +145,24 @@ def _addresses(servers: Servers, environment: Mapping[str, str], wishes: Wishes)
     if wishes.sandbox and not named:
         sandbox_port = ports.choose(LOOPBACK, SANDBOX_PORT, setting="NEMO_API_URL", fixed=False)
     sandbox = f"http://{LOOPBACK}:{sandbox_port}" if sandbox_port else None
+    api = f"http://{_reachable(host)}:{api_port}"
     return Addresses(
-        api=f"http://{_reachable(host)}:{api_port}",
+        api=api,
         flower=f"http://{LOOPBACK}:{flower_port}",
         sandbox=sandbox,
         backend=sandbox or named or Settings().upstream.api_url,
+        metrics={"api": f"{api}/metrics", **_metrics(servers)},
     ), sandbox_port
+
+
+def _metrics(servers: Servers) -> dict[str, str]:
+    """A port for each process without a web server, from the one that is set on."""
+    host, port, found = servers.metrics_host, servers.metrics_port or METRICS_PORT, dict[str, str]()
+    for name in SCRAPED:
+        port = ports.choose(host, port, setting="VIVIDEO_METRICS_PORT", fixed=False)
+        found[name] = f"http://{_reachable(host)}:{port}/metrics"
+        port += 1
+    return found
 
 
 def _reachable(host: str) -> str:
@@ -198,6 +215,12 @@ def _program(name: str, command: Command, *, ready: Ready = at_once, wave: Wave 
     return Program(name, python(*command.arguments), environment=command.environment, ready=ready, wave=wave)
 
 
+def _scraped(name: str, command: Command, addresses: Addresses, *, wave: Wave = Wave.FRONT) -> Program:
+    port = str(_port(addresses.metrics[name].removesuffix("/metrics")))
+    environment = {**command.environment, "VIVIDEO_METRICS_PORT": port}
+    return _program(name, Command(command.arguments, environment), wave=wave)
+
+
 def _sandbox(state: State, port: int, options: tuple[str, ...]) -> Program:
     command = commands.sandbox(LOOPBACK, port, state.directory / "sandbox", *options)
     any_answer = answers(f"http://{LOOPBACK}:{port}/", *range(200, 600))
@@ -209,10 +232,10 @@ def _api(servers: Servers, address: str) -> Program:
     return _program("api", command, ready=answers(f"{address}/readyz", 200))
 
 
-def _workers(capacity: Capacity) -> list[Program]:
+def _workers(capacity: Capacity, addresses: Addresses) -> list[Program]:
     places = {"stream": capacity.stream_concurrency, "io": capacity.io_concurrency, "media": capacity.media_concurrency}
     return [
-        _program(f"worker-{kind}", commands.worker(kind, concurrency), wave=Wave.WORKERS)
+        _scraped(f"worker-{kind}", commands.worker(kind, concurrency), addresses, wave=Wave.WORKERS)
         for kind, concurrency in places.items()
     ]
 

@@ -58,6 +58,7 @@ def summary(stack: Stack, directory: Path) -> str:
         ("API key", f"{directory / 'api-key'}" if (directory / "api-key").exists() else "VIVIDEO_API_KEY"),
         ("Flower", f"{found.flower}   user {FLOWER_USER}, password {stack.flower_password}"),
         ("backend", f"{found.sandbox} (sandbox: a local stand-in)" if found.sandbox else found.backend),
+        ("metrics", f"{found.api}/metrics; of dispatcher and workers: 'metrics' in {directory / 'stack.json'}"),
         ("logs", f"{directory / 'logs'}"),
     ]
     if stack.token_unused:

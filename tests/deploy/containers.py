@@ -102,6 +102,8 @@ class Containers:
             password = composed.SECRETS["POSTGRES_PASSWORD"]
             assert given["VIVIDEO_DATABASE_URL"] == f"postgresql://vivideo:{password}@postgres:5432/vivideo"
             given["VIVIDEO_DATABASE_URL"] = self._database
+        if "VIVIDEO_METRICS_PORT" in given:  # each container has its own 9101
+            given["VIVIDEO_METRICS_PORT"] = self.ports.setdefault(f"9101 of {name}", str(free_port()))
         everywhere = {"PATH": f"{self.home / 'bin'}:/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONUNBUFFERED": "1"}
         path = {} if name == "sandbox" else {"PYTHONPATH": self._path}  # its image has the other lock
         return everywhere | path | self._common | {key: self._here(str(value)) for key, value in given.items()}

@@ -8,14 +8,14 @@ import json
 import ssl
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urljoin
 
 import httpx
 
 from config.settings import Settings, Waits
-from worker.remote import answers, expected, noticing
+from worker.remote import answers, counted, expected, noticing
 from worker.remote.errors import RemoteError, TryAgain, Unintelligible
 from worker.remote.faults import decoded, fault
 from worker.remote.headers import attribution, bearer, platform
@@ -155,7 +155,8 @@ class Remote:
             longest=waits.stream_max_seconds.total_seconds(),
         )
         endpoint = Endpoint(self._base_url, token, self._attribution, tls_context, self._record)
-        turn = send_message(endpoint, patience, session_id, text, deadline=deadline, on_event=on_event, abort=abort)
+        send = partial(send_message, endpoint, patience, session_id, text, deadline=deadline, abort=abort)
+        turn = counted.followed(lambda heard: send(on_event=heard), on_event)
         self._pulse.turn(turn)
         return turn
 
@@ -207,6 +208,7 @@ class Remote:
         self._call("cancel_export", "POST", f"/api/render/proxy/lambda/{_segment(export_id)}/cancel", token)
 
     @contextmanager
+    @counted.opened("open_fallback_download")
     def open_fallback_download(self, token: str, export_id: str) -> Generator[httpx.Response]:
         """The finished file through the API, as an open response to read in pieces.
 
@@ -233,6 +235,7 @@ class Remote:
                 raise TryAgain(call, type(error).__name__) from error
             raise Unintelligible(call, "too many redirects")
 
+    @counted.called
     def _call(
         self,
         call: str,

@@ -115,13 +115,18 @@ def code_of(answer: Object) -> int | None:
     return None
 
 
+def is_known(number: int) -> bool:
+    """Whether an envelope's code or an HTTP status has a meaning here."""
+    return number in _BY_NUMBER or number in _BY_CALL or 500 <= number <= 599
+
+
 def unknown_code(status: int, answer: Object) -> tuple[str, str] | None:
     """`code` (or, where it has none, `HTTP`) and the number or word that no rule here knows; None where one does."""
     code, word = code_of(answer), answer.get("code")
     if not code and isinstance(word, str) and word.strip("0"):
         return "code", word
     number = code or status
-    if number in _BY_NUMBER or number in _BY_CALL or 500 <= number <= 599 or (not code and number < 300):
+    if is_known(number) or (not code and number < 300):
         return None
     return ("code", str(code)) if code else ("HTTP", str(status))
 

@@ -19,6 +19,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.settings import settings
 from worker.database import Base, from_now
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import INTENTS
 
 if TYPE_CHECKING:
     from worker.renders.models import Render
@@ -167,12 +169,15 @@ def record(session: Session, intent_id: str, state: IntentState, **facts: Any) -
     if state is IntentState.UNCONFIRMED:
         changes["watch_at"] = from_now(settings().waits.watch_seconds)
     changes |= facts
-    session.execute(
+    written = session.execute(
         update(Intent)
         .where(Intent.id == intent_id, Intent.settled_at.is_(None))
         .values(**changes)
+        .returning(Intent.id)
         .execution_options(synchronize_session=False)
-    )
+    ).one_or_none()
+    if written is not None:
+        on_commit(session, INTENTS.labels(state.value).inc)
 
 
 def record_read(session: Session, intent: Intent, fingerprint: str) -> None:
@@ -229,21 +234,21 @@ def is_any_watch_due(session: Session) -> bool:
 
 def found_applied(session: Session, intent: Intent, finding: dict[str, Any]) -> bool:
     """An unconfirmed message turned out to have been carried out. False: that is on file already."""
-    return (
-        session.execute(
-            update(Intent)
-            .where(Intent.id == intent.id, Intent.state == IntentState.UNCONFIRMED.value)
-            .values(
-                state=IntentState.APPLIED.value,
-                settled_at=func.now(),
-                watch_at=None,
-                evidence=Intent.evidence.op("||")(literal([finding], JSONB)),
-            )
-            .returning(Intent.id)
-            .execution_options(synchronize_session=False)
-        ).one_or_none()
-        is not None
-    )
+    written = session.execute(
+        update(Intent)
+        .where(Intent.id == intent.id, Intent.state == IntentState.UNCONFIRMED.value)
+        .values(
+            state=IntentState.APPLIED.value,
+            settled_at=func.now(),
+            watch_at=None,
+            evidence=Intent.evidence.op("||")(literal([finding], JSONB)),
+        )
+        .returning(Intent.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if written is not None:
+        on_commit(session, INTENTS.labels(IntentState.APPLIED.value).inc)
+    return written is not None
 
 
 def refusal_told(intent: Intent) -> int | None:

@@ -44,6 +44,8 @@ class Held:
     remote_session: RemoteSession | None = None
     circuit_open_until: datetime | None = None
     """Until when nobody calls the backend; None: it may be called."""
+    late: timedelta = timedelta(0)
+    """A poll's: how long it had been due when it was claimed."""
 
     @property
     def lease(self) -> int:
@@ -165,7 +167,13 @@ def claim_polls(session: Session, *, worker: str, limit: int, interval: timedelt
     rows = _run(session, _claim_polls_statement(), given).mappings().all()
     found: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in rows]
     return [
-        Held(cast(Render, _snapshot(Render, row)), worker, row["now"], circuit_open_until=row["circuit_open_until"])
+        Held(
+            cast(Render, _snapshot(Render, row)),
+            worker,
+            row["now"],
+            circuit_open_until=row["circuit_open_until"],
+            late=row["late"],
+        )
         for row in found
     ]
 
@@ -174,14 +182,15 @@ def claim_polls(session: Session, *, worker: str, limit: int, interval: timedelt
 def _claim_polls_statement() -> str:
     # `started_at` is always there at this stage; it is named for the index of rows under way.
     return f"""
-        WITH due AS (SELECT id FROM renders WHERE {UNOWNED} AND stage = '{Stage.POLL.value}' AND ready_at <= now()
-            AND cancel_requested_at IS NULL AND started_at IS NOT NULL
+        WITH due AS (SELECT id, ready_at AS due_at FROM renders WHERE {UNOWNED} AND stage = '{Stage.POLL.value}'
+            AND ready_at <= now() AND cancel_requested_at IS NULL AND started_at IS NOT NULL
             ORDER BY ready_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
         claimed AS (UPDATE renders SET {TAKEN}, ready_at = now() + %(interval)s
             WHERE id IN (SELECT id FROM due) RETURNING *),
         rescued AS (UPDATE recoveries SET to_worker = claimed.worker_id, ended_at = now(), outcome = 'asked'
             FROM claimed WHERE recoveries.id = claimed.recovery_id)
-        SELECT now() AS now, {CIRCUIT}, {_columns(Render, "claimed")} FROM claimed"""  # noqa: S608 - own names
+        SELECT now() AS now, now() - due.due_at AS late, {CIRCUIT}, {_columns(Render, "claimed")}
+        FROM claimed JOIN due ON due.id = claimed.id"""  # noqa: S608 - own names
 
 
 def is_cancelled(session: Session, held: Held) -> bool:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago
 from worker.machine import identity, is_gone
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import SENT_AGAIN, TAKEOVERS
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import unowned
@@ -62,13 +64,16 @@ def _not_on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
 
 
 def _mark_sent(session: Session, ids: Sequence[str]) -> list[Due]:
+    before = aliased(Render)
     rows = session.execute(
         update(Render)
-        .where(Render.id.in_(ids))
+        .where(Render.id.in_(ids), before.id == Render.id)
         .values(sent_at=func.now())
-        .returning(Render.id, Render.stage, Render.lease, Render.cancel_requested_at)
+        .returning(Render.id, Render.stage, Render.lease, Render.cancel_requested_at, before.sent_at)
         .execution_options(synchronize_session=False)
     ).all()
+    for stage in (row.stage for row in rows if row.sent_at is not None):
+        on_commit(session, SENT_AGAIN.labels(stage).inc)
     return [Due(row.id, Stage(row.stage), row.lease, row.cancel_requested_at is not None) for row in rows]
 
 
@@ -308,4 +313,5 @@ def _free(session: Session, render_id: str, worker: str, lease: int, why: str) -
         last=row.event_number,
         events=[NewEvent(EventType.RECOVERED, {"stage": row.stage, "why": why, "from": worker})],
     )
+    on_commit(session, TAKEOVERS.labels(why).inc)
     return Taken(render_id, Stage(row.stage), worker)

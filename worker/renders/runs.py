@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from worker.accounts.models import RemoteSession
 from worker.database import from_now
 from worker.failures import UNCONFIRMED
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import RENDERS_ACCEPTED
 from worker.remote.intents import Intent, IntentState
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
@@ -79,6 +81,7 @@ def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any],
         events.append(NewEvent(EventType.STARTED))
     store.change(session, render, _afresh(render, stage) | values, *events)
     notify_due(session)
+    on_commit(session, RENDERS_ACCEPTED.labels("retry").inc)
 
 
 def first_stage(session: Session, render: Render, *, force: bool) -> Stage:

@@ -65,6 +65,19 @@ ORDER = (
 )
 """The way of a render that meets no trouble. LOOKUP stands beside it, between GENERATE and VERIFY."""
 
+QUEUE_OF = {
+    Stage.TOKEN: "io",
+    Stage.SESSION: "io",
+    Stage.UPLOAD: "io",
+    Stage.GENERATE: "stream",
+    Stage.LOOKUP: "io",
+    Stage.VERIFY: "io",
+    Stage.EXPORT: "io",
+    Stage.POLL: "io",
+    Stage.STORE: "media",
+}
+"""Streams have workers of their own, so that they starve nobody; decoding video has processes of its own."""
+
 _ENDS: frozenset[Stage | Status] = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
 MOVES: dict[Stage, frozenset[Stage | Status]] = {

@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import RENDERS_ACCEPTED, RUNS_ENDED
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Attempt, Draft, Export, Lane, Render, Result, UploadUse
@@ -85,6 +87,7 @@ def accept(session: Session, owner_id: str, request: NewRender, *, render_id: st
         render = session.scalars(_ACCEPT, given).one()
     if uploads := {asset["upload"] for asset in request.assets if "upload" in asset}:
         session.execute(pg_insert(UploadUse), [{"upload_id": one, "render_id": render.id} for one in sorted(uploads)])
+    on_commit(session, RENDERS_ACCEPTED.labels("new").inc)
     return render
 
 
@@ -232,6 +235,7 @@ def _close_unbegun(session: Session, render: Render) -> None:
         "sent_at": None,
     }
     change(session, render, closed, NewEvent(EventType.CANCELED, {"effect": "prevented"}))
+    on_commit(session, RUNS_ENDED.labels(Status.CANCELED.value, "").inc)
 
 
 def _ask_to_cancel(session: Session, render: Render) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from config.logging import get
 from worker.accounts.tokens import NotNow
 from worker.job import Job
+from worker.metrics import stages as measured
 from worker.outcomes import Outcome, Snooze, Wait
 from worker.remote.circuit import HeldBack
 from worker.remote.client import ExportStatus
@@ -66,6 +67,7 @@ def _asked(job: Job, export: Export | None) -> Answer:
         return Snooze(wait=max(job.waits.export_poll_seconds, later.wait))
     except Exception as error:  # told by the pipeline, for this render alone
         return error
+    measured.asked(job)
     try:
         return _meaning(job, export, job.remote.poll_export(token, export.id))
     except ExportUnknown:

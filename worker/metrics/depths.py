@@ -1,0 +1,158 @@
+"""Gauges that the database knows: what is open, what is due, what waits in which lane, who works.
+
+Read when somebody scrapes, at most once in `EVERY_SECONDS`, on a connection of its own with a short time-out: a scrape
+never waits for the processes' pool, and never burdens a database that is in trouble. Rows are counted up to `MOST`, so
+that a look costs the same with a hundred thousand renders queued and with ten million.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from psycopg.rows import dict_row
+
+from config.logging import get
+from config.settings import settings
+from worker.liveness import connection_url
+from worker.metrics import declared
+from worker.metrics.declared import Read
+from worker.renders.states import QUEUE_OF, Stage, Status
+
+log = get(__name__)
+
+EVERY_SECONDS = 10.0
+TIMEOUT_MS = 2000
+MOST = 100_000
+"""Rows counted at most, of each priority and of those under way: what is shown as this may be more."""
+
+UNDER_WAY: LiteralString = """
+    SELECT stage, status, coalesce(reason, '') AS reason, count(*) AS number, min(due_at) AS due_at, now() AS now,
+        CASE WHEN worker_id IS NOT NULL THEN 'in_hand' WHEN ready_at > now() THEN 'later'
+            WHEN sent_at >= now() - %(redispatch)s THEN 'on_its_way' ELSE 'due' END AS state
+    FROM (SELECT *, CASE WHEN worker_id IS NULL AND ready_at <= now() THEN ready_at END AS due_at FROM renders
+        WHERE finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL) LIMIT %(most)s) AS under_way
+    GROUP BY stage, status, 3, state"""
+"""Those begun, and the few new ones that were sent (`ix_renders_under_way`)."""
+
+LANES: LiteralString = """
+    WITH RECURSIVE busy AS (
+        (SELECT lane_id FROM renders WHERE started_at IS NULL AND finished_at IS NULL ORDER BY lane_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT renders.lane_id FROM renders WHERE started_at IS NULL AND finished_at IS NULL
+            AND renders.lane_id > busy.lane_id ORDER BY renders.lane_id LIMIT 1)
+        FROM busy WHERE busy.lane_id IS NOT NULL)
+    SELECT priority, count(*) AS lanes, extract(epoch FROM now() - min(head.ready_at))::float8 AS oldest,
+        (SELECT count(*) FROM (SELECT 1 FROM renders JOIN lanes AS own ON own.id = renders.lane_id
+            WHERE started_at IS NULL AND finished_at IS NULL AND own.priority = lanes.priority
+            LIMIT %(most)s) AS counted) AS renders
+    FROM busy JOIN lanes ON lanes.id = busy.lane_id,
+        LATERAL (SELECT ready_at FROM renders WHERE renders.lane_id = busy.lane_id AND started_at IS NULL
+            AND finished_at IS NULL ORDER BY ready_at LIMIT 1) AS head
+    GROUP BY priority"""
+"""From lane to lane along `ix_renders_new`, as lanes that are empty stay for ever."""
+
+WORKERS: LiteralString = """
+    SELECT kind, count(*) AS number FROM workers WHERE stopped_at IS NULL AND seen_at >= now() - %(lease)s
+    GROUP BY kind"""
+
+
+@dataclass
+class Samples:
+    """Values by labels, of each gauge."""
+
+    found: dict[Read, Counter[tuple[str, ...]] | dict[tuple[str, ...], float]] = field(
+        default_factory=dict[Read, "Counter[tuple[str, ...]] | dict[tuple[str, ...], float]"]
+    )
+
+    def families(self) -> Iterable[Metric]:
+        """As they are scraped."""
+        for gauge, values in self.found.items():
+            told = GaugeMetricFamily(gauge.name, gauge.told, labels=gauge.labels)
+            for labels, value in sorted(values.items()):
+                told.add_metric(labels, value)
+            yield told
+
+
+class FromDatabase(Collector):
+    """The gauges; where the database cannot be read they are missing, and `vivideo_database_readable` is 0."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._samples = Samples()
+
+    def collect(self) -> Iterable[Metric]:
+        """What was read less than `EVERY_SECONDS` ago, or just now."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._samples = _looked()
+                self._until = time.monotonic() + EVERY_SECONDS
+            return list(self._samples.families())
+
+
+def _looked() -> Samples:
+    try:
+        under_way, lanes, workers = _read()
+    except psycopg.Error as error:
+        log.warning("metrics.unread", error=type(error).__name__)
+        return Samples({declared.DATABASE_READABLE: {(): 0}})
+    return Samples(
+        {
+            declared.DATABASE_READABLE: {(): 1},
+            **_stages(under_way),
+            declared.RENDERS_OPEN: _statuses(under_way, lanes),
+            declared.LANES: {(row["priority"],): row["lanes"] for row in lanes},
+            declared.LANE_RENDERS: {(row["priority"],): row["renders"] for row in lanes},
+            declared.LANE_OLDEST_SECONDS: {(row["priority"],): max(row["oldest"], 0.0) for row in lanes},
+            declared.WORKERS: {(row["kind"],): row["number"] for row in workers},
+        }
+    )
+
+
+Rows = list[dict[str, Any]]
+
+
+def _read() -> tuple[Rows, Rows, Rows]:
+    waits = settings().waits
+    given = {"most": MOST, "redispatch": waits.redispatch_seconds, "lease": waits.lease_seconds}
+    with psycopg.Connection[dict[str, Any]].connect(
+        connection_url(settings().servers.database_url),
+        autocommit=True,
+        connect_timeout=2,
+        application_name="vivideo-metrics",
+        options=f"-c statement_timeout={TIMEOUT_MS} -c default_transaction_read_only=on",
+        row_factory=dict_row,
+    ) as connection:
+        under_way, lanes, workers = (
+            connection.execute(statement, given).fetchall() for statement in (UNDER_WAY, LANES, WORKERS)
+        )
+    return under_way, lanes, workers
+
+
+def _statuses(under_way: Rows, lanes: Rows) -> Counter[tuple[str, ...]]:
+    """By status and reason; a queued one may be in both looks, and is counted in its lane."""
+    found = Counter[tuple[str, ...]]({(Status.QUEUED.value, ""): sum(row["renders"] for row in lanes)})
+    for row in under_way:
+        if row["status"] != Status.QUEUED.value:
+            found[row["status"], row["reason"]] += row["number"]
+    return found
+
+
+def _stages(under_way: Rows) -> Mapping[Read, Any]:
+    standing, overdue = Counter[tuple[str, ...]](), dict[tuple[str, ...], float](dict.fromkeys(_QUEUES, 0.0))
+    for row in under_way:
+        queue = QUEUE_OF[Stage(row["stage"])]
+        standing[queue, row["stage"], row["state"]] += row["number"]
+        if row["due_at"] is not None:
+            late = (row["now"] - row["due_at"]).total_seconds()
+            overdue[queue,] = max(overdue[queue,], late)
+    return {declared.QUEUE_RENDERS: standing, declared.QUEUE_OVERDUE_SECONDS: overdue}
+
+
+_QUEUES = tuple((queue,) for queue in dict.fromkeys(QUEUE_OF.values()))
