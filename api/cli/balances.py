@@ -54,6 +54,8 @@ def _slots(account: Account) -> str:
 def _state(account: Account) -> str:
     if account.disabled:
         return "disabled"
+    if account.held:
+        return "paused: by who runs the service"
     if account.pause_reason or account.paused_until:
         until = f" until {when(account.paused_until)}" if account.paused_until else ""
         return f"paused{until}: {account.pause_reason or 'no reason given'}"

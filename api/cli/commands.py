@@ -1,4 +1,4 @@
-"""The top level: `render` and its commands, `upload`, `credits`, `accounts`, `usage`.
+"""The top level: `render` and its commands, `upload`, `credits`, `usage`.
 
 What a command needs is imported when it runs, so `--help` and completion are quick.
 """
@@ -82,18 +82,6 @@ def credits(as_json: Json = False) -> None:
         from api.cli import balances
 
         return balances.show_credits(words(), found)
-
-
-@app.command()
-def accounts(as_json: Json = False) -> None:
-    """Show the accounts at the backend: balances, slots, pauses."""
-    with connected(as_json=as_json) as client:
-        found = client.accounts()
-        if as_json:
-            return show_json({"data": [account.to_dict() for account in found]})
-        from api.cli import balances
-
-        return balances.show_accounts(words(), found)
 
 
 @app.command()

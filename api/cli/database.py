@@ -1,4 +1,4 @@
-"""The database itself, for what no key may do over HTTP: `vivideo keys`."""
+"""The database itself, for what no key may do over HTTP: `vivideo keys`, `vivideo accounts add`."""
 
 import os
 from collections.abc import Generator

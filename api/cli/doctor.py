@@ -53,6 +53,7 @@ def _settings() -> Any:
 def _surroundings() -> tuple[dict[str, Any], str]:
     """The notes of the running local stack, whose settings are taken over, and a sentence about it."""
     from api.cli.connection import stacks
+    from api.cli.surroundings import take_over
 
     for directory, notes in stacks():
         try:
@@ -61,7 +62,7 @@ def _surroundings() -> tuple[dict[str, Any], str]:
             continue
         if not _lives(pid):
             return {}, f"The stack of {directory} has ended (process {pid} is gone): start it with `vivideo up`."
-        _take_over(settings, directory)
+        take_over(settings, directory)
         return notes, f"The stack running in {directory} (process {pid})."
     if _names_servers():
         return {}, "No local stack runs here: looking at the servers that the settings name."
@@ -69,15 +70,6 @@ def _surroundings() -> tuple[dict[str, Any], str]:
         "No stack is running here: start one with `vivideo up`,"
         " or name your own servers (VIVIDEO_DATABASE_URL, VIVIDEO_BROKER_URL; docs/settings.md)."
     )
-
-
-def _take_over(settings: dict[str, Any], directory: Path) -> None:
-    """See things as the stack's processes do. What the caller set comes first, and a secret is read where it lies."""
-    secret = directory / "secret-key"
-    if secret.is_file():
-        settings = {**settings, "VIVIDEO_SECRET_KEY": secret.read_text().strip()}
-    for name, value in settings.items():
-        os.environ.setdefault(name, str(value))
 
 
 def _lives(pid: int) -> bool:

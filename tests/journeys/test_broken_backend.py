@@ -1,4 +1,4 @@
-"""A backend that answers nothing but 5xx for a while: it is left alone, every render waits, and goes on once it heals."""
+"""A backend that answers nothing but 5xx for a while: it is left alone, renders wait, and go on once it heals."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ MANY = 100_000
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
-    """A circuit that opens and probes within seconds; a stage gives up after ten of faults, so waiting must not count."""
+    """A circuit that probes every few seconds; a stage gives up after ten seconds of faults: waiting must not count."""
     waits = {
         "VIVIDEO_CIRCUIT_SECONDS": "1",
         "VIVIDEO_RETRY_LONGEST_SECONDS": "4",
@@ -98,7 +98,7 @@ def test_a_cancellation_does_not_wait_for_a_broken_backend(stack: Stack):
     journeys = [Journey(stack, f"A 2 second clip, cancelled number {one}.") for one in range(6)]
     until(lambda: open_since() and all_wait(journeys), what="renders that wait")
     began = time.monotonic()
-    transact(lambda session: store.cancel(session, journeys[0].id, journeys[0].row.owner_id))
+    transact(lambda session: store.cancel(session, journeys[0].row.owner_id, journeys[0].id))
     row = journeys[0].end(10)
     assert (row.status, row.cancel_effect) == ("canceled", "prevented")
     assert time.monotonic() - began < 5

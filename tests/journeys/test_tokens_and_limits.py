@@ -39,9 +39,9 @@ def ended_well(journeys: list[Journey]) -> None:
         assert row.status == "succeeded", (row.error_message, journey.types())
 
 
-def tokens(stack: Stack) -> int:
-    """Token calls that the backend answered."""
-    return httpx.get(f"{stack.sandbox}/_sandbox/ledger/summary").json()["tokens"]
+def counted(stack: Stack, what: str) -> int:
+    """`tokens`: token calls that the backend answered; `streams`: those open now."""
+    return httpx.get(f"{stack.sandbox}/_sandbox/ledger/summary").json()[what]
 
 
 def expire(stack: Stack, *, registered: bool = False) -> None:
@@ -50,22 +50,17 @@ def expire(stack: Stack, *, registered: bool = False) -> None:
 
 def test_a_hundred_renders_that_meet_1001_together_renew_the_token_once(stack: Stack):
     """All in their streams when every token ends: one token call more, each message once, all succeed."""
-    journeys = [
-        Journey(stack, f"A 2 second clip, renewal number {one}. [[sandbox: stream seconds=15]]") for one in range(100)
-    ]
-    words = {journey.words for journey in journeys}
-
-    def streams() -> bool:
-        sent = {one["text"].partition("[[")[0].strip() for one in stack.ledger()["messages"]}
-        return words <= sent
-
-    until(streams, 40, what="a hundred streams")
-    before = tokens(stack)
+    prompt = "A 2 second clip, renewal number {}. [[sandbox: stream seconds=20]]"
+    journeys = [Journey(stack, prompt.format(one)) for one in range(100)]
+    until(lambda: counted(stack, "streams") >= 100, 60, what="a hundred streams")
+    before = counted(stack, "tokens")
     expire(stack)
-    ended_well(journeys)
-    assert tokens(stack) == before + 1
+    for journey in journeys:
+        row = journey.end(120)
+        assert row.status == "succeeded", (row.error_message, journey.types())
+    assert counted(stack, "tokens") == before + 1
     sent = [one["text"].partition("[[")[0].strip() for one in stack.ledger()["messages"]]
-    assert all(sent.count(one) == 1 for one in words)
+    assert all(sent.count(journey.words) == 1 for journey in journeys)
 
 
 @pytest.mark.parametrize("dialect", ["adk", "typed"])

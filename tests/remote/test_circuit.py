@@ -1,4 +1,4 @@
-"""The circuit on a real database: it opens on calls that fail in a row, lets one probe at a time, closes on an answer."""
+"""The circuit on a real database: it opens on calls that fail in a row, lets one probe, closes on an answer."""
 
 import subprocess
 import sys

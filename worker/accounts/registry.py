@@ -70,6 +70,12 @@ def add(session: Session, token: str, *, name: str, owner_id: str | None, slots:
     return account
 
 
+def free_name(session: Session) -> str:
+    """A name that no account has: `account 1`, `account 2` …"""
+    taken = set(session.scalars(select(Account.name)))
+    return next(name for name in (f"account {number}" for number in range(1, len(taken) + 2)) if name not in taken)
+
+
 def _check_name(session: Session, name: str, mine: Account | None) -> None:
     """Names tell accounts apart on the command line. A removed account does not keep its name from others."""
     other = select(Account.id).where(Account.name == name, Account.disabled_at.is_(None))
