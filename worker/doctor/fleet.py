@@ -40,6 +40,7 @@ def look(case: Case) -> Iterator[Finding]:
         yield from _silent([one for one in workers if one.silent >= lease])
         yield from _versions(alive)
         yield _dispatchers(connection)
+        yield from _circuit(connection)
 
 
 def _workers(connection: psycopg.Connection) -> list[Seen]:
@@ -78,6 +79,17 @@ def _versions(alive: list[Seen]) -> Iterator[Finding]:
     if theirs - {mine}:
         seen = f"versions differ: workers {', '.join(sorted(theirs))}, here {mine}"
         yield warn(NAME, seen, "bring all processes to one version and restart them")
+
+
+def _circuit(connection: psycopg.Connection) -> Iterator[Finding]:
+    """Said only while it is open: then nothing else explains why nothing moves."""
+    row = connection.execute(
+        "SELECT now() - opened_at, open_until - now(), detail FROM circuits WHERE opened_at IS NOT NULL"
+    ).fetchone()
+    if row is not None:
+        since, left, detail = row[0].total_seconds(), max(0.0, row[1].total_seconds()), row[2]
+        seen = f"calls to the backend are held back for {since:.0f} s, the next probe comes in {left:.0f} s: {detail}"
+        yield warn(NAME, seen, "look at NEMO_API_URL and the network; it closes by itself once the backend answers")
 
 
 def _dispatchers(connection: psycopg.Connection) -> Finding:

@@ -52,14 +52,17 @@ def run(job: Job) -> Outcome:
 
 def _refused_after_all(
     job: Job, intent: Intent, frame: str, read: tuple[Callable[[Session], None], ...]
-) -> Advance | None:
-    """An error on the stream named a reason that passes (credits, token, rate limit), and the state shows that nothing
-    was done: as a refusal before the stream, so the message is sent again once the reason is gone. It was received and
-    is settled; the new one gets a session of its own like any new attempt. None: the error names no such reason."""
+) -> Advance | Snooze | None:
+    """An error on the stream named a reason that passes (credits, token, rate limit), and every read of the look-up shows
+    that nothing was done: as a refusal before the stream, so the message is sent again once the reason is gone. It was
+    received and is settled; the new one gets a session of its own like any new attempt. None: the error names no such reason."""
     code = intents.refusal_told(intent)
     waited = refusals.passing(job, of_code("send_message", code, frame)) if code is not None else None
     if waited is None:
         return None
+    if not _nothing_more_can_come(job, intent):
+        # Enough to say that it failed, not enough to pay again: the turn may still be at work in the old session.
+        return Snooze(wait=job.waits.lookup_next_seconds, also=read)
     again = new_attempt(job, (*read, settle(job, intent, IntentState.NOT_APPLIED), *waited.also))
     return replace(again, changes={**again.changes, **waited.changes}, events=waited.events)
 
