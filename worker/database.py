@@ -70,6 +70,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{str(ULID()).lower()}"
 
 
+def id_of_moment(prefix: str, moment: datetime) -> str:
+    """Below every id of that prefix made at `moment` or later, by the clock of who made it."""
+    return f"{prefix}_{str(ULID.from_datetime(moment))[:10].lower()}"
+
+
 def dialect_url(url: str) -> str:
     """The same address with SQLAlchemy's driver named, so that plain `postgresql://` addresses work."""
     scheme, separator, rest = url.partition("://")

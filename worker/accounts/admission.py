@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from worker.accounts import store
 from worker.accounts.models import Account
-from worker.database import ago
+from worker.database import ago, id_of_moment
 from worker.remote.intents import ABOUT_A_CLIP, MAY_HAVE_BEEN_RECEIVED, Intent, IntentState
 from worker.renders.models import Render
 from worker.renders.states import Reason, Stage
@@ -29,6 +29,9 @@ SPENDS = tuple(state for state in MAY_HAVE_BEEN_RECEIVED if state is not IntentS
 
 BALANCE_TELLS_FOR = timedelta(minutes=5)
 """Balances are read once a minute; one that could not be read for longer says nothing, and holds nobody back."""
+
+CLOCKS_APART = timedelta(minutes=10)
+"""Ids carry the workers' clocks, times the database's: no two that are set at all are further apart."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +132,21 @@ def reserved_by_account(session: Session, account_ids: Sequence[str]) -> dict[st
 
 
 def spent_since_reading(session: Session, account_ids: Sequence[str]) -> dict[str, float]:
-    """Credits of the messages begun since the balance was read that may have been received."""
+    """Credits of the messages begun since the balance was read that may have been received; of an account whose balance
+    was never read nothing can be said."""
+    read_at = select(func.min(Account.balance_read_at)).where(Account.id.in_(account_ids))
+    oldest = session.execute(read_at).scalar_one()
+    if oldest is None:
+        return {}
     rows = session.execute(
         select(Intent.account_id, func.sum(Intent.reserved_credits))
         .join(Account, Account.id == Intent.account_id)
         .where(
             Intent.account_id.in_(account_ids),
+            # Their ids are ordered by time: an account's messages of a year are not looked at each second.
+            Intent.id > id_of_moment("int", oldest - CLOCKS_APART),
+            Intent.created_at > Account.balance_read_at,
             Intent.state.in_([state.value for state in SPENDS]),
-            or_(Account.balance_read_at.is_(None), Intent.created_at > Account.balance_read_at),
         )
         .group_by(Intent.account_id)
     )
