@@ -106,16 +106,3 @@ def _new(main: psutil.Process, before: list[psutil.Process]) -> list[psutil.Proc
 
 def _listens(process: psutil.Process, port: int) -> bool:
     return any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN)
-
-
-def test_a_taken_port_stops_nobody(pool: Watched):
-    """The worker says so in its log and works."""
-    pool.start(
-        "second",
-        *("-m", "worker.dispatch"),
-        VIVIDEO_METRICS_PORT=str(pool.ports["dispatcher"]),
-    )
-    log = pool.home / "second.log"
-    until(lambda: "metrics.unserved" in log.read_text(), what="the line in the log")
-    until(lambda: "dispatcher.started" in log.read_text(), what="its start")
-    assert pool.running["second"].poll() is None

@@ -1,8 +1,8 @@
 """Gauges that the database knows: what is open, what is due, what waits in which lane, who works.
 
 Read when somebody scrapes, at most once in `EVERY_SECONDS`, on a connection of its own with a short time-out: a scrape
-never waits for the processes' pool, and never burdens a database that is in trouble. Rows are counted up to `MOST`, so
-that a look costs the same with a hundred thousand renders queued and with ten million.
+never waits for the processes' pool, and never burdens a database that is in trouble. Rows are counted up to
+`MOST_…`, so that a look costs the same with thirty thousand renders queued and with ten million.
 """
 
 import threading
@@ -28,15 +28,16 @@ log = get(__name__)
 
 EVERY_SECONDS = 10.0
 TIMEOUT_MS = 2000
-MOST = 100_000
-"""Rows counted at most, of each priority and of those under way: what is shown as this may be more."""
+MOST_QUEUED = 10_000
+MOST_UNDER_WAY = 50_000
+"""Rows counted at most, of each priority and of all under way: what is shown as this may be more."""
 
 UNDER_WAY: LiteralString = """
     SELECT stage, status, coalesce(reason, '') AS reason, count(*) AS number, min(due_at) AS due_at, now() AS now,
         CASE WHEN worker_id IS NOT NULL THEN 'in_hand' WHEN ready_at > now() THEN 'later'
             WHEN sent_at >= now() - %(redispatch)s THEN 'on_its_way' ELSE 'due' END AS state
     FROM (SELECT *, CASE WHEN worker_id IS NULL AND ready_at <= now() THEN ready_at END AS due_at FROM renders
-        WHERE finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL) LIMIT %(most)s) AS under_way
+        WHERE finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL) LIMIT %(under_way)s) AS under_way
     GROUP BY stage, status, 3, state"""
 """Those begun, and the few new ones that were sent (`ix_renders_under_way`)."""
 
@@ -51,7 +52,7 @@ LANES: LiteralString = """
         (SELECT count(*) FROM (SELECT 1 FROM busy JOIN lanes AS own ON own.id = busy.lane_id, LATERAL (
                 SELECT 1 FROM renders WHERE renders.lane_id = busy.lane_id AND started_at IS NULL
                 AND finished_at IS NULL OFFSET 0) AS one
-            WHERE own.priority = lanes.priority LIMIT %(most)s) AS counted) AS renders
+            WHERE own.priority = lanes.priority LIMIT %(queued)s) AS counted) AS renders
     FROM busy JOIN lanes ON lanes.id = busy.lane_id,
         LATERAL (SELECT ready_at FROM renders WHERE renders.lane_id = busy.lane_id AND started_at IS NULL
             AND finished_at IS NULL ORDER BY ready_at LIMIT 1) AS head
@@ -122,7 +123,12 @@ Rows = list[dict[str, Any]]
 
 def _read() -> tuple[Rows, Rows, Rows]:
     waits = settings().waits
-    given = {"most": MOST, "redispatch": waits.redispatch_seconds, "lease": waits.lease_seconds}
+    given = {
+        "queued": MOST_QUEUED,
+        "under_way": MOST_UNDER_WAY,
+        "redispatch": waits.redispatch_seconds,
+        "lease": waits.lease_seconds,
+    }
     with psycopg.Connection[dict[str, Any]].connect(
         connection_url(settings().servers.database_url),
         autocommit=True,
