@@ -133,7 +133,7 @@ def _look() -> str:
     from worker.metrics import depths
 
     times: list[float] = []
-    for _ in range(5):
+    for _ in range(15):
         began = time.monotonic()
         under_way, lanes, _workers = depths._read()
         times.append((time.monotonic() - began) * 1000)

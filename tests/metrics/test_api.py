@@ -100,8 +100,8 @@ def test_it_counts_what_it_answered(guarded: Service):
         assert secret not in scrape.text
 
 
-def test_what_is_rolled_back_is_not_counted(guarded: Service):
-    """The same idempotency key with another body makes nothing, and counts nothing."""
+def test_a_repeated_request_is_one_render(guarded: Service):
+    """The same idempotency key again, also with another body, makes nothing and counts nothing."""
     before = Scrape(_scrape(guarded).text).sum("vivideo_renders_accepted_total")
     for prompt in ("a red kite", "a red kite", "a blue kite"):
         guarded.first.post("/v1/renders", json={"prompt": prompt}, headers={"Idempotency-Key": "metrics-1"})
