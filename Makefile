@@ -7,6 +7,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 PYTEST ?=
 BENCH ?=
+CHAOS ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 help: ## this list
@@ -34,8 +35,9 @@ check: install-dev ## format, lint, types, import contracts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-chaos: install-dev ## kill and freeze workers, empty the broker, kill the whole stack: nothing lost, nothing paid twice
-	@$(BIN)/python -m pytest tests/journeys/test_recovery.py tests/journeys/test_local_stack.py $(PYTEST)
+chaos: install-dev ## kill, freeze, flush, restart for half an hour: nothing lost, nothing paid twice (CHAOS="--seeds 1" shortens)
+	@$(BIN)/python -m pytest tests/journeys/test_recovery.py tests/journeys/test_local_stack.py tests/chaos $(PYTEST)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: install-dev ## measure throughput and cost (BENCH="intake uploads waiters --quick" chooses)
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -157,11 +157,14 @@ class Stack:
         except httpx.HTTPError:
             return False
 
-    def start_worker(self, kind: str, concurrency: int, name: str | None = None) -> subprocess.Popen[bytes]:
-        """A Celery worker of a kind."""
+    def start_worker(
+        self, kind: str, concurrency: int, name: str | None = None, *, before: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """A Celery worker of a kind; `before` goes before its `-m celery` (a program that runs it)."""
         pool = "prefork" if kind == "media" else "gevent"
         return self.start(
             name or kind,
+            *before,
             *("-m", "celery", "-A", "worker.app", "worker", "-P", pool, "-c", str(concurrency), "-Q", kind),
             *("-n", f"{name or kind}@%h", "-E", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
             VIVIDEO_WORKER_KIND=kind,

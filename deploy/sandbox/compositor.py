@@ -12,7 +12,11 @@ from .settings import Settings
 
 
 class PlainClips:
-    """A small grey clip with silence for each length and shape asked for: made once, then copied."""
+    """A small grey clip with silence for each length and shape asked for: made once, then copied.
+
+    Each copy ends in a `free` box (ISO/IEC 14496-12, 8.1.2: to be ignored) with its export's id, so that no two files
+    are alike and one that was mistaken for another shows in its hash.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -27,6 +31,8 @@ class PlainClips:
         tell(50)
         await asyncio.sleep(max(0.0, started + self._settings.export_seconds - time.monotonic()))
         shutil.copyfile(clip, path)
+        with path.open("ab") as file:
+            file.write(_free_box(path.stem.encode()))
 
     async def _clip(self, seconds: float, width: int, height: int) -> Path:
         clip = self._room / f"{seconds:g}-{width}x{height}.mp4"
@@ -42,6 +48,10 @@ class PlainClips:
                 )  # fmt: skip
                 made.replace(clip)
         return clip
+
+
+def _free_box(content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + b"free" + content
 
 
 def compositor_for(settings: Settings) -> Compositor:

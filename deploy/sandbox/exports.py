@@ -129,6 +129,9 @@ class Exports:
         except Exception as error:  # whatever is wrong with a file fails its render, and nothing else
             self._end(export_id, "failed", error=f"{type(error).__name__}: {error}"[:300])
         else:
+            digest = await asyncio.to_thread(_sha256, path)
+            # OR REPLACE: a sandbox killed just here draws the file again.
+            self._database.run("INSERT OR REPLACE INTO files VALUES (?, ?)", export_id, digest)
             self._end(export_id, "completed", path=str(path))
 
     def _progress(self, export_id: str, percent: int) -> None:
@@ -152,3 +155,8 @@ class Exports:
         self._database.run("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", secrets.token_hex(32))
         row = self._database.one("SELECT value FROM meta WHERE name = 'secret'")
         return bytes.fromhex(row["value"] if row else "")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

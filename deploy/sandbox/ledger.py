@@ -66,13 +66,17 @@ class Ledger:
         polls: dict[str, list[float]] = {}
         for row in rows("SELECT export, at FROM polls ORDER BY at"):
             polls.setdefault(row["export"], []).append(row["at"])
+        hashes = {row["export"]: row["sha256"] for row in rows("SELECT * FROM files")}
         messages = [_message(row) for row in rows("SELECT * FROM messages ORDER BY number")]
         return {
             "summary": self.summary(),
             "messages": messages,
             "charges": [_money(one, "charged") for one in messages if one["charged"]],
             "refunds": [_money(one, "refunded") for one in messages if one["refunded"]],
-            "exports": [_export(row, polls.get(row["id"], [])) for row in rows("SELECT * FROM exports ORDER BY at")],
+            "exports": [
+                {**_export(row, polls.get(row["id"], [])), "sha256": hashes.get(row["id"])}
+                for row in rows("SELECT * FROM exports ORDER BY at")
+            ],
             "polls": polls,
             "uploads": [dict(row) for row in rows("SELECT * FROM uploads ORDER BY number")],
             "sessions": [_session(row) for row in rows("SELECT * FROM sessions ORDER BY at")],

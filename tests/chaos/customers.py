@@ -1,0 +1,90 @@
+"""Who asks for the renders: through the REST intake, with keys, again until there is an answer."""
+
+import random
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+
+from tests.chaos.prompts import Wish
+
+AGAIN_SECONDS = 0.3
+PATIENCE_SECONDS = 5.0
+"""For one answer; a frozen intake is asked again."""
+PASSING = frozenset({408, 409, 425, 429})
+"""Refusals that say "not now": a key whose first request is still under way is a 409."""
+
+
+@dataclass
+class Customers:
+    """A crowd with at most 16 calls at once."""
+
+    api: str
+    headers: dict[str, str]
+    chance: random.Random
+    accepted: dict[str, str] = field(default_factory=dict[str, str])
+    """Key → id of the render."""
+    complaints: list[str] = field(default_factory=list[str])
+    repeated: int = 0
+    """Posts that were sent more than once with their key."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, "customer"))
+    _under_way: list[Future[None]] = field(default_factory=list[Future[None]])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def ask(self, wishes: Iterable[Wish]) -> None:
+        """Ask for these, in the background."""
+        for wish in wishes:
+            twice = self.chance.random() < 0.15
+            self._under_way.append(self._pool.submit(self._one, wish, twice))
+
+    @property
+    def served(self) -> bool:
+        """Whether everybody has had an answer. Raises what one of them raised."""
+        for one in self._under_way:
+            if one.done():
+                one.result()
+        return all(one.done() for one in self._under_way)
+
+    def _one(self, wish: Wish, twice: bool) -> None:
+        key = {"Idempotency-Key": wish.key}
+        answer = self.insist("POST", "/v1/renders", json=wish.body, headers=key)
+        if answer is None:
+            return
+        self.accepted[wish.key] = answer["id"]
+        if twice:
+            again = self.insist("POST", "/v1/renders", json=wish.body, headers=key)
+            if again is not None and again["id"] != answer["id"]:
+                self.complaints.append(f"key {wish.key} led to {answer['id']} and to {again['id']}")
+        if wish.cancel_after is not None and not self._stop.wait(wish.cancel_after):
+            self.insist("POST", f"/v1/renders/{answer['id']}/cancel")
+
+    def insist(self, method: str, path: str, **content: Any) -> Any:
+        """The answer's body, however often the call has to be repeated; None when it is refused for good (which is a
+        complaint) or this crowd goes home."""
+        headers = self.headers | content.pop("headers", {})
+        tries = 0
+        while not self._stop.is_set():
+            tries += 1
+            try:
+                answer = httpx.request(method, self.api + path, headers=headers, timeout=PATIENCE_SECONDS, **content)
+            except httpx.HTTPError:
+                self._stop.wait(AGAIN_SECONDS)
+                continue
+            if answer.status_code < 300:
+                self.repeated += tries > 1
+                return answer.json()
+            if answer.status_code < 500 and answer.status_code not in PASSING:
+                self.complaints.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+                return None
+            self._stop.wait(AGAIN_SECONDS)
+        return None

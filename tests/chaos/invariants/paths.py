@@ -1,0 +1,59 @@
+"""Each render's events form a path that the table of moves allows."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from tests.chaos.books import FINAL, Books, Row
+from tests.chaos.invariants.violation import Violation
+from worker.renders.states import MOVES, Stage, Status
+
+ENDS = {f"render.{status}" for status in FINAL}
+AFTERWARDS = frozenset({"render.deleted"})
+"""What may be told of a run that is over."""
+
+
+def path(books: Books) -> Iterator[Violation]:
+    """Numbers without gaps; each run begins with `queued`, moves as allowed, ends once and says nothing more."""
+    for render, row in books.renders.items():
+        events = books.events_of(render)
+        if [one["number"] for one in events] != list(range(1, row["event_number"] + 1)):
+            facts = f"its events are numbered {_short([one['number'] for one in events])}"
+            yield Violation("path", render, f"{facts}, the row counts {row['event_number']}")
+        runs = [(run, list(inside)) for run, inside in groupby(events, key=lambda one: one["run"])]
+        if [run for run, _ in runs] != list(range(1, row["run"] + 1)):
+            yield Violation("path", render, f"{row['run']} runs, its events are of {[run for run, _ in runs]}")
+        status = {one["run"]: one["status"] for one in books.all_runs(render)}
+        for run, inside in runs:
+            for wrong in _wrong(inside, status.get(run)):
+                yield Violation("path", render, f"run {run}: {wrong}")
+
+
+def _short(numbers: list[int]) -> str:
+    return f"{numbers[:20]}{'…' if len(numbers) > 20 else ''}"
+
+
+def _wrong(events: list[Row], status: str | None) -> Iterator[str]:
+    if events[0]["type"] != "render.queued":
+        yield f"it begins with {events[0]['type']}"
+    at = Stage(events[0]["data"].get("stage", Stage.TOKEN.value))
+    ended: str | None = None
+    for event in events[1:]:
+        kind, number = event["type"], event["number"]
+        if ended is not None:
+            if kind not in AFTERWARDS:
+                yield f"{kind} ({number}) after {ended}"
+        elif kind == "render.stage":
+            to = Stage(event["data"]["stage"])
+            if event["data"]["from"] != at.value or to not in MOVES[at]:
+                yield f"event {number} goes from {event['data']['from']} to {to.value}, it was at {at.value}"
+            at = to
+        elif kind in ENDS:
+            ended = kind.removeprefix("render.")
+            if Status(ended) not in MOVES[at]:
+                yield f"{ended} at {at.value}"
+        elif kind == "render.queued":
+            yield f"queued again ({number})"
+    if sum(event["type"] == "render.started" for event in events) > 1:
+        yield "started more than once"
+    if ended != (status if status in FINAL else None):
+        yield f"its events end with {ended}, the row says {status}"

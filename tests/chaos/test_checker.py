@@ -1,0 +1,146 @@
+"""Check the checker: each promise is broken on purpose in one process, and the right invariant says so.
+
+One stack for all: for each fault the process that makes it is exchanged for a planted one, and the scenario is also
+run without the plant, where every invariant holds.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import redis
+
+from tests.chaos import gathering
+from tests.chaos.invariants import check
+from tests.chaos.planting import FAULTS
+from tests.journeys.conftest import Journey
+from tests.stack import Stack, here, until
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
+    quick = {"VIVIDEO_LEASE_SECONDS": "2", "VIVIDEO_REDISPATCH_SECONDS": "1", "VIVIDEO_STREAM_MAX_SECONDS": "6"}
+    with Stack(tmp_path_factory.mktemp("s"), database, broker_url, **quick) as running, here(running.environment):
+        running.start_all()
+        yield running
+
+
+def start(stack: Stack, name: str, *before: str) -> None:
+    """A process of the stack, as it is or (with words before) planted."""
+    if name == "dispatcher":
+        stack.start(name, *before, "-m", "worker.dispatch")
+        return
+    places = {"stream": 60, "io": 30, "media": 2}[name]
+    stack.start_worker(name, places, before=before)
+
+
+@contextmanager
+def planted(stack: Stack, name: str, fault: str | None) -> Iterator[None]:
+    """With the fault in this process; a healthy one is back afterwards."""
+    if fault is None:
+        yield
+        return
+    stack.kill(name)
+    start(stack, name, "-m", "tests.chaos.planting", fault)
+    try:
+        yield
+    finally:
+        stack.kill(name)
+        start(stack, name)
+
+
+def a_stream_is_cut(stack: Stack, words: str, redis_url: str) -> Journey:
+    """The turn was done, its end was not seen."""
+    journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: cut_after]]")
+    journey.end(25)
+    return journey
+
+
+def a_worker_wakes_late(stack: Stack, words: str, redis_url: str) -> Journey:
+    """Frozen with a stream in hand until another has taken over and is looking; then it writes what it has."""
+    journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: stream seconds=1.5]]")
+    until(journey.messages, what="its message")
+    stream = stack.running["stream"]
+    stream.send_signal(signal.SIGSTOP)
+    try:
+        until(journey.recoveries, what="the takeover")
+    finally:
+        stream.send_signal(signal.SIGCONT)
+    journey.end(25)
+    return journey
+
+
+def the_broker_forgets(stack: Stack, words: str, redis_url: str) -> Journey:
+    """Emptied while the message is in it and nobody took it; five times as long as it takes to be sent again."""
+    stack.kill("io")
+    journey = Journey(stack, f"A 2 second clip, {words}.")
+    with redis.Redis.from_url(redis_url) as broker:
+        until(lambda: journey.row.sent_at is not None and broker.llen("io"), what="its message in the broker")
+        broker.flushdb()
+    start(stack, "io")
+    until(lambda: journey.row.finished_at or _stands_still(journey), 30, what="its end, or none")
+    return journey
+
+
+def _stands_still(journey: Journey) -> bool:
+    """A second message, sent long ago, would have been taken: the living worker has nothing to do."""
+    from worker.database import transact
+    from worker.renders import queue
+
+    row, now = journey.row, transact(queue.now)
+    return row.worker_id is None and row.sent_at is not None and (now - row.sent_at).total_seconds() > 7
+
+
+def it_is_done_late(stack: Stack, words: str, redis_url: str) -> Journey:
+    """The stream breaks off, and the turn is done after the first read."""
+    journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: cut_then_apply seconds=1.8]]")
+    journey.end(25)
+    until(lambda: stack.ledger()["summary"]["streams"] == 0, what="the turn's end")
+    return journey
+
+
+def half_a_file_comes(stack: Stack, words: str, redis_url: str) -> Journey:
+    """With a length that says that this is all."""
+    journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: download_short]]")
+    journey.end(25)
+    return journey
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Where a fault is planted, what then happens, and which invariant has to notice."""
+
+    fault: str
+    process: str
+    happen: Callable[[Stack, str, str], Journey]
+    noticed: str
+
+
+SCENARIOS = (
+    Scenario("blind_resend", "stream", a_stream_is_cut, "once"),
+    Scenario("no_fence", "stream", a_worker_wakes_late, "takeover"),
+    Scenario("sent_once", "dispatcher", the_broker_forgets, "final"),
+    Scenario("first_read", "io", it_is_done_late, "charge"),
+    Scenario("no_probe", "media", half_a_file_comes, "file"),
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.fault)
+@pytest.mark.parametrize("fault", [False, True], ids=["sound", "planted"])
+def test_a_planted_fault_is_noticed(stack: Stack, redis_url: str, scenario: Scenario, fault: bool):
+    """With the fault the right invariant is broken; without it the same scenario breaks none."""
+    words = f"{scenario.fault} {'planted' if fault else 'sound'}"
+    with planted(stack, scenario.process, scenario.fault if fault else None):
+        journey = scenario.happen(stack, words, redis_url)
+        found = check(gathering.books(stack, only=[journey.id]))
+    if fault:
+        assert scenario.noticed in {one.invariant for one in found}, [str(one) for one in found]
+    else:
+        assert [str(one) for one in found] == []
+
+
+def test_every_fault_has_a_scenario():
+    """None is there without being shown to be noticed."""
+    assert {one.fault for one in SCENARIOS} == set(FAULTS)
