@@ -29,6 +29,8 @@ SETTINGS = {
     "VIVIDEO_WRITES_PER_MINUTE": "0",
     "VIVIDEO_READS_PER_MINUTE": "0",
 }
+START_SECONDS = 240
+"""Twelve Python programs: ten seconds on two idle cores, minutes on two that others use."""
 START_AGAIN_SECONDS = (0.1, 1.0)
 """A supervisor's pause before it starts a process again, at least and at most."""
 
@@ -92,7 +94,7 @@ class Ground:
         for program in self._wanted():
             self.programs[program.name] = program
             program.start()
-        until(self._ready, 60, what="the stack")
+        until(self._ready, START_SECONDS, what="the stack")
 
     @staticmethod
     def _server(running: Running) -> Postgres:
@@ -100,11 +102,12 @@ class Ground:
         return running.server
 
     def _wanted(self) -> Iterator[Program]:
-        """Two of a kind where the service is meant to have two; the short form has one media worker."""
+        """Two of each; the short form has one worker for streams and one for media."""
         stack = self.stack
         for number in ("1", "2"):
             yield Program(f"dispatcher-{number}", lambda name=f"dispatcher-{number}": stack.start(name, *_DISPATCHER))
-        for kind, places, count in (("stream", 60, 2), ("io", 30, 2), ("media", 2, 1 if self.quick else 2)):
+        one_or_two = 1 if self.quick else 2
+        for kind, places, count in (("stream", 60, one_or_two), ("io", 30, 2), ("media", 2, one_or_two)):
             for number in range(1, count + 1):
                 name = f"{kind}-{number}"
                 yield Program(name, lambda kind=kind, places=places, name=name: stack.start_worker(kind, places, name))
@@ -141,6 +144,10 @@ class Ground:
             elif now >= program.again_at:
                 program.again_at = None
                 program.start()
+
+    def called(self, name: str) -> str:
+        """The program of this name, or the first of its kind where there is only one."""
+        return name if name in self.programs else f"{name.partition('-')[0]}-1"
 
     def family(self, name: str) -> list[psutil.Process]:
         """A program's processes: itself and its children. Empty when it does not run just now."""

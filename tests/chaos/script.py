@@ -62,7 +62,7 @@ def write(seed: int, *, renders: int, kills: int) -> Script:
 
 def _kills(chance: random.Random, kills: int, seconds: float) -> list[Blow]:
     """Each kind at least once where there are enough, then by weight; spread, but not evenly."""
-    whom = [name for name, _ in KILLED][:kills]
+    whom = chance.sample([name for name, _ in KILLED], min(kills, len(KILLED)))
     whom += chance.choices([name for name, _ in KILLED], [weight for _, weight in KILLED], k=kills - len(whom))
     chance.shuffle(whom)
     return [Blow(chance.uniform(1, seconds), "kill", name) for name in whom]

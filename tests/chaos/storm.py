@@ -96,12 +96,13 @@ class Storm:
             self.ground.kill_broker()
             return True
         name, _, child = whom.partition(" ")
-        return self.ground.kill(name, child=bool(child))
+        return self.ground.kill(self.ground.called(name), child=bool(child))
 
     def _freeze(self, blow: Blow, now: float) -> bool:
-        if not self.ground.freeze(blow.whom):
+        name = self.ground.called(blow.whom)
+        if not self.ground.freeze(name):
             return False
-        self._wakes.append((now + blow.how, blow.whom))
+        self._wakes.append((now + blow.how, name))
         return True
 
     def _wake(self, now: float) -> None:
