@@ -208,8 +208,10 @@ def act(job: Job, outcome: Outcome | None) -> None:
 
 
 def _write(job: Job, outcome: Outcome) -> None:
-    commit = transact if outcome.also or isinstance(outcome, Failed) else at_once
-    commit(lambda db: _commit(db, job, outcome))
+    if outcome.also or isinstance(outcome, Failed):
+        transact(lambda db: _commit(db, job, outcome))
+    else:
+        at_once(lambda db: _commit(db, job, outcome))
 
 
 def _held_back(job: Job, outcome: Outcome) -> Outcome:

@@ -1,0 +1,60 @@
+"""Other ways to commit, send, call out or move a file: found in the code, and explained or refused."""
+
+import ast
+
+from tests.chaos.points import rules
+
+OPENERS = frozenset(
+    {
+        "sqlalchemy.create_engine",
+        "sqlalchemy.orm.Session",
+        "psycopg.connect",
+        "httpx.Client",
+        "httpx.AsyncClient",
+        "httpx.get",
+        "httpx.post",
+        "httpx.request",
+        "httpx.stream",
+        "httpcore.ConnectionPool",
+        "httpcore.HTTPConnection",
+        "socket.socket",
+        "socket.create_connection",
+        "urllib.request.urlopen",
+        "redis.Redis",
+        "redis.from_url",
+        "redis.Redis.from_url",
+        "subprocess.run",
+        "subprocess.Popen",
+        "celery.Celery",
+    }
+)
+"""What opens a way to the world."""
+
+COMMITTING = frozenset({"commit", "begin", "begin_nested", "exec_driver_sql"})
+"""Methods that a session or connection of one's own would be used with."""
+
+ALLOWED = {
+    ("worker.app", "celery.Celery"): "the one app; its sends are points",
+    ("worker.dispatch", "psycopg.connect"): "listens; what it executes is a point",
+    ("worker.liveness", "psycopg.connect"): "the heartbeat's own connection; what it executes is a point",
+    ("worker.media.download", "httpx.Client"): "within `download`, which is a point where it is called",
+    ("worker.renders.leases", ".exec_driver_sql"): "statements within the caller's transaction",
+    ("worker.addresses.connect", "socket.socket"): "fetches what customers name; no stage does so yet",
+    ("worker.addresses.fetch", "httpcore.ConnectionPool"): "the same",
+}
+"""Module and way → why it is no hole."""
+
+
+def other_ways(tree: ast.Module) -> set[str]:
+    """The openers a module calls, and the committing methods (with a dot before)."""
+    imports = rules.imports_of(tree)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = rules.full_name(node.func, imports)
+        if name in OPENERS:
+            found.add(str(name))
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in COMMITTING:
+            found.add(f".{node.func.attr}")
+    return found
