@@ -96,6 +96,7 @@ def _expire_uploads() -> None:
 
 def _clear_files() -> None:
     storage = open_storage(settings().servers.storage)
+    storage.sweep()
     while purge.clear(storage) == purge.AT_ONCE:
         log.info("files.cleared", files=purge.AT_ONCE)
 

@@ -1,4 +1,5 @@
-"""A received file becomes an upload: into the storage first, then into the database."""
+"""A received file becomes an upload: into the storage first, then into the database. It is foretold in the outbox of
+deletions, in case this process dies in between."""
 
 import re
 from contextlib import suppress
@@ -40,6 +41,7 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
             return known
     upload_id = new_id("upl")
     storage_key = f"uploads/{upload_id}/file.{kind.extension}"
+    transact(lambda session: purge.foretell(session, [storage_key]))
     storage().put_file(storage_key, received.path, kind.media_type)
 
     def make(session: Session) -> UploadBody:
@@ -53,6 +55,7 @@ def keep(caller: Caller, key: Key, received: Received, kind: Kind) -> UploadBody
             storage_key=storage_key,
         )
         session.execute(row)
+        purge.name(session, [storage_key])
         return _body(session, upload_id)
 
     def work(session: Session) -> tuple[UploadBody, bool]:

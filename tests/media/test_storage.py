@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -313,3 +314,15 @@ def test_greenlets_go_on_meanwhile(tmp_path):
     done = subprocess.run(command, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 5
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path: Path):
+    """An old part goes, one that is growing stays."""
+    storage = open_storage((tmp_path / "results").as_uri())
+    parts = tmp_path / "results" / ".parts"
+    parts.mkdir(parents=True)
+    for name, hours in (("old", 7), ("new", 0)):
+        (parts / name).write_bytes(b"half")
+        os.utime(parts / name, (time.time() - hours * 3600,) * 2)
+    storage.sweep()
+    assert [path.name for path in parts.iterdir()] == ["new"]

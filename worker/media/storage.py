@@ -10,6 +10,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ CHUNK_BYTES = 256 * 1024
 """The longest piece that `read` gives: an answer of the API holds one in memory."""
 _PART_BYTES = 8 * 1024 * 1024
 """Of a multipart upload: S3 wants at least 5 MiB, and at most 10,000 parts."""
+PARTS = ".parts"
+"""In a directory, where files grow before they get their names. No key begins with a dot."""
+PART_KEPT = timedelta(hours=6)
+"""A part this old belongs to a process that was killed."""
 _PARTS_AT_ONCE = 4
 """32 MiB in memory per upload."""
 LONGEST_SIGNATURE = timedelta(days=7)
@@ -140,6 +145,14 @@ class Storage:
         with suppress(NotStored):
             _ask(key, obstore.delete, self._store, checked_key(key))
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half written in a directory; a bucket has nothing half written."""
+        if self._root is not None:
+            with suppress(OSError):
+                for part in (self._root / PARTS).iterdir():
+                    if part.stat().st_mtime < time.time() - PART_KEPT.total_seconds():
+                        part.unlink(missing_ok=True)
+
     def signed_url(self, key: str, expires: timedelta) -> str | None:
         """An address that anyone can GET the object from until it expires; None where the storage is a directory.
 
@@ -154,7 +167,7 @@ class Storage:
 
     def _place(self, root: Path, key: str, path: Path) -> None:
         try:
-            _ask(key, _copy, path, root / checked_key(key))
+            _ask(key, _copy, path, root / PARTS, root / checked_key(key))
             _make_durable(root, key)
         except (NotStored, OSError) as problem:
             raise StorageUnavailable(key, problem) from None
@@ -244,11 +257,12 @@ def _ask(key: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R
         raise StorageUnavailable(key, problem) from None
 
 
-def _copy(path: Path, place: Path) -> None:
+def _copy(path: Path, parts: Path, place: Path) -> None:
     """By the kernel, and whole or not at all: ten large files at once would be 500 MB of parts in the library's memory,
     much of which a process keeps."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f"{place.name}#{secrets.token_hex(4)}")
+    for folder in (parts, place.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    part = parts / secrets.token_hex(8)
     try:
         shutil.copyfile(path, part)
         part.replace(place)

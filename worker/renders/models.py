@@ -241,7 +241,7 @@ class Run(Base):
 
 
 class DoomedFile(Base):
-    """A stored file that nothing names any more: an outbox, written with the purge, deleted from storage after it."""
+    """A stored file that nothing names any more, or not yet: an outbox, whose files are deleted from `doomed_at` on."""
 
     __tablename__ = "doomed_files"
 

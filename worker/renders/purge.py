@@ -3,16 +3,20 @@
 The row, its intents and its takeovers are kept without a word of what they held: a charge must not vanish with the
 video it was for, and an idempotency key that led here must not lead to a second render. Stored files are written into
 an outbox in the same transaction and deleted after it, so that neither outlives the other's loss.
+
+A file that is about to be stored is written there too, to be deleted later, and taken out by the commit that names it:
+whoever dies in between leaves nothing that nobody knows of.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
-from worker.database import transact
+from worker.database import from_now, transact
 from worker.media.storage import Storage
 from worker.owners.models import IdempotencyKey
 from worker.remote.intents import Intent
@@ -36,6 +40,8 @@ UPLOAD_ROUTE = "POST /v1/uploads"
 """The call that makes uploads, as their idempotency keys name it."""
 AT_ONCE = 100
 """Files deleted in one round."""
+UNNAMED_KEPT = timedelta(days=1)
+"""How long a stored file may wait for the commit that names it: far longer than storing 4 GB takes."""
 
 
 def purge(session: Session, render: Render) -> None:
@@ -47,6 +53,7 @@ def purge(session: Session, render: Render) -> None:
     if render.finished_at is None:
         raise NotFinal
     doom(session, _files(session, render))
+    _doom_unnamed(session, render)
     _drop_uploads(session, render)
     for model in (Draft, Attempt, Event):
         session.execute(delete(model).where(model.render_id == render.id))
@@ -61,8 +68,30 @@ def purge(session: Session, render: Render) -> None:
 
 def doom(session: Session, keys: Sequence[str]) -> None:
     """Have stored files deleted once this transaction is committed."""
+    _doom(session, keys, timedelta(0))
+
+
+def foretell(session: Session, keys: Sequence[str]) -> None:
+    """Put files on record that are stored next: those that no `name` takes out again are deleted a day later."""
+    _doom(session, keys, UNNAMED_KEPT)
+
+
+def name(session: Session, keys: Sequence[str]) -> None:
+    """These foretold files are named by a row of this transaction."""
+    session.execute(delete(DoomedFile).where(DoomedFile.storage_key.in_(keys)))
+
+
+def _doom(session: Session, keys: Sequence[str], wait: timedelta) -> None:
     if keys:
-        session.execute(insert(DoomedFile).on_conflict_do_nothing(), [{"storage_key": key} for key in keys])
+        add = insert(DoomedFile).values([{"storage_key": key, "doomed_at": from_now(wait)} for key in keys])
+        at = {"doomed_at": add.excluded.doomed_at}
+        session.execute(add.on_conflict_do_update(index_elements=["storage_key"], set_=at))
+
+
+def _doom_unnamed(session: Session, render: Render) -> None:
+    """What a worker that died stored for the render, and nobody named, goes with it."""
+    mine = DoomedFile.storage_key.startswith(f"{render.owner_id}/{render.id}/", autoescape=True)
+    session.execute(update(DoomedFile).where(mine).values(doomed_at=func.now()))
 
 
 def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
@@ -71,7 +100,8 @@ def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
     Raises:
         StorageUnavailable: the rest stays in the outbox.
     """
-    oldest = select(DoomedFile.storage_key).order_by(DoomedFile.doomed_at).limit(limit)
+    due = DoomedFile.doomed_at <= func.now()
+    oldest = select(DoomedFile.storage_key).where(due).order_by(DoomedFile.doomed_at).limit(limit)
     keys = transact(lambda session: session.scalars(oldest).all())
     for key in keys:
         storage.delete(key)

@@ -1,6 +1,7 @@
 """The finished file is fetched, probed, hashed, given a poster and put into object storage.
 
-Dies here: done again; the file has a temporary name until it is whole, and storing the same twice is the same.
+Dies here: done again; the file has a temporary name until it is whole, and storing the same twice is the same. What is
+stored and never named, since the render was cancelled then, is in the outbox of deletions (`worker.renders.purge`).
 """
 
 import tempfile
@@ -12,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import at_once
+from worker.database import at_once, transact
 from worker.failures import BACKEND_UNAVAILABLE, RESULT_UNPLAYABLE
 from worker.job import Job
 from worker.media.download import Downloaded, DownloadFailed, download, save
@@ -20,7 +21,7 @@ from worker.media.poster import poster
 from worker.media.probe import NotPlayable, VideoFacts, probe
 from worker.outcomes import Advance, Done, Failed, Fault, Outcome
 from worker.remote.errors import RateLimited, RemoteError, TokenGone, TryAgain
-from worker.renders import exports
+from worker.renders import exports, leases, purge
 from worker.renders.models import Export, Result
 from worker.renders.states import Stage
 
@@ -108,6 +109,8 @@ def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome
     render, storage = job.render, job.services.storage
     base = f"{render.owner_id}/{render.id}/{render.run}/{got.sha256[:16]}"
     picture = poster(got.path, folder)
+    keys = [f"{base}.mp4", f"{base}.jpg"]
+    transact(lambda session: _foretell(session, job, keys))
     # The name carries the content's hash: writing it twice writes the same, whoever was quicker.
     storage.put_file(f"{base}.mp4", got.path)
     storage.put_file(f"{base}.jpg", picture.path)
@@ -132,5 +135,12 @@ def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome
         session.execute(
             insert(Result).values(values).on_conflict_do_update(index_elements=["render_id", "run"], set_=values)
         )
+        purge.name(session, keys)
 
     return Done(also=(keep,))
+
+
+def _foretell(session: Session, job: Job, keys: list[str]) -> None:
+    """Under the lease: a worker that lost it must not have the files deleted that its successor named."""
+    leases.write(session, job.held)
+    purge.foretell(session, keys)

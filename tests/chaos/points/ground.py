@@ -123,7 +123,7 @@ class Ground(Stack):
                 return None
             return None if found.status_code >= 500 else found
 
-        return until(answer, 30, what=f"an answer to {method} {path}")
+        return until(answer, 60, what=f"an answer to {method} {path}")
 
     # Arming
 

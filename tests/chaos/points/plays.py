@@ -68,7 +68,7 @@ class Play:
         self.messages[answer.json()["id"]] = 1
         return answer.json()["id"]
 
-    def until(self, holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    def until(self, holds: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         """Wait for a condition while whatever dies is put up again."""
 
         def look() -> Any:

@@ -1,0 +1,61 @@
+"""Files that are stored before anything names them: found and deleted if whoever stored them died."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.renders.conftest import a_render, the
+from worker.database import transact
+from worker.media.storage import Storage, open_storage
+from worker.renders import purge
+from worker.renders.states import Status
+
+KEY = "somewhere/video.mp4"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """A directory, and an empty outbox."""
+    transact(lambda session: session.execute(text("TRUNCATE doomed_files")))
+    return open_storage((tmp_path / "results").as_uri())
+
+
+def a_day_later() -> None:
+    """Everything in the outbox is a day older, and a little more."""
+    transact(
+        lambda session: session.execute(
+            text("UPDATE doomed_files SET doomed_at = doomed_at - CAST('24:00:01' AS interval)")
+        )
+    )
+
+
+def test_a_file_that_nobody_named_is_deleted_a_day_later(storage: Storage):
+    """Foretold and stored, and the worker died: kept while it may still be named, then gone."""
+    transact(lambda session: purge.foretell(session, [KEY]))
+    storage.put_bytes(KEY, b"video")
+    assert (purge.clear(storage), storage.exists(KEY)) == (0, True)
+    a_day_later()
+    assert (purge.clear(storage), storage.exists(KEY)) == (1, False)
+
+
+def test_a_named_file_stays(storage: Storage):
+    """The commit that names it takes it out of the outbox."""
+    transact(lambda session: purge.foretell(session, [KEY]))
+    storage.put_bytes(KEY, b"video")
+    transact(lambda session: purge.name(session, [KEY]))
+    a_day_later()
+    assert (purge.clear(storage), storage.exists(KEY)) == (0, True)
+
+
+def test_deletion_takes_what_nobody_named_along(storage: Storage):
+    """A render that was cancelled after its worker had stored the file: deleting it deletes the file at once, and no
+    other render's."""
+    mine, other = (a_render(status=Status.CANCELED.value, finished_at=text("now()")) for _ in range(2))
+    keys = [f"{the(one).owner_id}/{one}/1/abc.mp4" for one in (mine, other)]
+    transact(lambda session: purge.foretell(session, keys))
+    for key in keys:
+        storage.put_bytes(key, b"video")
+    transact(lambda session: purge.purge(session, session.merge(the(mine))))
+    assert purge.clear(storage) == 1
+    assert [storage.exists(key) for key in keys] == [False, True]
