@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
+from config.settings import settings
 from tests.accounts.conftest import accounts, admitted, install, now, open_places
 from tests.renders.conftest import a_render, claimed
 from worker.accounts import admission, pauses, store, vault
@@ -79,6 +81,20 @@ def test_of_fifty_renewals_at_once_one_is_made():
     for thread in threads:
         thread.join()
     assert len(won) == 1
+
+
+def test_a_renewal_whose_worker_died_holds_others_back_for_a_lease_only():
+    """Within the lease the next one waits, after it the next one renews."""
+    install()
+    (account,) = accounts()
+
+    def renews() -> bool:
+        return transact(lambda session: store.begin_renewal(session, account.id, 0))
+
+    assert (renews(), renews()) == (True, False)
+    lease = settings().waits.lease_seconds + timedelta(seconds=1)
+    transact(lambda session: session.execute(update(Account).values(renewing_until=Account.renewing_until - lease)))
+    assert renews()
 
 
 def test_two_cannot_take_the_last_slot():

@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from config.settings import Settings
+from config.settings import Settings, settings
 from worker.accounts import vault
 from worker.accounts.models import Account
 from worker.database import from_now, new_id
@@ -18,10 +18,6 @@ from worker.renders.states import Reason
 
 FROM_SETTINGS = "NEMO_TOKEN"
 """The name of the account whose token the setting gives."""
-
-RENEWAL_TAKES = timedelta(seconds=90)
-"""Longer than one call may last (10 s to connect, 60 s to read): after it, the renewal's worker has died and the next
-one may try."""
 
 TOKEN_MARGIN = timedelta(minutes=20)
 """A token that ends sooner is renewed beforehand: a stream begun with it should not see its end."""
@@ -113,7 +109,11 @@ def token_is_good(account: Account, at: datetime) -> bool:
 
 
 def begin_renewal(session: Session, account_id: str, version: int) -> bool:
-    """Whether the caller is the one to renew: the version is still the one it saw and nobody else is at it."""
+    """Whether the caller is the one to renew: the version is still the one it saw and nobody else is at it.
+
+    After a lease whoever was at it counts as dead and the next one may try, as for renders. Where it was only slow, two
+    call: the first token on file stays, and nothing else comes of it.
+    """
     return (
         session.execute(
             update(Account)
@@ -122,7 +122,7 @@ def begin_renewal(session: Session, account_id: str, version: int) -> bool:
                 Account.token_version == version,
                 or_(Account.renewing_until.is_(None), Account.renewing_until < func.now()),
             )
-            .values(renewing_until=from_now(RENEWAL_TAKES))
+            .values(renewing_until=from_now(settings().waits.lease_seconds))
             .returning(Account.id)
         ).scalar_one_or_none()
         is not None
