@@ -4,7 +4,6 @@ Dies here: done again; the file has a temporary name until it is whole, and stor
 stored and never named, since the render was cancelled then, is in the outbox of deletions (`worker.renders.purge`).
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from worker.job import Job
 from worker.media.download import Downloaded, DownloadFailed, download, save
 from worker.media.poster import poster
 from worker.media.probe import NotPlayable, VideoFacts, probe
+from worker.media.workspace import workspace
 from worker.outcomes import Advance, Done, Failed, Fault, Outcome
 from worker.remote.errors import RateLimited, RemoteError, TokenGone, TryAgain
 from worker.renders import exports, leases, purge
@@ -39,11 +39,11 @@ def run(job: Job) -> Outcome:
     export = at_once(lambda session: exports.current(session, job.render))
     if export is None:
         raise LookupError(f"{job.render.id} is stored but has no export")
-    with tempfile.TemporaryDirectory(prefix="vivideo-store-") as folder:
-        fetched = _fetch(job, export, Path(folder))
+    with workspace() as folder:
+        fetched = _fetch(job, export, folder)
         if isinstance(fetched, _Trouble):
             return _broken(job, export, fetched)
-        return _keep(job, *fetched, Path(folder))
+        return _keep(job, *fetched, folder)
 
 
 @dataclass(frozen=True)
