@@ -23,9 +23,10 @@ def main() -> int:
         return _pytest("test_record.py", ["-n0", *options], VIVIDEO_POINTS_RECORD="1")
     began = time.monotonic()
     status = _pytest("test_points.py", ["-n4", "--dist=worksteal", *options], VIVIDEO_CRASHES=what)
-    known = len(reached.table())
-    said = f"{len(points())} points, {known} of them died at, before and after"
-    sys.stdout.write(f"{said}: {2 * known} crashes, {time.monotonic() - began:.0f} s\n")
+    took = time.monotonic() - began
+    sys.stdout.write(
+        f"{len(points())} points, {len(reached.table())} of them to die at, each on two sides; {took:.0f} s\n"
+    )
     return status
 
 
