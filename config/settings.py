@@ -182,6 +182,11 @@ class Waits(_Group):
         return self.lease_seconds / 3
 
     @property
+    def call_longest(self) -> timedelta:
+        """After it an ordinary call has ended, or whoever made it."""
+        return max(self.lease_seconds, self.http_connect_seconds + self.http_read_seconds)
+
+    @property
     def send_window(self) -> timedelta:
         """From a committed intent to its bytes: shorter than a lease, so a look-up never meets a late sender."""
         return self.lease_seconds / 3

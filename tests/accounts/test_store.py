@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from config.settings import settings
 from tests.accounts.conftest import accounts, admitted, install, now, open_places
@@ -83,8 +83,8 @@ def test_of_fifty_renewals_at_once_one_is_made():
     assert len(won) == 1
 
 
-def test_a_renewal_whose_worker_died_holds_others_back_for_a_lease_only():
-    """Within the lease the next one waits, after it the next one renews."""
+def test_a_renewal_whose_worker_died_holds_others_back_for_a_call_only():
+    """While a call may last the next one waits, after it the next one renews."""
     install()
     (account,) = accounts()
 
@@ -92,8 +92,8 @@ def test_a_renewal_whose_worker_died_holds_others_back_for_a_lease_only():
         return transact(lambda session: store.begin_renewal(session, account.id, 0))
 
     assert (renews(), renews()) == (True, False)
-    lease = settings().waits.lease_seconds + timedelta(seconds=1)
-    transact(lambda session: session.execute(update(Account).values(renewing_until=Account.renewing_until - lease)))
+    longest = settings().waits.call_longest + timedelta(seconds=1)
+    transact(lambda session: session.execute(update(Account).values(renewing_until=Account.renewing_until - longest)))
     assert renews()
 
 

@@ -111,8 +111,8 @@ def token_is_good(account: Account, at: datetime) -> bool:
 def begin_renewal(session: Session, account_id: str, version: int) -> bool:
     """Whether the caller is the one to renew: the version is still the one it saw and nobody else is at it.
 
-    After a lease whoever was at it counts as dead and the next one may try, as for renders. Where it was only slow, two
-    call: the first token on file stays, and nothing else comes of it.
+    After the longest that a call may last whoever was at it counts as dead, and the next one may try. Sooner would be a
+    second call for one token, which the backend counts.
     """
     return (
         session.execute(
@@ -122,7 +122,7 @@ def begin_renewal(session: Session, account_id: str, version: int) -> bool:
                 Account.token_version == version,
                 or_(Account.renewing_until.is_(None), Account.renewing_until < func.now()),
             )
-            .values(renewing_until=from_now(settings().waits.lease_seconds))
+            .values(renewing_until=from_now(settings().waits.call_longest))
             .returning(Account.id)
         ).scalar_one_or_none()
         is not None

@@ -53,9 +53,10 @@ def run(job: Job) -> Outcome:
 def _refused_after_all(
     job: Job, intent: Intent, frame: str, read: tuple[Callable[[Session], None], ...]
 ) -> Advance | Snooze | None:
-    """An error on the stream named a reason that passes (credits, token, rate limit), and every read of the look-up shows
-    that nothing was done: as a refusal before the stream, so the message is sent again once the reason is gone. It was
-    received and is settled; the new one gets a session of its own like any new attempt. None: the error names no such reason."""
+    """An error on the stream named a reason that passes (credits, token, rate limit), and every read of the look-up
+    shows that nothing was done: as a refusal before the stream, so the message is sent again once the reason is gone.
+    It was received and is settled; the new one gets a session of its own like any new attempt. None: the error names no
+    such reason."""
     code = intents.refusal_told(intent)
     waited = refusals.passing(job, of_code("send_message", code, frame)) if code is not None else None
     if waited is None:
