@@ -198,7 +198,8 @@ def test_postgresql_restarts(doomed: Doomed, how: str):
             pass
     for journey in journeys:
         ended_once(journey)
-        assert len(journey.intents()) == 1
+        # One whose COMMIT took too long was not sent any more, and says so.
+        assert [one.state for one in journey.intents() if one.state != "unsent"] == ["applied"]
 
 
 def test_the_outcome_of_the_intents_commit_is_unknown(doomed: Doomed):

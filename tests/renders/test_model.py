@@ -11,7 +11,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy.orm import Session
 
 from config.settings import settings as configured
@@ -95,11 +102,19 @@ class Machine(RuleBasedStateMachine):
     def one_is_accepted_and_gets_as_far_as(
         self, priority: str, unconfirmed: str, allowed: int | None, upto: Stage, who: int
     ) -> None:
+        self._accept(priority, unconfirmed, allowed, upto, self.a_worker(who))
+
+    @initialize(starts=st.lists(st.sampled_from([*ORDER, Stage.POLL]), min_size=2, max_size=3))
+    def some_are_under_way(self, starts: list[Stage]) -> None:
+        for upto in starts:
+            self._accept("normal", "retry" if upto is Stage.VERIFY else "fail", None, upto, "io-1")
+
+    def _accept(self, priority: str, unconfirmed: str, allowed: int | None, upto: Stage, worker: str) -> None:
         id = transact(lambda session: world.accept(session, priority, unconfirmed, allowed))
         row = self.rows[id] = Row(id, priority, unconfirmed, self.now, allowed=allowed)
         row.deadline = None if allowed is None else self.now + allowed
         for stage in ORDER[: ORDER.index(upto)]:
-            if stage is not Stage.UPLOAD and not self._goes_well(row, self.a_worker(who)):
+            if stage is not Stage.UPLOAD and not self._goes_well(row, worker):
                 return
 
     def _goes_well(self, row: Row, worker: str) -> bool:
@@ -301,8 +316,10 @@ class Machine(RuleBasedStateMachine):
             self.claims.append(Claim(held, cancelling=True))
 
     @precondition(lambda self: any(row.stage is Stage.POLL for row in self.rows.values()))
-    @rule(who=which, limit=st.integers(1, 3))
-    def polls_are_claimed(self, who: int, limit: int) -> None:
+    @rule(who=which, limit=st.integers(1, 3), later=st.booleans())
+    def polls_are_claimed(self, who: int, limit: int, later: bool) -> None:
+        if later:
+            self.time_passes()
         worker = self.a_worker(who)
         due = {
             row.id
@@ -339,6 +356,13 @@ class Machine(RuleBasedStateMachine):
     def _void(self) -> list[Claim]:
         return [claim for claim in self.claims if claim.is_void(self.rows[claim.id])]
 
+    def _one_void(self, number: int) -> Claim:
+        void = self._void()
+        # Those whose own process has the row again: only the number tells them from the living.
+        rivals = [claim for claim in void if claim.held.worker == self.rows[claim.id].owner]
+        void = rivals if rivals and number % 2 else void
+        return void[number % len(void)]
+
     @precondition(lambda self: self._held())
     @rule(number=which, choice=which)
     def a_worker_goes_on(self, number: int, choice: int) -> None:
@@ -372,11 +396,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=which, choice=which)
     def a_zombie_acts(self, number: int, choice: int) -> None:
         """Whatever it tries, it is told so, and the comparison with the model finds nothing written."""
-        void = self._void()
-        # Those whose own process has the row again: only the number tells them from the living.
-        rivals = [claim for claim in void if claim.held.worker == self.rows[claim.id].owner]
-        void = rivals if rivals and number % 2 else void
-        claim = void[number % len(void)]
+        claim = self._one_void(number)
         row = self.rows[claim.id]
         options = work.ways(claim, row)
         acts = [
@@ -451,9 +471,10 @@ class Machine(RuleBasedStateMachine):
         self.beating.add(worker)
 
     @precondition(lambda self: self.claims)
-    @rule(number=which)
-    def a_worker_lost_track(self, number: int) -> None:
-        claim = self.claims[-1 - number % len(self.claims)]
+    @rule(number=which, void=st.booleans())
+    def a_worker_lost_track(self, number: int, void: bool) -> None:
+        held = self._held()
+        claim = held[number % len(held)] if held and not (void and self._void()) else self._one_void(number)
         row = self.rows[claim.id]
         mine = not claim.is_void(row)
         transact(lambda s: queue.let_go(s, worker=claim.held.worker, claims=[(claim.id, claim.held.lease)]))
