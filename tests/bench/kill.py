@@ -53,7 +53,7 @@ class Size:
 
 
 FULL = Size(100, 30.0, 10.0, 3.0)
-SMALL = Size(5, 2.0, 0.5, 0.3)
+SMALL = Size(5, 4.0, 0.2, 0.3)
 
 
 def measure(report: Report, home: Path, *, contract: bool) -> None:
@@ -108,7 +108,7 @@ class Run:
         """Accept, kill, start again, wait for the last end, and tell."""
         self._charge(-1)
         ids = renders.accept(self._size.renders)
-        until(lambda: self._stack.ledger()["summary"]["streams"] >= len(ids), 120, what="all streams")
+        until(lambda: len(self._stack.ledger()["messages"]) >= len(ids), 120, what="all streams")
         time.sleep(self._size.into)
         for kind in self._kinds:
             self._cpu[kind] += cpu_seconds(self._stack.running[kind].pid)
