@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from config.settings import settings
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running
 from deploy.local.valkey import Valkey
@@ -103,6 +104,7 @@ class Run:
         self._report, self._ready, self._size, self._kinds = report, ready, size, kinds
         self._stack = ready.stack
         self._cpu: Counter[str] = Counter()
+        self._killed = 0.0
 
     def go(self) -> None:
         """Accept, kill, start again, wait for the last end, and tell."""
@@ -110,6 +112,7 @@ class Run:
         ids = renders.accept(self._size.renders)
         until(lambda: len(self._stack.ledger()["messages"]) >= len(ids), 120, what="all streams")
         time.sleep(self._size.into)
+        self._killed = time.time()
         for kind in self._kinds:
             self._cpu[kind] += cpu_seconds(self._stack.running[kind].pid)
             self._stack.kill(kind)
@@ -139,16 +142,14 @@ class Run:
         unfinished = sum(row.status != Status.SUCCEEDED for row in rows)
         report.aim("unfinished or without a video", unfinished, unfinished == 0, "0")
         ends = [row.finished_at.timestamp() - restarted for row in rows if row.finished_at]
-        own = max(message["ended_at"] for message in ledger["messages"]) - restarted
-        own = max(own, 0.0) + self._size.export
+        streams = max(message["ended_at"] for message in ledger["messages"]) - restarted
+        own, least = max(streams, 0.0) + self._size.export, self._least(streams, restarted)
         beyond = max(ends) - own
-        report.timed(
-            "from the restart to the last end, beyond the stand-in's own, s", round(beyond, 1), beyond <= AIM, "60"
-        )
-        report.say(f"  restart to the last end {max(ends):.1f} s, median {percentile(ends, 0.5):.1f} s")
-        report.say(
-            f"  the stand-in's own remaining time {own:.1f} s (streams' end and the export's {self._size.export:g} s)"
-        )
+        what = "from the restart to the last end, beyond the stand-in's own time, s"
+        report.timed(what, round(beyond, 1), beyond <= AIM, f"{AIM:g}")
+        report.say(f"  last end {max(ends):.1f} s after the restart, median {percentile(ends, 0.5):.1f} s")
+        report.say(f"  the stand-in's own: {own:.1f} s (its streams' end, and {self._size.export:g} s for an export)")
+        report.say(f"  the least that the waits allow: {least:.1f} s; beyond it {max(ends) - least:.1f} s")
         late = sorted(one.taken_at.timestamp() - restarted for one in taken)
         if late:
             report.say(f"  takeovers {len(late)}, the last {late[-1]:.1f} s after the restart")
@@ -156,12 +157,21 @@ class Run:
         ours = sum(seconds for name, seconds in self._cpu.items() if name != "sandbox")
         report.say(f"  CPU a render (workers, dispatcher, database, broker): {ours * 1000 / len(ids):.1f} ms")
 
-    def _waits(self) -> str:
-        from config.settings import settings
-
+    def _least(self, streams: float, restarted: float) -> float:
+        """Seconds from the restart to an end at which only waits of the contract and the stand-in were waited for: the
+        look-up counts from the kill, and finds nothing before the stream has ended."""
         waits = settings().waits
-        first, poll = waits.lookup_first_seconds.total_seconds(), waits.export_poll_seconds.total_seconds()
+        first, again = waits.lookup_first_seconds.total_seconds(), waits.lookup_next_seconds.total_seconds()
+        found = self._killed - restarted + first
+        while found < streams:
+            found += again
+        return found + first + max(waits.export_poll_seconds.total_seconds(), self._size.export)
+
+    def _waits(self) -> str:
+        waits = settings().waits
+        first, again = waits.lookup_first_seconds.total_seconds(), waits.lookup_next_seconds.total_seconds()
+        poll = waits.export_poll_seconds.total_seconds()
         return (
-            f"waits that stay: look-up {first:g} s, two reads of a draft whose end nobody saw {first:g} s apart, "
-            f"export poll {poll:g} s; together {2 * first + poll:g} s"
+            f"waits that stay: look-up after {first:g} s, then every {again:g} s; {first:g} s between two reads of a "
+            f"draft whose end nobody saw; export poll {poll:g} s"
         )
