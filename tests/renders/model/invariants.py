@@ -19,7 +19,7 @@ ROWS = """SELECT id, run, stage, status, reason, lease, worker_id, started_at IS
     event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect, expiring,
     extract(epoch FROM ready_at - now()) AS ready, extract(epoch FROM sent_at - now()) AS sent FROM renders"""
 RUNS = "SELECT render_id, run, status, stage, charge_state, error_code, cancel_effect, finished_at FROM render_runs"
-INTENTS = """SELECT render_id, run, remote_session_id, state, settled_at IS NOT NULL AS settled
+INTENTS = """SELECT id, render_id, run, remote_session_id, state, settled_at IS NOT NULL AS settled
     FROM intents ORDER BY created_at, id"""
 EVENTS = "SELECT id, render_id, run, number, type, data FROM events ORDER BY render_id, number"
 FEED = "SELECT transaction::text::bigint AS transaction, id FROM events ORDER BY 1, 2"
@@ -52,7 +52,10 @@ class Invariants:
         self._ends_stay(rows, runs)
         for run in runs:  # what is found out late is found out of the run that paid
             assert run["charge_state"] == expected[run["render_id"]].charge(run["run"]), "the books say what is known"
-        one_turn_at_a_time(self._all(INTENTS), expected)
+        intents = self._all(INTENTS)
+        messages = {message.id: message.state.value for row in expected.values() for message in row.messages}
+        assert {intent["id"]: intent["state"] for intent in intents} == messages, "what is known of each message"
+        one_turn_at_a_time(intents, expected)
         told_without_gaps(self._all(EVENTS), rows)
         self._nobody_missed_anything(readers)
         slots_are_as_derived(expected, slots)

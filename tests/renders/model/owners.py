@@ -32,10 +32,18 @@ class Owners(Scene):
     ) -> None:
         self._accept(priority, unconfirmed, allowed, upto, self.a_worker(who))
 
-    @initialize(starts=st.lists(st.sampled_from([*ORDER, Stage.POLL]), min_size=2, max_size=3))
-    def some_are_under_way(self, starts: list[Stage]) -> None:
-        for upto in starts:
+    @initialize(
+        starts=st.lists(st.sampled_from([*ORDER, Stage.POLL]), min_size=1, max_size=2), message=st.integers(0, 2)
+    )
+    def some_are_under_way(self, starts: list[Stage], message: int) -> None:
+        """One of them, perhaps, with a worker that is about to commit (1) or to send (2) its message."""
+        for upto in [*starts, *([Stage.GENERATE] if message else [])]:
             self._accept("normal", "retry" if upto is Stage.VERIFY else "fail", None, upto, "io-1")
+        row = list(self.rows.values())[-1]
+        if message:
+            self._claim(Due(row.id, row.stage, row.lease, False), "io-1")
+        if message == 2:
+            work.commit_intent(self.claims[-1], row)
 
     def _accept(self, priority: str, unconfirmed: str, allowed: int | None, upto: Stage, worker: str) -> None:
         id = transact(lambda session: world.accept(session, priority, unconfirmed, allowed))
