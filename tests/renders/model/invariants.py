@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from tests.renders.model import world
 from tests.renders.model.expected import OVERDUE, Row
 from tests.renders.model.world import Reader
-from worker.accounts.store import slots_in_use
+from worker.accounts.admission import slots_in_use
 from worker.database import transact
 from worker.renders.states import FINAL, MOVES, Stage
 

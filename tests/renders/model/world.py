@@ -65,7 +65,7 @@ class Claim:
     def job(self) -> Job:
         """What a stage is given. Nothing here calls the backend or the storage."""
         nobody: Any = None
-        return Job(self.held, Services(settings(), nobody, nobody))
+        return Job(self.held, Services(settings(), nobody, nobody, nobody))
 
 
 @dataclass
