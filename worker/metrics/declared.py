@@ -93,6 +93,10 @@ LANES = Read("vivideo_lanes", "Lanes that have renders nobody began.", ("priorit
 LANE_RENDERS = Read("vivideo_lane_renders", "Renders that nobody began.", ("priority",))
 LANE_OLDEST_SECONDS = Read("vivideo_lane_oldest_wait_seconds", "How long the first of them has waited.", ("priority",))
 WORKERS = Read("vivideo_workers", "Worker processes that report.", ("kind",))
+CIRCUIT_OPEN = Read(
+    "vivideo_circuit_open", "1: the backend is broken, calls are held back and probed; 0: it is called."
+)
+MESSAGES_WATCHED = Read("vivideo_messages_watched", "Paid messages that nobody could know about, read on for a day.")
 DATABASE_READABLE = Read("vivideo_database_readable", "1: the gauges from the database are there; 0: it is away.")
 BUILD_INFO = Read("vivideo_build_info", "Always 1; what runs here.", ("process", "version", "python"))
 
@@ -104,6 +108,8 @@ FROM_DATABASE = (
     LANE_RENDERS,
     LANE_OLDEST_SECONDS,
     WORKERS,
+    CIRCUIT_OPEN,
+    MESSAGES_WATCHED,
     DATABASE_READABLE,
 )
 

@@ -64,6 +64,11 @@ WORKERS: LiteralString = """
     SELECT kind, count(*) AS number FROM workers WHERE stopped_at IS NULL AND seen_at >= now() - %(lease)s
     GROUP BY kind"""
 
+STANDING: LiteralString = """
+    SELECT (SELECT count(*) FROM circuits WHERE opened_at IS NOT NULL) AS circuit,
+        (SELECT count(*) FROM (
+            SELECT 1 FROM intents WHERE watch_at IS NOT NULL LIMIT %(queued)s) AS counted) AS watched"""
+
 
 @dataclass
 class Samples:
@@ -101,7 +106,7 @@ class FromDatabase(Collector):
 
 def _looked() -> Samples:
     try:
-        under_way, lanes, workers = _read()
+        under_way, lanes, workers, (standing,) = _read()
     except psycopg.Error as error:
         log.warning("metrics.unread", error=type(error).__name__)
         return Samples({declared.DATABASE_READABLE: {(): 0}})
@@ -114,6 +119,8 @@ def _looked() -> Samples:
             declared.LANE_RENDERS: {(row["priority"],): row["renders"] for row in lanes},
             declared.LANE_OLDEST_SECONDS: {(row["priority"],): max(row["oldest"], 0.0) for row in lanes},
             declared.WORKERS: {(row["kind"],): row["number"] for row in workers},
+            declared.CIRCUIT_OPEN: {(): standing["circuit"]},
+            declared.MESSAGES_WATCHED: {(): standing["watched"]},
         }
     )
 
@@ -121,7 +128,7 @@ def _looked() -> Samples:
 Rows = list[dict[str, Any]]
 
 
-def _read() -> tuple[Rows, Rows, Rows]:
+def _read() -> tuple[Rows, Rows, Rows, Rows]:
     waits = settings().waits
     given = {
         "queued": MOST_QUEUED,
@@ -138,10 +145,10 @@ def _read() -> tuple[Rows, Rows, Rows]:
         options=f"-c statement_timeout={TIMEOUT_MS} -c enable_seqscan=off -c default_transaction_read_only=on",
         row_factory=dict_row,
     ) as connection:
-        under_way, lanes, workers = (
-            connection.execute(statement, given).fetchall() for statement in (UNDER_WAY, LANES, WORKERS)
+        under_way, lanes, workers, standing = (
+            connection.execute(statement, given).fetchall() for statement in (UNDER_WAY, LANES, WORKERS, STANDING)
         )
-    return under_way, lanes, workers
+    return under_way, lanes, workers, standing
 
 
 def _statuses(under_way: Rows, lanes: Rows) -> Counter[tuple[str, ...]]:

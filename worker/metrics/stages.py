@@ -3,6 +3,7 @@
 import time
 from typing import Protocol
 
+from worker.failures import DEADLINE_PASSED
 from worker.metrics.declared import POLL_LATENESS_SECONDS, RUNS_ENDED, STAGE_SECONDS
 from worker.outcomes import Canceled, Done, Failed, Outcome
 from worker.renders.leases import Held
@@ -26,6 +27,8 @@ def ended(work: Work, outcome: Outcome) -> None:
             RUNS_ENDED.labels(Status.SUCCEEDED.value, "").inc()
         case Failed():
             RUNS_ENDED.labels(Status.FAILED.value, outcome.failure.code).inc()
+        case Canceled() if work.held.render.expiring:
+            RUNS_ENDED.labels(Status.EXPIRED.value, DEADLINE_PASSED.code).inc()
         case Canceled():
             RUNS_ENDED.labels(Status.CANCELED.value, "").inc()
         case _:

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from config.settings import settings
 from worker.accounts import admission
 from worker.failures import DEADLINE_PASSED
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import RUNS_ENDED
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render
@@ -69,6 +71,7 @@ def _close(session: Session, render: Render) -> None:
         "error_help": failure.help,
     }
     store.change(session, render, closed, NewEvent(EventType.EXPIRED, {"effect": "prevented"}))
+    on_commit(session, RUNS_ENDED.labels(Status.EXPIRED.value, failure.code).inc)
 
 
 def _call_off(session: Session, render: Render) -> None:
