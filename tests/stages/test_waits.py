@@ -1,0 +1,200 @@
+"""What a render waits for, stage by stage: the pipeline driven by hand against the stand-in backend."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text, update
+
+from tests.stack import Stack, here, until
+from worker import app, liveness, pipeline
+from worker.accounts import registry, store
+from worker.accounts.models import Account
+from worker.database import ago, transact
+from worker.owners.store import owner
+from worker.remote import circuit
+from worker.remote.circuit import Circuit
+from worker.renders import queue
+from worker.renders import store as renders
+from worker.renders.models import Render
+from worker.renders.states import Stage
+from worker.renders.store import NewRender
+
+ANSWERED = ("session", "state", "message", "export", "poll", "credits", "token")
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
+    """The stand-in backend alone; this process is the worker."""
+    folder: Path = tmp_path_factory.mktemp("backend")
+    with Stack(folder, database, broker_url, VIVIDEO_CIRCUIT_FAILURES="3") as stack, here(stack.environment):
+        pipeline.services.cache_clear()
+        circuit.breaker.cache_clear()
+        # Read when the module was first imported, which may have been another test's: nobody would answer there.
+        app.app.conf.broker_url = broker_url
+        stack.start_sandbox()
+        stack.migrate()
+        yield stack
+        liveness.goodbye()  # this process was a worker; the next module's may be one anew
+        liveness._process = None
+    pipeline.services.cache_clear()
+    circuit.breaker.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _anew(backend: Stack) -> None:
+    heal(backend)
+    transact(lambda session: session.execute(text("TRUNCATE renders, circuits CASCADE")))
+    pipeline.services().breaker.answered("before the test")
+
+
+def a_render(words: str = "A 2 second clip of a lamp.") -> str:
+    request = NewRender(prompt=words, language="en")
+    return transact(lambda session: renders.accept(session, owner(session, "default").id, request)).id
+
+
+def the(render_id: str) -> Render:
+    return transact(lambda session: session.get_one(Render, render_id))
+
+
+def step(render_id: str, *, early: bool = False) -> Render:
+    """One stage's work once it is due, or before; the row after it."""
+    if not early:
+        until(lambda: the(render_id).ready_at <= transact(queue.now), what="its time")
+    transact(
+        lambda session: session.execute(
+            update(Render).where(Render.id == render_id).values(ready_at=ago(timedelta(seconds=1)))
+        )
+    )
+    row = the(render_id)
+    if row.stage == Stage.POLL.value:
+        pipeline.drive_polls()
+    else:
+        pipeline.drive(render_id, row.lease, Stage(row.stage))
+    return the(render_id)
+
+
+def until_stage(render_id: str, stage: Stage) -> Render:
+    row = the(render_id)
+    for _ in range(30):
+        if row.stage == stage.value:
+            return row
+        row = step(render_id)
+    raise AssertionError(f"{render_id} stands at {row.stage}, {row.status}, {row.reason}")
+
+
+def to_its_end(render_id: str) -> Render:
+    row = the(render_id)
+    for _ in range(60):
+        if row.finished_at is not None:
+            return row
+        row = step(render_id)
+    raise AssertionError(f"{render_id} stands at {row.stage}, {row.status}, {row.reason}")
+
+
+def break_it(backend: Stack) -> None:
+    rules = [{"on": point, "do": "http_status", "status": 503, "times": 1000} for point in ANSWERED]
+    httpx.post(f"{backend.sandbox}/_sandbox/rules", json=rules).raise_for_status()
+
+
+def heal(backend: Stack) -> None:
+    httpx.delete(f"{backend.sandbox}/_sandbox/rules").raise_for_status()
+
+
+def refused(backend: Stack) -> int:
+    """Calls that the broken backend received."""
+    return sum(1000 - rule["times"] for rule in httpx.get(f"{backend.sandbox}/_sandbox/rules").json())
+
+
+def probe_is_due() -> None:
+    moved = update(Circuit).values(open_until=ago(timedelta(seconds=1)))
+    transact(lambda session: session.execute(moved))
+
+
+@pytest.mark.parametrize("stage", [Stage.SESSION, Stage.GENERATE, Stage.VERIFY, Stage.POLL])
+def test_a_broken_backend_is_asked_no_more_and_the_stage_waits(backend: Stack, stage: Stage):
+    """Three faults open the circuit; the one that does so, and every work after it, is a wait that counts as no fault
+    and asks nothing; the probe's answer takes the render on."""
+    render = a_render()
+    until_stage(render, stage)
+    sent = len(backend.ledger()["messages"])
+    break_it(backend)
+    rows = [step(render, early=True) for _ in range(3)]
+    assert [row.failing_since is None for row in rows[:2]] == ([True, True] if stage is Stage.POLL else [False, False])
+    for row in (rows[-1], step(render, early=True), step(render, early=True)):
+        assert (row.status, row.reason, row.tries, row.failing_since) == ("waiting", "backend", 0, None)
+    assert refused(backend) == 3
+    probe_is_due()
+    assert step(render, early=True).reason == "backend"  # the probe fails
+    assert refused(backend) == 4
+    assert len(backend.ledger()["messages"]) == sent
+    heal(backend)
+    probe_is_due()
+    step(render, early=stage is not Stage.POLL)
+    assert transact(circuit.standing) is None
+    assert to_its_end(render).status == "succeeded"
+
+
+def test_a_cancellation_asks_nothing_of_a_broken_backend(backend: Stack):
+    """It ends at once, though it could be the probe; the export at the backend is left as it is."""
+    render = a_render()
+    until_stage(render, Stage.POLL)
+    break_it(backend)
+    for _ in range(3):
+        step(render, early=True)
+    probe_is_due()
+    transact(lambda session: renders.cancel(session, the(render).owner_id, render))
+    before = refused(backend)
+    pipeline.drive_cancel(render)
+    assert (the(render).status, the(render).cancel_effect) == ("canceled", "stopped")
+    assert refused(backend) == before
+
+
+@pytest.mark.parametrize("dialect", ["adk", "typed"])
+@pytest.mark.parametrize(("code", "reason"), [(2001, "credits"), (429, "rate_limit"), (1001, None)])
+def test_a_refusal_told_on_the_stream_is_waited_for(backend: Stack, code: int, reason: str | None, dialect: str):
+    """The state unchanged shows that nothing was done: another message, in another session, once that is possible."""
+    render = a_render(f"A 2 second clip of a lamp. [[sandbox: {dialect}]]")
+    until_stage(render, Stage.GENERATE)
+    backend.rule(on="message", do="error_frame", code=code)
+    until_stage(render, Stage.LOOKUP)
+    row = step(render)
+    assert (row.stage, row.remote_session_id, row.charge_state) == ("session", None, "none")
+    row = step(render)
+    assert (row.status, row.reason) == (("waiting", reason) if reason else ("running", None))
+    transact(lambda session: session.execute(update(Account).values(paused_until=None, pause_reason=None)))
+    row = to_its_end(render)
+    assert (row.status, row.charge_state, row.charge_credits) == ("succeeded", "incurred", 100)
+
+
+def test_a_held_account_is_asked_nothing_before_the_message(backend: Stack):
+    """Each stage before it waits (paused); what is past it goes on to its end."""
+    past = a_render()
+    until_stage(past, Stage.VERIFY)
+    before = {stage: a_render() for stage in (Stage.SESSION, Stage.GENERATE)}
+    for stage, render in before.items():
+        until_stage(render, stage)
+    fresh = a_render()
+    account = the(past).account_id
+    transact(lambda session: registry.hold(session, session.get_one(Account, account)))
+    for render in (*before.values(), fresh):
+        row = step(render)
+        assert (row.status, row.reason) == ("waiting", "paused")
+    assert to_its_end(past).status == "succeeded"
+    assert transact(lambda session: registry.resume(session, session.get_one(Account, account))) == 3
+    for render in (*before.values(), fresh):
+        assert to_its_end(render).status == "succeeded"
+
+
+def test_a_429_to_the_token_call_pauses_the_account(backend: Stack):
+    """Also in the work that admitted the render: the account is known by then, and its identity stays."""
+    render = a_render()
+    mine = transact(lambda session: session.query(Account).one())
+    transact(lambda session: store.refuse_token(session, mine.id, mine.token_version))
+    backend.rule(on="token", do="rate_limited")
+    row = step(render)
+    after = transact(lambda session: session.query(Account).one())
+    assert (row.status, row.reason, after.pause_reason) == ("waiting", "rate_limit", "rate_limit")
+    assert (after.client_id, after.paused_until is not None) == (mine.client_id, True)
