@@ -48,6 +48,8 @@ def test_accounts_are_shown_with_what_is_in_use(service: Service) -> None:
         "rate_limit",
     )
     assert (found["off"]["disabled"], found["own"]["disabled"]) == (True, False)
+    # A message still to come, of about a clip's price, and none at all.
+    assert [(found[name]["reserved"], found[name]["held"]) for name in ("shared", "own")] == [(100, False), (0, False)]
     assert "secret" not in answer.text
     assert service.first.get(f"/v1/accounts/{ids['shared']}").json() == found["shared"]
     for foreign in (ids["hers"], "acc_" + "0" * 26, "acc_x", "%00"):
