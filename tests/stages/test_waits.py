@@ -16,6 +16,7 @@ from worker.database import ago, transact
 from worker.owners.store import owner
 from worker.remote import circuit
 from worker.remote.circuit import Circuit
+from worker.remote.intents import Intent
 from worker.renders import queue
 from worker.renders import store as renders
 from worker.renders.models import Render
@@ -161,6 +162,9 @@ def test_a_refusal_told_on_the_stream_is_waited_for(backend: Stack, code: int, r
     backend.rule(on="message", do="error_frame", code=code)
     until_stage(render, Stage.LOOKUP)
     row = step(render)
+    assert (row.stage, row.status) == ("lookup", "running")  # one read is not enough to pay again
+    transact(lambda session: session.execute(update(Intent).values(send_by=ago(timedelta(hours=1)))))
+    row = until_stage(render, Stage.SESSION)
     assert (row.stage, row.remote_session_id, row.charge_state) == ("session", None, "none")
     row = step(render)
     assert (row.status, row.reason) == (("waiting", reason) if reason else ("running", None))
