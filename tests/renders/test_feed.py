@@ -43,8 +43,9 @@ def test_a_reader_beside_many_writers_sees_each_event_once():
 
         def all_there() -> bool:
             nonlocal cursor
-            for cursor, render in read(cursor):
-                seen.append(render)
+            batch = read(cursor)
+            seen.extend(render for _, render in batch)
+            cursor = batch[-1][0] if batch else cursor
             return len(seen) >= len(accepted)
 
         until(all_there, what="an event of each")
