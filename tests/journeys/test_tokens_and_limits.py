@@ -1,4 +1,4 @@
-"""Tokens end, accounts are held, limits and spent credits are told amid a stream: renders wait and go on."""
+"""Tokens end, accounts are held: renders wait and go on."""
 
 from collections.abc import Iterator
 
@@ -19,8 +19,6 @@ PATIENT = {
     "VIVIDEO_RATE_LIMIT_SECONDS": "2",
 }
 """Streams of a hundred renders open at once, and pauses that are seen, also on a busy machine."""
-
-TOLD = {"2001": "credits", "1001": None, "429": "rate_limit"}
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +59,6 @@ def test_a_hundred_renders_that_meet_1001_together_renew_the_token_once(stack: S
     assert counted(stack, "tokens") == before + 1
     sent = [one["text"].partition("[[")[0].strip() for one in stack.ledger()["messages"]]
     assert all(sent.count(journey.words) == 1 for journey in journeys)
-
-
-@pytest.mark.parametrize("dialect", ["adk", "typed"])
-@pytest.mark.parametrize("code", TOLD)
-def test_a_refusal_told_on_the_stream_is_waited_for(stack: Stack, code: str, dialect: str):
-    """Received, refused in an error frame, refunded, the state unchanged: nothing was done, so the message is sent
-    again in a session of its own once the reason is gone, and charged once."""
-    marker = f"told {code} {dialect}."
-    stack.rule(on="message", do="error_frame", match=marker, code=int(code))
-    journey = Journey(stack, f"A 2 second clip, {marker} [[sandbox: {dialect}]]")
-    ended_well([journey])
-    assert [intent.state for intent in journey.intents()] == ["not_applied", "applied"]
-    assert len({intent.remote_session_id for intent in journey.intents()}) == 2
-    assert (len(journey.messages()), journey.executed()) == (2, 1)
-    reasons = [event.data["reason"] for event in journey.events() if event.type == "render.waiting"]
-    assert reasons[:1] == ([TOLD[code]] if TOLD[code] else [])
 
 
 def test_a_held_account_sends_nothing_and_what_is_past_its_message_goes_on(stack: Stack):

@@ -114,7 +114,7 @@ ABOUT_A_CLIP = 100.0
 """Credits: what the backend's contract says that one generation costs, about."""
 
 EVIDENCE_KEPT = 50
-"""Reads and findings kept with an intent: five look-up reads are the rule, a day of sparse ones fits too."""
+"""Reads kept with an intent, the last ones: five are the rule, a day of sparse ones are a hundred and forty."""
 
 
 def unsettled(session: Session, render_id: str, run: int) -> Intent | None:
@@ -188,13 +188,23 @@ def record_read(session: Session, intent: Intent, fingerprint: str) -> None:
         "reads": Intent.reads + 1,
         "unchanged_reads": Intent.unchanged_reads + (0 if changed else 1),
         "last_read_at": func.now(),
-        "evidence": [*intent.evidence, finding][-EVIDENCE_KEPT:],
+        "evidence": _kept([*intent.evidence, finding]),
     }
     if changed and fingerprint != intent.seen:
         changes |= {"seen": fingerprint, "seen_since": func.now()}
     session.execute(
         update(Intent).where(Intent.id == intent.id).values(**changes).execution_options(synchronize_session=False)
     )
+
+
+def _kept(evidence: list[Any]) -> list[Any]:
+    """Everything but the oldest of too many reads: what was told and found stays."""
+    surplus = _reads(evidence) - EVIDENCE_KEPT
+    return [one for place, one in enumerate(evidence) if "read" not in one or _reads(evidence[:place]) >= surplus]
+
+
+def _reads(evidence: list[Any]) -> int:
+    return sum("read" in finding for finding in evidence)
 
 
 def record_finding(session: Session, intent: Intent, finding: dict[str, Any], **changes: Any) -> None:
