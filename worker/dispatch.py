@@ -36,6 +36,11 @@ AHEAD = 2
 
 BATCH = 500
 
+CLOCK_TICKS = 5
+"""Between two looks at who is on hold: a deadline is seldom a matter of seconds."""
+CLOCK_ROUNDS = 5
+"""Batches of clocks set in one look: a queue of a hundred thousand is done in ten looks, and none holds up the rest."""
+
 
 class Dispatcher:
     """One dispatcher."""
@@ -46,6 +51,7 @@ class Dispatcher:
         self._patient_until = 0.0
         self._taken_at = 0.0
         self._watched_at = -math.inf
+        self._clocks_at = -math.inf
         self._looked_at: datetime | None = None
 
     def stop(self) -> None:
@@ -102,12 +108,16 @@ class Dispatcher:
     def _watch(self) -> None:
         """Have watched messages read that are due; a message that is lost is sent again like any other."""
         overdue = time.monotonic() - self._watched_at >= settings().waits.redispatch_seconds.total_seconds()
-        if overdue and at_once(intents.is_any_watch_due, retry_for=0) and app.send_watch():
+        if overdue and at_once(_is_watch_due, retry_for=0) and app.send_watch():
             self._watched_at = time.monotonic()
 
     def _expire(self) -> None:
         """End what is past its deadline, at most a few hundred a tick."""
-        transact(deadlines.keep_clocks, retry_for=0)
+        if time.monotonic() - self._clocks_at >= CLOCK_TICKS * settings().waits.dispatch_tick_seconds.total_seconds():
+            self._clocks_at = time.monotonic()
+            for _ in range(CLOCK_ROUNDS):
+                if not transact(deadlines.keep_clocks, retry_for=0):
+                    break
         if ended := transact(deadlines.expire, retry_for=0):
             log.info("renders.expired", renders=ended)
 
@@ -125,6 +135,11 @@ class Dispatcher:
             self._away_since = None
 
 
+def _is_watch_due(session: Session) -> bool:
+    """While the backend is broken nobody reads on: it can wait."""
+    return intents.is_any_watch_due(session) and circuit.standing(session) is None
+
+
 def _due(session: Session) -> list[Due]:
     """What to send now, marked as sent in this transaction."""
     waits = settings().waits
@@ -137,14 +152,27 @@ def _due(session: Session) -> list[Due]:
         due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
     # New ones are admitted as streams become free, so that no session is made long before its message is sent.
     open_places = places.get("stream", 0) - queue.before_their_stream_ends(session)
-    admissible = admission.open_places(session, default_slots=settings().capacity.account_slots)
-    if admissible is not None:
-        open_places = min(open_places, admissible)
     probes = circuit.probes_due(session)
     if probes is not None:  # the backend is broken: nothing new is begun but one that tries it
         open_places = min(open_places, probes)
     free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
-    return due + queue.due_new(session, redispatch=waits.redispatch_seconds, limit=min(open_places, free_io, BATCH))
+    return due + _new(session, min(open_places, free_io, BATCH))
+
+
+def _new(session: Session, limit: int) -> list[Due]:
+    """New renders, as far as their owners' accounts take any: one owner's free account opens nothing for the others."""
+    if limit <= 0:
+        return []
+    found = admission.openings(session, default_slots=settings().capacity.account_slots)
+    wait = settings().waits.redispatch_seconds
+    due = queue.due_new(session, redispatch=wait, limit=_least(limit, found.shared), without=found.left_out)
+    for owner, places in found.own.items():
+        due += queue.due_new(session, redispatch=wait, limit=_least(limit - len(due), places), only=owner)
+    return due
+
+
+def _least(limit: int, places: int | None) -> int:
+    return limit if places is None else min(limit, places)
 
 
 def _send(due: list[Due]) -> bool:

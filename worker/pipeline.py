@@ -32,7 +32,6 @@ from worker.metrics import stages
 from worker.metrics.declared import LEASES_LOST
 from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Snooze, Wait
 from worker.remote import circuit, intents
-from worker.remote.circuit import HeldBack
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
 from worker.renders import exports, leases
@@ -165,7 +164,8 @@ def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
     except NotNow as later:
         if later.reason is None:
             return Snooze(wait=later.wait, ends_faults=False)
-        return Wait(reason=later.reason, wait=later.wait, ends_faults=isinstance(later, HeldBack))
+        # It waits for somebody else's doing: a fault before that and one after it are not in a row.
+        return Wait(reason=later.reason, wait=later.wait)
     except RemoteError as error:
         log.info("remote.refused", render=job.render.id, stage=job.render.stage, error=str(error))
         return _work(job, lambda job, refused=error: refusals.outcome(job, refused))
@@ -323,6 +323,10 @@ def _again_later(job: Job, outcome: Fault) -> tuple[dict[str, Any], list[NewEven
 
 def _failed(db: Session, job: Job, outcome: Failed) -> tuple[dict[str, Any], list[NewEvent]]:
     failure: Failure = outcome.failure
+    # Given up before anybody could know what became of its message: that is read on like any other unknown.
+    open_one = intents.unsettled(db, job.render.id, job.render.run)
+    if open_one is not None:
+        intents.record(db, open_one.id, intents.IntentState.UNCONFIRMED)
     charge, credits = intents.charge(db, job.render.id, job.render.run)
     message = failure.message + (f" ({outcome.detail})" if outcome.detail else "")
     changes = leases.finish(

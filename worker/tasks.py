@@ -1,6 +1,6 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
-from worker import housekeeping, liveness, pipeline, watching
+from worker import housekeeping, pipeline, watching
 from worker.app import TASK_OF, app
 from worker.renders.states import Stage
 
@@ -30,8 +30,6 @@ def cancel(render_id: str) -> None:
 @app.task(name="watch")
 def watch() -> None:
     """Read on the sessions of messages that nobody could know about when their run ended."""
-    if liveness.process().draining:
-        return
     watching.run(pipeline.services().remote)
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from config.settings import settings
+from worker import liveness
 from worker.accounts.models import Account, RemoteSession
 from worker.accounts.tokens import NotNow, bearer
 from worker.database import transact
@@ -32,6 +33,8 @@ from worker.renders.models import Render, Run
 log = get(__name__)
 
 BATCH = 50
+BATCHES = 20
+"""A thousand reads in one task: more take so long that others are due again."""
 AT_ONCE = 10
 """Sparse reads are in no hurry: they leave room for renders under way."""
 
@@ -53,9 +56,12 @@ class Watched:
 
 
 def run(remote: Remote) -> None:
-    """Read the sessions of all that are due, a batch at a time; a claim moves the next read on, so this ends."""
+    """Read the sessions of those that are due, a batch at a time; what is left is due at the dispatcher's next look."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        while due := transact(_claim):
+        for _ in range(BATCHES):
+            due = [] if liveness.process().draining else transact(_claim)
+            if not due:
+                return
             list(pool.map(partial(_look, remote), due))
 
 

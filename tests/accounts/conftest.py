@@ -39,7 +39,7 @@ def admitted(slots: int = 0, owner_name: str = "default") -> Any:
 
 def open_places(slots: int = 0) -> int | None:
     """What the dispatcher starts."""
-    return transact(lambda session: admission.open_places(session, default_slots=slots))
+    return transact(lambda session: admission.openings(session, default_slots=slots).total)
 
 
 def now() -> datetime:

@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import settings
 from tests.accounts.conftest import accounts, install, now
-from tests.stack import Stack, here
+from tests.stack import Stack, here, until
 from worker.accounts import tokens
 from worker.database import transact
 from worker.remote.client import Remote
@@ -58,6 +58,10 @@ def test_a_limit_or_a_spent_balance_makes_no_second_identity(backend: Stack, rem
         with pytest.raises(error):
             token(remote)
         assert client_id() == mine
+        if name == "429":
+            with pytest.raises(tokens.NotNow):  # nobody asks again before the pause is over
+                token(remote)
+            until(lambda: (until_when := accounts()[0].paused_until) is not None and until_when <= now())
         token(remote)
         httpx.post(f"{backend.sandbox}/_sandbox/expire-tokens")
         transact(lambda session: tokens.store.refuse_token(session, accounts()[0].id, accounts()[0].token_version))

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text, update
 
 from tests.stack import Stack, here, until
-from worker import app, liveness, pipeline
+from worker import app, liveness, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
 from worker.database import ago, transact
 from worker.owners.store import owner
-from worker.remote import circuit
+from worker.remote import circuit, intents
 from worker.remote.circuit import Circuit
 from worker.remote.intents import Intent
 from worker.renders import queue
@@ -51,8 +51,8 @@ def _anew(backend: Stack) -> None:
     pipeline.services().breaker.answered("before the test")
 
 
-def a_render(words: str = "A 2 second clip of a lamp.") -> str:
-    request = NewRender(prompt=words, language="en")
+def a_render(words: str = "A 2 second clip of a lamp.", on_unconfirmed: str = "fail") -> str:
+    request = NewRender(prompt=words, language="en", on_unconfirmed=on_unconfirmed)
     return transact(lambda session: renders.accept(session, owner(session, "default").id, request)).id
 
 
@@ -202,3 +202,41 @@ def test_a_429_to_the_token_call_pauses_the_account(backend: Stack):
     after = transact(lambda session: session.query(Account).one())
     assert (row.status, row.reason, after.pause_reason) == ("waiting", "rate_limit", "rate_limit")
     assert (after.client_id, after.paused_until is not None) == (mine.client_id, True)
+
+
+def test_a_message_of_a_render_that_is_given_up_is_read_on(backend: Stack):
+    """The backend refuses every read of the state after a cut stream: failed, charge unknown, and watched like any
+    other message that nobody could know about, so that its video is delivered later."""
+    render = a_render("A 2 second clip, given up. [[sandbox: cut_after]]")
+    until_stage(render, Stage.LOOKUP)
+    backend.rule(on="state", do="http_status", status=403, times=1)
+    row = step(render)
+    assert (row.status, row.error_code, row.charge_state) == ("failed", "backend.rejected", "unknown")
+    intent = transact(lambda session: session.query(Intent).filter(Intent.render_id == render).one())
+    assert (intent.state, intent.watch_at is not None) == ("unconfirmed", True)
+    until(lambda: transact(lambda session: session.get_one(Intent, intent.id).watch_at <= queue.now(session)))
+    watching.run(pipeline.services().remote)
+    assert (the(render).run, the(render).stage) == (2, "verify")
+    assert to_its_end(render).status == "succeeded"
+    assert len([one for one in backend.ledger()["messages"] if "given up" in one["text"]]) == 1
+
+
+def test_an_attempt_is_not_made_where_the_first_one_turns_up(backend: Stack):
+    """The first attempt is unconfirmed, the second stands before its message; then the first is found: its draft is
+    taken from its own session, nothing is sent a second time."""
+    render = a_render("A 2 second clip, found just in time. [[sandbox: cut_then_apply seconds=1]]", "retry")
+    until_stage(render, Stage.LOOKUP)
+    first = transact(lambda session: session.query(Intent).filter(Intent.render_id == render).one())
+    # As if all reads had been made before the backend was done.
+    enough = {"unchanged_reads": 10, "send_by": ago(timedelta(hours=1)), "before": "x"}
+    transact(lambda session: session.execute(update(Intent).where(Intent.id == first.id).values(**enough)))
+    transact(lambda session: intents.record(session, first.id, intents.IntentState.UNCONFIRMED))
+    again = {"stage": "session", "remote_session_id": None, "ready_at": ago(timedelta(seconds=1))}
+    transact(lambda session: session.execute(update(Render).where(Render.id == render).values(**again)))
+    until_stage(render, Stage.GENERATE)
+    until(lambda: any(one["executed"] for one in backend.ledger()["messages"] if "just in time" in one["text"]))
+    transact(lambda session: watching.found(session, first, "changed"))
+    row = step(render)
+    assert (row.stage, row.remote_session_id) == ("verify", first.remote_session_id)
+    assert to_its_end(render).status == "succeeded"
+    assert len([one for one in backend.ledger()["messages"] if "just in time" in one["text"]]) == 1

@@ -59,15 +59,46 @@ def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | N
     return refusal
 
 
-def open_places(session: Session, *, default_slots: int) -> int | None:
+@dataclass(frozen=True)
+class Openings:
     """How many more renders the accounts would take now; None: no limit. What cannot be admitted stays queued, where it
     can be reordered and cancelled, and asks nobody."""
+
+    shared: int | None
+    """By the accounts that all owners may use."""
+    own: dict[str, int | None]
+    """By those that are one owner's, where they take any."""
+    left_out: tuple[str, ...]
+    """Owners whom the shared ones are not for: the trial serves those alone who have no registered account."""
+
+    @property
+    def total(self) -> int | None:
+        """All together."""
+        known = [places for places in (self.shared, *self.own.values()) if places is not None]
+        return sum(known) if len(known) == 1 + len(self.own) else None
+
+
+def openings(session: Session, *, default_slots: int) -> Openings:
+    """What the dispatcher may begin: by whom each account may be used, as `admit` chooses."""
     rows = session.scalars(select(Account).where(Account.disabled_at.is_(None))).all()
     registered = [row for row in rows if row.kind == "registered"]
-    # As `store.usable` chooses: the trial only for owners who have no other.
-    for_all = any(row.owner_id is None for row in registered)
+    for_all = [row for row in registered if row.owner_id is None]
+    owners = {row.owner_id for row in registered if row.owner_id is not None}
+    own = {
+        owner: _together(session, [row for row in registered if row.owner_id == owner], default_slots)
+        for owner in sorted(owners)
+    }
+    shared = for_all or [row for row in rows if row.kind != "registered"]
+    return Openings(
+        _together(session, shared, default_slots),
+        {owner: places for owner, places in own.items() if places != 0},
+        () if for_all else tuple(sorted(owners)),
+    )
+
+
+def _together(session: Session, accounts: Sequence[Account], default_slots: int) -> int | None:
     total = 0
-    for account in registered if for_all else rows:
+    for account in accounts:
         places = places_of(session, account, default_slots=default_slots)
         if places is None:
             return None
@@ -96,14 +127,16 @@ def places_of(session: Session, account: Account, *, default_slots: int) -> int 
     return min(known) if known else None
 
 
-def is_on_hold(session: Session, owner_id: str, *, default_slots: int) -> bool:
-    """Whether every account that an owner's renders may use waits for credits, or for whoever paused it."""
+def is_on_hold(session: Session, owner_id: str) -> bool:
+    """Whether every account that an owner's renders may use is paused for want of credits, or by whoever paused it."""
     rows = store.usable(session, owner_id)
-    return bool(rows) and all(_waits_for_somebody(places_of(session, row, default_slots=default_slots)) for row in rows)
+    return bool(rows) and all(_waits_for_somebody(session, row) for row in rows)
 
 
-def _waits_for_somebody(places: int | NotAdmitted | None) -> bool:
-    return isinstance(places, NotAdmitted) and places.reason in (Reason.CREDITS, Reason.PAUSED)
+def _waits_for_somebody(session: Session, account: Account) -> bool:
+    return account.held_at is not None or (
+        account.pause_reason in (Reason.CREDITS.value, Reason.PAUSED.value) and _paused(session, account)
+    )
 
 
 def _covered(session: Session, account: Account) -> int | None:

@@ -6,12 +6,15 @@ An anonymous token is got again with the same client id; a registered one is its
 import random
 from datetime import datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from config.logging import get
-from worker.accounts import store, vault
+from config.settings import settings
+from worker.accounts import pauses, store, vault
 from worker.accounts.models import Account
 from worker.database import transact
 from worker.remote.client import Remote
-from worker.remote.errors import ClientIdMissing, RemoteError
+from worker.remote.errors import ClientIdMissing, RateLimited, RemoteError
 from worker.renders.states import Reason
 
 log = get(__name__)
@@ -44,9 +47,19 @@ def bearer(remote: Remote, account: Account, at: datetime) -> str:
         return vault.unlock(account.token_encrypted)
     if account.kind == "registered":
         raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
+    if account.paused_until is not None and account.paused_until > at and account.pause_reason == Reason.RATE_LIMIT:
+        raise NotNow(account.paused_until - at, Reason.RATE_LIMIT)  # it may have been the token call that was refused
     if not transact(lambda session: store.begin_renewal(session, account.id, account.token_version)):
         raise NotNow(OTHERS_RENEWAL * random.uniform(1.0, 4.0), None)  # noqa: S311 - jitter, not a secret
     return _renew(remote, account)
+
+
+def _refused(session: Session, account: Account, error: RemoteError) -> None:
+    """The next one may try; after a 429 only once the account's pause is over, whoever met it."""
+    store.end_renewal(session, account.id)
+    if isinstance(error, RateLimited):
+        wait = timedelta(seconds=error.retry_after) if error.retry_after else settings().waits.rate_limit_seconds
+        pauses.pause(session, account.id, Reason.RATE_LIMIT, wait)
 
 
 def _renew(remote: Remote, account: Account) -> str:
@@ -54,7 +67,7 @@ def _renew(remote: Remote, account: Account) -> str:
     try:
         fresh = remote.anonymous_token(account.client_id)
     except RemoteError as error:
-        transact(lambda session: store.end_renewal(session, account.id))
+        transact(lambda session, refused=error: _refused(session, account, refused))
         if isinstance(error, ClientIdMissing):
             transact(lambda session: store.keep_client_id(session, account.id))
         raise

@@ -3,7 +3,8 @@
 `open` → `unsent` | `refused` (settled: nothing was done, may be sent again)
        → `received` | `unknown` (not settled: only the state can tell) → `applied` | `not_applied` | `unconfirmed`
 
-`unconfirmed` is watched for a day: the state of its session is read now and then, and a change makes it `applied`.
+`unconfirmed` and `not_applied` are watched for a day: the state of the session is read now and then, and a change makes
+the message `applied`.
 
 A remote session has at most one intent that is not settled (partial unique index): one turn at a time.
 """
@@ -49,6 +50,9 @@ SETTLED = frozenset(
     }
 )
 
+WATCHED = (IntentState.UNCONFIRMED, IntentState.NOT_APPLIED)
+"""Read on for a day: nobody could know, or what was known was an error told while the turn may have gone on."""
+
 MAY_HAVE_BEEN_RECEIVED = tuple(state for state in IntentState if state not in {IntentState.UNSENT, IntentState.REFUSED})
 """Each of these counts as a paid attempt."""
 
@@ -90,7 +94,10 @@ class Intent(Base):
     last_read_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     watch_at: Mapped[datetime | None]
-    """The next sparse read of one that nobody could know about when its run ended; None: not watched (any more)."""
+    """The next sparse read of one that nobody could be sure of when it was settled; None: not watched (any more)."""
+    balance_before: Mapped[float | None]
+    """The account's total credits as last read before the message, and when: evidence of what it cost, or did not."""
+    balance_read_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint("state IN ({})".format(", ".join(f"'{state.value}'" for state in IntentState)), name="state"),
@@ -104,7 +111,7 @@ class Intent(Base):
             unique=True,
             postgresql_where=text("settled_at IS NULL"),
         ),
-        CheckConstraint("watch_at IS NULL OR state = 'unconfirmed'", name="watched"),
+        CheckConstraint("watch_at IS NULL OR state IN ('unconfirmed', 'not_applied')", name="watched"),
         Index("ix_intents_watched", "watch_at", postgresql_where=text("watch_at IS NOT NULL")),
         Index("ix_intents_open", "render_id", "run", postgresql_where=text("settled_at IS NULL")),
     )
@@ -152,6 +159,15 @@ def under_verification(session: Session, render: "Render") -> Intent | None:
     ).one_or_none()
 
 
+def carried_out(session: Session, render_id: str, run: int) -> Intent | None:
+    """A message of the run that is known to have been carried out."""
+    return session.scalars(
+        select(Intent)
+        .where(Intent.render_id == render_id, Intent.run == run, Intent.state == IntentState.APPLIED.value)
+        .limit(1)
+    ).one_or_none()
+
+
 def count(session: Session, render_id: str, run: int, *states: IntentState) -> int:
     """How many of the run's messages are in one of `states`."""
     return session.execute(
@@ -166,7 +182,7 @@ def record(session: Session, intent_id: str, state: IntentState, **facts: Any) -
     changes: dict[str, Any] = {"state": state.value}
     if state in SETTLED:
         changes["settled_at"] = func.now()
-    if state is IntentState.UNCONFIRMED:
+    if state in WATCHED:
         changes["watch_at"] = from_now(settings().waits.watch_seconds)
     changes |= facts
     written = session.execute(
@@ -243,10 +259,10 @@ def is_any_watch_due(session: Session) -> bool:
 
 
 def found_applied(session: Session, intent: Intent, finding: dict[str, Any]) -> bool:
-    """An unconfirmed message turned out to have been carried out. False: that is on file already."""
+    """A watched message turned out to have been carried out. False: that is on file already."""
     written = session.execute(
         update(Intent)
-        .where(Intent.id == intent.id, Intent.state == IntentState.UNCONFIRMED.value)
+        .where(Intent.id == intent.id, Intent.state.in_([state.value for state in WATCHED]))
         .values(
             state=IntentState.APPLIED.value,
             settled_at=func.now(),

@@ -6,12 +6,11 @@ began stands still while every account it may use is on hold. One that is under 
 its effect is as honest.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session
 
-from config.settings import settings
 from worker.accounts import admission
 from worker.failures import DEADLINE_PASSED
 from worker.metrics.commits import on_commit
@@ -25,6 +24,7 @@ from worker.renders.store import CANCEL
 
 AT_ONCE = 200
 """Renders ended in one transaction: their rows are locked until its end."""
+CLOCKS_AT_ONCE = 2000
 
 _OPEN = (Render.deadline_at.is_not(None), Render.finished_at.is_(None))
 
@@ -85,23 +85,50 @@ def _call_off(session: Session, render: Render) -> None:
     store.change(session, render, asked, NewEvent(EventType.CANCELING, {"stage": render.stage, "deadline": True}))
 
 
-def keep_clocks(session: Session) -> None:
-    """Stop the clocks of queued renders whose owner's accounts are all on hold, and start those of the others."""
-    queued = (*_OPEN, Render.started_at.is_(None))
-    owners: Sequence[str] = session.scalars(select(Render.owner_id).where(*queued).distinct()).all()
-    if not owners:
-        return
-    slots = settings().capacity.account_slots
-    held = [owner for owner in owners if admission.is_on_hold(session, owner, default_slots=slots)]
-    session.execute(
-        update(Render)
-        .where(*queued, Render.owner_id.in_(held), Render.clock_stopped_at.is_(None))
-        .values(clock_stopped_at=func.now())
-        .execution_options(synchronize_session=False)
+def keep_clocks(session: Session, *, limit: int = CLOCKS_AT_ONCE) -> int:
+    """Stop the clocks of queued renders whose owner's accounts are all on hold, start those of the others; how many.
+    As many as `limit` for an owner: the rest is for the next call."""
+    return sum(
+        _stop(session, owner, limit) if admission.is_on_hold(session, owner) else _go_on(session, owner, limit)
+        for owner in session.execute(_OWNERS).scalars()
     )
-    session.execute(
-        update(Render)
-        .where(*queued, Render.owner_id.not_in(held), Render.clock_stopped_at.is_not(None))
-        .values(deadline_at=Render.deadline_at + (func.now() - Render.clock_stopped_at), clock_stopped_at=None)
-        .execution_options(synchronize_session=False)
+
+
+_OWNERS = text(
+    """
+    WITH RECURSIVE busy AS (
+        (SELECT owner_id FROM renders
+            WHERE deadline_at IS NOT NULL AND finished_at IS NULL AND started_at IS NULL ORDER BY owner_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT renders.owner_id FROM renders WHERE deadline_at IS NOT NULL AND finished_at IS NULL
+            AND started_at IS NULL AND renders.owner_id > busy.owner_id ORDER BY renders.owner_id LIMIT 1)
+        FROM busy WHERE busy.owner_id IS NOT NULL)
+    SELECT owner_id FROM busy WHERE owner_id IS NOT NULL"""
+)
+"""Owners with queued renders that have a deadline: from owner to owner along `ix_renders_clocks`, however many rows."""
+
+
+def _stop(session: Session, owner_id: str, limit: int) -> int:
+    return _changed(
+        session, _queued(owner_id, limit).where(Render.clock_stopped_at.is_(None)), clock_stopped_at=func.now()
     )
+
+
+def _go_on(session: Session, owner_id: str, limit: int) -> int:
+    later = Render.deadline_at + (func.now() - Render.clock_stopped_at)
+    stopped = _queued(owner_id, limit).where(Render.clock_stopped_at.is_not(None))
+    return _changed(session, stopped, deadline_at=later, clock_stopped_at=None)
+
+
+def _queued(owner_id: str, limit: int) -> Select[str]:
+    """Rows that somebody holds are passed over: a claim keeps the clock itself."""
+    mine = select(Render.id).where(*_OPEN, Render.started_at.is_(None), Render.owner_id == owner_id)
+    return mine.limit(limit).with_for_update(skip_locked=True)
+
+
+def _changed(session: Session, chosen: Select[str], **values: Any) -> int:
+    ids = session.scalars(chosen).all()
+    if ids:
+        change = update(Render).where(Render.id.in_(ids)).values(**values)
+        session.execute(change.execution_options(synchronize_session=False))
+    return len(ids)

@@ -198,7 +198,16 @@ class Render(Base):
         Index(
             "ix_renders_deadline",
             "deadline_at",
-            postgresql_where=text("deadline_at IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=text(
+                "deadline_at IS NOT NULL AND finished_at IS NULL"
+                " AND clock_stopped_at IS NULL AND cancel_requested_at IS NULL"
+            ),
+        ),
+        Index(
+            "ix_renders_clocks",
+            "owner_id",
+            "clock_stopped_at",
+            postgresql_where=text("deadline_at IS NOT NULL AND finished_at IS NULL AND started_at IS NULL"),
         ),
         Index("ix_renders_account", "account_id", "stage", postgresql_where=text("finished_at IS NULL")),
         Index("ix_renders_finished", "owner_id", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, true, update
 from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago
@@ -114,13 +114,22 @@ def due_cancels(session: Session, *, redispatch: timedelta, limit: int) -> list[
     return _mark_sent(session, ids) if ids else []
 
 
-def due_new(session: Session, *, redispatch: timedelta, limit: int) -> list[Due]:
-    """Up to `limit` renders that nobody began, shared out between the lanes by virtual time; marked as sent."""
+def due_new(
+    session: Session,
+    *,
+    redispatch: timedelta,
+    limit: int,
+    only: str | None = None,
+    without: Sequence[str] = (),
+) -> list[Due]:
+    """Up to `limit` renders that nobody began, shared out between the lanes by virtual time; marked as sent. Of the
+    owner `only`, or of all but those in `without`."""
     if limit <= 0:
         return []
     lanes = session.scalars(
         select(Lane)
-        .where(Lane.paused_at.is_(None), _new_in_lane(redispatch).exists())
+        .where(Lane.paused_at.is_(None), Lane.owner_id.not_in(without), _new_in_lane(redispatch).exists())
+        .where(Lane.owner_id == only if only is not None else true())
         .order_by(Lane.virtual_time, Lane.id)
         .limit(100)
         # KEY SHARE is what each new render takes on its lane: the intake must not look like another dispatcher.

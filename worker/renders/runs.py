@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
 from worker.database import from_now
-from worker.failures import UNCONFIRMED
+from worker.failures import NO_DRAFT, SESSION_LOST
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED
 from worker.remote.intents import Intent, IntentState
@@ -31,6 +31,9 @@ RETRYABLE = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
 OF_THE_ACCOUNT = "account."
 """Hints of this kind spoke of a balance at the time."""
+
+READ_TO_NO_AVAIL = frozenset({NO_DRAFT.code, SESSION_LOST.code})
+"""Ends after which the same draft is not read again: it was found wanting, or is gone."""
 
 
 class NotFinal(Exception):
@@ -122,8 +125,8 @@ def _has_paid_draft(session: Session, render: Render) -> bool:
 
 def _has_draft_to_read(session: Session, render: Render) -> bool:
     """Whether the run's message was carried out in a session still there, and the run ended before its draft was read:
-    it was called off, or nobody could know. (One that was read and found wanting is not read again.)"""
-    if render.status == Status.FAILED and render.error_code != UNCONFIRMED.code:
+    it was called off, nobody could know, or the backend could not be asked."""
+    if render.error_code in READ_TO_NO_AVAIL:
         return False
     query = (
         select(Intent.id)

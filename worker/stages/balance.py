@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from worker.accounts import store as accounts
 from worker.accounts.tokens import NotNow
 from worker.database import at_once
 from worker.job import Job
@@ -41,17 +40,16 @@ class Reading:
 def read(job: Job, intent: Intent) -> Reading | None:
     """The balance now, where it can be evidence: it was read before the message, and no other message of the account
     was under way since that reading. None where that cannot be known."""
-    account = job.account
-    if account is None or account.balance_read_at is None or account.balance_total is None:
+    if intent.balance_before is None or intent.balance_read_at is None:
         return None
-    if account.balance_read_at > intent.created_at or not at_once(lambda session: _alone(session, intent, account)):
+    if not at_once(lambda session: _alone(session, intent)):
         return None
     try:
         now = job.remote.credits(job.bearer())
     except (RemoteError, NotNow):
         return None
     total = now.total if now.total is not None else now.available + now.frozen
-    return Reading(account.balance_total, total, now.frozen)
+    return Reading(intent.balance_before, total, now.frozen)
 
 
 def weighed(job: Job, intent: Intent) -> tuple[IntentState, tuple[Callable[[Session], None], ...]]:
@@ -64,7 +62,7 @@ def weighed(job: Job, intent: Intent) -> tuple[IntentState, tuple[Callable[[Sess
     return state, (lambda session: intents.record_finding(session, intent, reading.finding),)
 
 
-def _alone(session: Session, intent: Intent, account: accounts.Account) -> bool:
+def _alone(session: Session, intent: Intent) -> bool:
     """No other message of the account was under way or begun since the balance was read."""
     others = session.execute(
         select(func.count())
@@ -72,7 +70,7 @@ def _alone(session: Session, intent: Intent, account: accounts.Account) -> bool:
         .where(
             Intent.account_id == intent.account_id,
             Intent.id != intent.id,
-            (Intent.settled_at.is_(None)) | (Intent.settled_at >= account.balance_read_at),
+            (Intent.settled_at.is_(None)) | (Intent.settled_at >= intent.balance_read_at),
         )
     ).scalar_one()
     return others == 0

@@ -46,6 +46,8 @@ def run(job: Job) -> Outcome:
         intent = _commit_intent(job, before)
         if intent is None:
             return Snooze(wait=timedelta(0))  # cancelled meanwhile: nothing is sent, the canceller ends it
+        if intent.state == IntentState.APPLIED.value:
+            return _carried_out_before(intent)
         turn = _send(job, intent, abort, send_by=began + job.waits.send_window.total_seconds())
     log.info("message.ended", render=job.render.id, outcome=turn.outcome, cause=turn.cause, seconds=turn.seconds)
     return _outcome(job, intent, turn)
@@ -66,7 +68,8 @@ def _stoppable(job: Job, abort: Abort) -> Generator[None]:
 
 def _commit_intent(job: Job, before: State) -> Intent | None:
     """The record of the message, on disk before its first byte; the state before is what the look-up compares with.
-    None where the render was cancelled meanwhile: the same transaction would have seen that."""
+    None where the render was cancelled meanwhile, an earlier attempt's where that turned out to have been carried out:
+    the render's row is locked, so the same transaction would have seen either."""
     identity = new_id("int")
 
     def commit(session: Session) -> Intent | None:
@@ -78,6 +81,8 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
         assert job.remote_session is not None, "the session stage set it"
         if leases.is_cancelled(session, job.held):
             return None
+        if (earlier := intents.carried_out(session, job.render.id, job.render.run)) is not None:
+            return earlier
         leases.write(session, job.held, {"charge_state": Charge.UNKNOWN.value}, [NewEvent(EventType.MESSAGE_SENT)])
         row = Intent(
             id=identity,
@@ -90,6 +95,8 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
             before=before.fingerprint,
             draft_before=before.draft,
             reserved_credits=intents.ABOUT_A_CLIP,
+            balance_before=job.account.balance_total,
+            balance_read_at=job.account.balance_read_at,
             send_by=from_now(job.waits.send_window),
         )
         session.add(row)
@@ -98,6 +105,12 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
         return row
 
     return transact(commit)
+
+
+def _carried_out_before(intent: Intent) -> Advance:
+    """An earlier attempt of this run was carried out after all: its draft is taken, nothing is sent."""
+    where = {"account_id": intent.account_id, "remote_session_id": intent.remote_session_id}
+    return Advance(to=Stage.VERIFY, changes=where)
 
 
 def _send(job: Job, intent: Intent, abort: Abort, *, send_by: float) -> Turn:

@@ -43,6 +43,8 @@ def run(job: Job) -> Outcome:
         again = _refused_after_all(job, intent, intent.error_frame, read)
         if again is not None:
             return again
+        if job.render.on_unconfirmed == "retry" and not _nothing_more_can_come(job, intent):
+            return Snooze(wait=job.waits.lookup_next_seconds, also=read)  # enough to fail, not enough to pay again
         return _over(job, intent, IntentState.NOT_APPLIED, GENERATION_FAILED, intent.error_frame, read)
     if _nothing_more_can_come(job, intent):
         verdict, evidence = balance.weighed(job, intent)

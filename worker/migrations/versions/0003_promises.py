@@ -30,6 +30,8 @@ def upgrade() -> None:
     op.add_column("workers", sa.Column("pid_started", sa.BigInteger(), nullable=True))
     op.add_column("workers", sa.Column("died", sa.Boolean(), server_default="false", nullable=False))
     op.add_column("intents", sa.Column("watch_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("intents", sa.Column("balance_before", sa.Double(), nullable=True))
+    op.add_column("intents", sa.Column("balance_read_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         "ix_intents_watched",
         "intents",
@@ -37,7 +39,9 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("watch_at IS NOT NULL"),
     )
-    op.create_check_constraint(op.f("ck_intents_watched"), "intents", "watch_at IS NULL OR state = 'unconfirmed'")
+    op.create_check_constraint(
+        op.f("ck_intents_watched"), "intents", "watch_at IS NULL OR state IN ('unconfirmed', 'not_applied')"
+    )
     op.add_column("renders", sa.Column("deadline_seconds", sa.Double(), nullable=True))
     op.add_column("renders", sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("renders", sa.Column("clock_stopped_at", sa.DateTime(timezone=True), nullable=True))
@@ -53,5 +57,15 @@ def upgrade() -> None:
         "renders",
         ["deadline_at"],
         unique=False,
-        postgresql_where=sa.text("deadline_at IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=sa.text(
+            "deadline_at IS NOT NULL AND finished_at IS NULL"
+            " AND clock_stopped_at IS NULL AND cancel_requested_at IS NULL"
+        ),
+    )
+    op.create_index(
+        "ix_renders_clocks",
+        "renders",
+        ["owner_id", "clock_stopped_at"],
+        unique=False,
+        postgresql_where=sa.text("deadline_at IS NOT NULL AND finished_at IS NULL AND started_at IS NULL"),
     )

@@ -1,0 +1,92 @@
+"""What the dispatcher begins, by whom each account may be used."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, insert
+
+from tests.renders.conftest import a_render
+from worker import dispatch
+from worker.accounts import admission
+from worker.accounts.admission import Openings
+from worker.accounts.models import Account
+from worker.database import new_id, transact
+from worker.owners.store import owner
+from worker.renders.models import Render
+
+
+def an_account(whose: str | None = None, **columns: Any) -> None:
+    def work(session: Any) -> None:
+        mine = owner(session, whose).id if whose else None
+        kind = {"id": new_id("acc"), "kind": "registered", "name": new_id("name"), "owner_id": mine}
+        session.execute(insert(Account).values(**kind | columns))
+
+    transact(work)
+
+
+def the_trial(**columns: Any) -> None:
+    an_account(kind="anonymous", client_id="c", **columns)
+
+
+def openings() -> Openings:
+    return transact(lambda session: admission.openings(session, default_slots=0))
+
+
+def begun(limit: int = 100) -> list[str]:
+    """Owners' names of what one look begins."""
+    found = transact(lambda session: [due.id for due in dispatch._new(session, limit)])
+    return sorted(transact(lambda session: [_name(session, one) for one in found]))
+
+
+def _name(session: Any, render: str) -> str:
+    from worker.owners.models import Owner
+
+    return session.get_one(Owner, session.get_one(Render, render).owner_id).name
+
+
+HELD = {"held_at": func.now()}
+
+
+def test_one_owners_open_account_opens_nothing_for_another():
+    """Anna has an account of her own, Ben's only one is held: Ben's renders stay queued, where they ask nobody."""
+    an_account("anna")
+    an_account("ben", **HELD)
+    for _ in range(3):
+        a_render("anna")
+        a_render("ben")
+    assert begun() == ["anna"] * 3
+    assert begun() == []
+
+
+def test_the_trial_is_for_those_without_an_account():
+    """An owner with a registered account waits for that one; the others' renders go to the trial, one at a time."""
+    an_account("anna", **HELD)
+    the_trial(slots=1)
+    for name in ("anna", "ben", "ben"):
+        a_render(name)
+    found = openings()
+    assert (found.shared, found.own, len(found.left_out)) == (1, {}, 1)
+    assert begun() == ["ben"]
+
+
+def test_a_shared_account_takes_all_and_an_own_one_its_owners_beside_it():
+    """Two places for everybody and three of Anna's own: five of hers can begin, two of Ben's."""
+    an_account(slots=2)
+    an_account("anna", slots=3)
+    found = openings()
+    assert (found.shared, list(found.own.values()), found.left_out, found.total) == (2, [3], (), 5)
+    for _ in range(9):
+        a_render("anna")
+    assert begun() == ["anna"] * 5
+    for _ in range(9):
+        a_render("ben", ready_at=func.now() - timedelta(hours=1))
+    assert begun().count("ben") == 2
+
+
+def test_nothing_begins_beyond_the_places_of_the_workers():
+    """However much the accounts would take."""
+    an_account()
+    for _ in range(4):
+        a_render("anna")
+    assert begun(0) == []
+    assert begun(3) == ["anna"] * 3
