@@ -18,12 +18,16 @@ from tests.chaos.planting import FAULTS
 from tests.journeys.conftest import Journey
 from tests.stack import Stack, here, until
 
+START_SECONDS = 120
+"""Five Python programs on two cores that run other tests at the same time."""
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     quick = {"VIVIDEO_LEASE_SECONDS": "2", "VIVIDEO_REDISPATCH_SECONDS": "1", "VIVIDEO_STREAM_MAX_SECONDS": "6"}
     with Stack(tmp_path_factory.mktemp("s"), database, broker_url, **quick) as running, here(running.environment):
         running.start_all()
+        Journey(running, "A 2 second clip, first of all.").end(START_SECONDS)
         yield running
 
 
@@ -55,7 +59,7 @@ def a_stream_is_cut(stack: Stack, words: str, redis_url: str) -> Journey:
     """The turn was done, its end was not seen."""
     stack.rule(do="cut_after", match=words)  # a rule, not a directive: that would come again with the message
     journey = Journey(stack, f"A 2 second clip, {words}.")
-    journey.end(40)
+    journey.end(START_SECONDS)
     return journey
 
 
@@ -69,7 +73,7 @@ def a_worker_wakes_late(stack: Stack, words: str, redis_url: str) -> Journey:
         until(journey.recoveries, what="the takeover")
     finally:
         stream.send_signal(signal.SIGCONT)
-    journey.end(40)
+    journey.end(START_SECONDS)
     return journey
 
 
@@ -88,14 +92,14 @@ def the_broker_forgets(stack: Stack, words: str, redis_url: str) -> Journey:
     def over() -> object:
         return journey.row.finished_at or (after.row.finished_at and journey.row.started_at is None)
 
-    until(over, 60, what="its end, or the other's")
+    until(over, START_SECONDS, what="its end, or the other's")
     return journey
 
 
 def it_is_done_late(stack: Stack, words: str, redis_url: str) -> Journey:
     """The stream breaks off, and the turn is done after the first read, well before the last one."""
     journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: cut_then_apply seconds=3.5]]")
-    journey.end(40)
+    journey.end(START_SECONDS)
     until(lambda: stack.ledger()["summary"]["streams"] == 0, what="the turn's end")
     return journey
 
@@ -103,7 +107,7 @@ def it_is_done_late(stack: Stack, words: str, redis_url: str) -> Journey:
 def half_a_file_comes(stack: Stack, words: str, redis_url: str) -> Journey:
     """With a length that says that this is all."""
     journey = Journey(stack, f"A 2 second clip, {words}. [[sandbox: download_short]]")
-    journey.end(40)
+    journey.end(START_SECONDS)
     return journey
 
 
