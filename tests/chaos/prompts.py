@@ -4,6 +4,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.sandbox.behaviours import point_of
+from deploy.sandbox.rules import directives
+
 TROUBLE: tuple[tuple[int, str], ...] = (
     (30, ""),
     (12, "[[sandbox: stream seconds=4]]"),
@@ -68,15 +71,29 @@ class Wish:
     body: dict[str, Any]
     cancel_after: float | None
     """Seconds after it was accepted."""
+    rules: tuple[dict[str, Any], ...] = ()
+    """Told to the backend beforehand, where the prompt does not say them: they work once, not at each attempt."""
 
 
 def wish(chance: random.Random, seed: int, number: int) -> Wish:
     """The next request. Every prompt is of its own words: the checker counts messages by their text."""
     ((_, trouble),) = chance.choices(TROUBLE, [weight for weight, _ in TROUBLE])
+    again = chance.random() < 0.25
+    words = f"A 2 second clip of storm {seed}, number {number}."
+    # With a new attempt wanted, the trouble comes once, so that the attempt can end well.
+    rules = tuple({**one, "match": words} for one in _as_rules(trouble)) if again else ()
     body = {
-        "prompt": f"A 2 second clip of storm {seed}, number {number}. {trouble}".strip(),
+        "prompt": words if rules else f"{words} {trouble}".strip(),
         "language": "en",
-        "on_unconfirmed": "retry" if chance.random() < 0.25 else "fail",
+        "on_unconfirmed": "retry" if again else "fail",
         "priority": chance.choice(["high", "normal", "normal", "low"]),
     }
-    return Wish(f"storm-{seed}-{number}", body, chance.uniform(0, 6) if chance.random() < 0.06 else None)
+    cancel_after = chance.uniform(0, 6) if chance.random() < 0.06 else None
+    return Wish(f"storm-{seed}-{number}", body, cancel_after, rules)
+
+
+def _as_rules(trouble: str) -> list[dict[str, Any]]:
+    """The directives of a prompt as rules, where all of them are about the message: no other call tells its words."""
+    wishes = directives(trouble)[1]
+    points = {point_of(str(one["do"]), one.get("on")) for one in wishes}
+    return wishes if points == {"message"} else []

@@ -18,11 +18,15 @@ from tests.chaos.customers import Customers
 from tests.chaos.figures import Figures
 from tests.chaos.ground import START_AGAIN_SECONDS, Ground
 from tests.chaos.invariants import Violation, check
+from tests.chaos.prompts import Wish
 from tests.chaos.reader import Reader
 from tests.chaos.script import Blow, Script, write
 
-CALM_SECONDS = 150.0
-"""For everything to end after the last blow: a message nobody knows of takes 10 s, a fault is given up after 30."""
+CALM_SECONDS = 900.0
+"""For everything to end after the last blow, at most: minutes on a machine that others use too."""
+
+STILL_SECONDS = 60.0
+"""Without one claim or outcome: longer than any wait, so nothing more will come. What is not final then is lost."""
 
 RETRIED = 0.25
 """Share of those that ended without a video whose next run is asked for."""
@@ -67,12 +71,18 @@ class Storm:
         while arrivals or blows or self._wakes:
             now = time.monotonic() - began
             while arrivals and arrivals[0][0] <= now:
-                self.customers.ask(arrivals.popleft()[1])
+                self._arrive(arrivals.popleft()[1])
             if blows and blows[0].at <= now and self._strike(blows[0], now):
                 self._count(blows.popleft().what)
             self._wake(now)
             self.ground.tend(self.chance.uniform(*START_AGAIN_SECONDS))
             time.sleep(0.03)
+
+    def _arrive(self, wishes: list[Wish]) -> None:
+        """What the backend is to do to them is told to it first."""
+        if rules := [rule for wish in wishes for rule in wish.rules]:
+            self._tell("rules", rules)
+        self.customers.ask(wishes)
 
     def _count(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
@@ -135,7 +145,14 @@ class Storm:
         self.ground.thaw_all()
         httpx.delete(f"{self.ground.stack.sandbox}/_sandbox/rules", timeout=30).raise_for_status()
         end = time.monotonic() + CALM_SECONDS
-        while time.monotonic() < end and not (self.customers.served and self._all_final() and self._silent()):
+        seen: Any = None
+        still_at = time.monotonic() + STILL_SECONDS
+        while time.monotonic() < min(end, still_at):
+            if self.customers.served and self._all_final() and self._silent():
+                return
+            now = self._ask("SELECT sum(lease), max(event_number), count(*) FROM renders")
+            if now != seen:
+                seen, still_at = now, time.monotonic() + STILL_SECONDS
             self.ground.tend()
             time.sleep(0.1)
 
