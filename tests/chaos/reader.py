@@ -16,8 +16,7 @@ class Reader:
     """Reads in a thread of its own from the beginning on; `readings` is what the checker compares with the table."""
 
     def __init__(self, api: str, headers: dict[str, str], chance: random.Random) -> None:
-        self._api = api
-        self._headers = headers
+        self._http = httpx.Client(base_url=api, headers=headers, timeout=10)
         self._chance = chance
         self._given: list[tuple[str, int]] = []
         self._kept: list[tuple[int, str]] = []
@@ -72,7 +71,7 @@ class Reader:
         asked: dict[str, str | int] = {"limit": self._chance.randint(1, LARGEST_PAGE)}
         if cursor:
             asked["after"] = cursor
-        answer = httpx.get(f"{self._api}/v1/events", params=asked, headers=self._headers, timeout=10)
+        answer = self._http.get("/v1/events", params=asked)
         answer.raise_for_status()
         page = answer.json()
         return [(event["render_id"], event["number"]) for event in page["data"]], page["next_cursor"]

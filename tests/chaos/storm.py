@@ -63,6 +63,7 @@ class Storm:
         self.restarts: list[tuple[float, float]] = []
         """When PostgreSQL went, and when it was back (Unix seconds)."""
         self._wakes: list[tuple[float, str]] = []
+        self._look_at = 0.0
 
     def blow(self) -> None:
         """Arrivals and blows as their times come; whatever ended is started again."""
@@ -102,11 +103,22 @@ class Storm:
         return act[blow.what]() is not False
 
     def _kill(self, whom: str) -> bool:
+        if not self._alive():
+            return False
         if whom == "broker":
             self.ground.kill_broker()
             return True
         name, _, child = whom.partition(" ")
         return self.ground.kill(self.ground.called(name), child=bool(child))
+
+    def _alive(self) -> bool:
+        """Somebody of each kind has been heard of within a lease: on a busy machine the blows wait for that, or they
+        would fall on a stack that is never up."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + 0.25
+        kinds = "SELECT count(DISTINCT kind) FROM workers WHERE seen_at > now() - interval '3 s'"
+        return self._ask(kinds) == [(3,)]
 
     def _freeze(self, blow: Blow, now: float) -> bool:
         name = self.ground.called(blow.whom)
