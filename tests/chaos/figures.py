@@ -29,6 +29,7 @@ class Figures:
     ends: Counter[str]
     """Status or error code → renders."""
     done: dict[str, int]
+    recoveries: int
     takeovers: list[float]
     """Seconds from the kill (or the last heartbeat) to the next claim, sorted."""
     lost: int
@@ -49,7 +50,7 @@ class Figures:
         done = self.done.get
         cells = (
             self.seed, self.renders, self.good, done("kill", 0), done("freeze", 0), done("flush", 0),
-            done("postgres", 0), len(self.takeovers), self.lost, self.doubled, self.unknown,
+            done("postgres", 0), self.recoveries, self.lost, self.doubled, self.unknown,
             *(f"{value:.1f}" for value in (*self._shares(), self.before, self.after)), f"{self.seconds:.0f}",
         )  # fmt: skip
         return "".join(f"{cell:>{width + 1}}" for cell, (_, width) in zip(cells, HEADS, strict=True))
@@ -82,6 +83,7 @@ def count(
         good=sum(row["status"] == "succeeded" for row in rows),
         ends=Counter(str(row["error_code"] or row["status"]) for row in rows),
         done=dict(done),
+        recoveries=len(books.recoveries),
         takeovers=sorted(_takeovers(books, deaths)),
         lost=sum(row["status"] not in FINAL for row in rows) + by_invariant["accepted"],
         doubled=by_invariant["once"] + by_invariant["recorded"],

@@ -89,7 +89,9 @@ class Ground:
         self._open.callback(engine().dispose)
         self._open.callback(self.thaw_all)
         self.port = free_port()
-        self.stack.start_sandbox()
+        # Long enough that a kill finds streams open, with signs of life closer together than the idle limit.
+        self.stack.start_sandbox("--stream-seconds", "3")
+        httpx.post(f"{self.stack.sandbox}/_sandbox/settings", json={"heartbeat_seconds": 1}).raise_for_status()
         self.stack.migrate()
         for program in self._wanted():
             self.programs[program.name] = program
