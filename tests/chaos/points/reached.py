@@ -18,6 +18,7 @@ UNREACHED = {
 
 MEANT = {
     "commit api.app._install transact 1": "begun_anew",
+    "commit api.auth.look_up transact 1": "begun_anew",
     "commit worker.dispatch.Dispatcher._listen_and_look execute 1": "begun_anew",
     "commit worker.dispatch.Dispatcher._take_over transact 1": "sender_killed",
     "commit worker.liveness._beat_for_ever execute 1": "begun_anew",
