@@ -264,10 +264,12 @@ def swept(play: Play) -> None:
 @scenario
 def surprised(play: Play) -> None:
     """The backend uses a code that nobody knows; it is counted."""
+    met = "SELECT coalesce(sum(count), 0) AS met FROM surprises"
+    before = rows(met)[0].met
     play.ground.rule(do="code", on="state", code=4900 + play.number % 99, message="new")
     journey = play.render(ends=("failed", "succeeded"))
     play.final(journey)
-    play.until(lambda: rows("SELECT 1 FROM surprises"), "the surprise")
+    play.until(lambda: rows(met)[0].met > before, "the surprise")
 
 
 @scenario
