@@ -95,9 +95,11 @@ class Ground(Stack):
 
     def mend(self) -> None:
         """Put up again whatever has died, or whose child has."""
-        lost = {int(pid) for path in self.folder.glob("dead.*") for pid in path.name.split(".")[1:]}
+        dead = [tuple(map(int, path.name.split(".")[1:])) for path in self.folder.glob("dead.*")]
         for name, process in list(self.running.items()):
-            if process.poll() is None and process.pid in lost:
+            if any(process.pid == pid for pid, _ in dead):
+                process.wait(10)  # it is dying, or its end has not been told yet
+            if process.poll() is None and any(process.pid == parent for _, parent in dead):
                 self.kill(name)  # a child died at the point: its parent goes with it
             elif process.poll() is not None:
                 self._exits[process.pid] = process.wait()
