@@ -103,7 +103,7 @@ def _begun(sender: Any = None, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def _leave(**_: Any) -> None:
-    leaving.begin(_children)
+    leaving.leave(_children)
 
 
 def _children() -> list[int]:

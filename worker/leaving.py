@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 7.5
 """Gone within ten, as supervisors expect: the goodbye may take two more."""
 
 
-def begin(children: Callable[[], Sequence[int]]) -> None:
+def leave(children: Callable[[], Sequence[int]]) -> None:
     """Drain this process, and see to it that it ends; `children` are the processes that work for it."""
     liveness.drain_if_any()
     threading.Thread(target=_end_in_time, args=(children,), name="leaving", daemon=True).start()

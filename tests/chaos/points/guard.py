@@ -38,6 +38,7 @@ ALLOWED = {
     ("worker.dispatch", "psycopg.connect"): "listens; what it executes is a point",
     ("worker.liveness", "psycopg.connect"): "the heartbeat's own connection; what it executes is a point",
     ("worker.media.download", "httpx.Client"): "within `download`, which is a point where it is called",
+    ("worker.metrics", ".begin"): "of the folder that a pool's children count in; no transaction",
     ("worker.renders.leases", ".exec_driver_sql"): "statements within the caller's transaction",
     ("worker.addresses.connect", "socket.socket"): "fetches what customers name; no stage does so yet",
     ("worker.addresses.fetch", "httpcore.ConnectionPool"): "the same",

@@ -288,3 +288,43 @@ def begun_anew(play: Play) -> None:
         play.ground.kill_and_mend(name)
     play.final(play.render())
     play.ground.ask("GET", "/v1/key")
+
+
+@scenario
+def late(play: Play) -> None:
+    """Nobody can know what became of the message; long after the render was given up, its video turns up."""
+    journey = play.render("[[sandbox: cut_then_apply seconds=12]]")
+    play.until(lambda: journey.row.run == 2, "the run that begins by itself")
+    play.final(journey)
+
+
+@scenario
+def never(play: Play) -> None:
+    """Watched messages whose session is forgotten, and whose last read is refused."""
+    first, second = (play.render("[[sandbox: cut_before]]", ends=("failed",)) for _ in range(2))
+    play.final(first, second)
+    watched = "SELECT 1 FROM intents WHERE render_id = :id AND watch_at IS NOT NULL"
+    play.ground.rule(do="lost", on="state", match=first.words)
+    play.until(lambda: not rows(watched, id=first.id), "the end of its watch")
+    play.ground.rule(do="http_status", on="state", match=second.words, status=500, times=100)
+    sql("UPDATE intents SET settled_at = now() - interval '2 days' WHERE render_id = :id", id=second.id)
+    play.until(lambda: not rows(watched, id=second.id), "the end of the other's")
+
+
+@scenario
+def expired(play: Play) -> None:
+    """Its deadline passes while its stream is open."""
+    play.final(play.render("[[sandbox: stream seconds=5]]", ends=("expired",), deadline_seconds=2))
+
+
+@scenario
+def rate_limited(play: Play) -> None:
+    """The message is refused for its rate, and goes through a moment later."""
+    play.final(play.render(rule={"do": "rate_limited"}, messages=2))
+
+
+@scenario
+def measured(play: Play) -> None:
+    """Somebody looks at the metrics of a fresh intake."""
+    play.ground.kill_and_mend("api")
+    play.until(lambda: play.quietly(lambda: play.ground.http.get("/metrics").status_code == 200), "the metrics")
