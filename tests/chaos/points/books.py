@@ -13,9 +13,10 @@ PRICE = 100.0
 SENT_OR_NOT = (
     "after commit worker.stages.generate._commit_intent transact 1",
     "before call worker.stages.generate._send send_message 1",
+    "before commit worker.stages.generate._refused transact 1",
 )
-"""Between the intent and its first byte: it was not sent, and nobody can know that afterwards. The run ends with
-`generation.unconfirmed`, its charge `unknown`."""
+"""Between the intent and its first byte, or between a refusal and its record: nothing was done, and nobody can know
+that afterwards. The run ends with `generation.unconfirmed`, its charge `unknown`."""
 
 
 def check(play: Play, where: str = "") -> None:
