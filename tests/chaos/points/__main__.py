@@ -22,7 +22,7 @@ def main() -> int:
         reached.forget()
         return _pytest("test_record.py", ["-n0", *options], VIVIDEO_POINTS_RECORD="1")
     began = time.monotonic()
-    status = _pytest("test_points.py", ["-n4", "--dist=worksteal", *options], VIVIDEO_CRASHES=what)
+    status = _pytest("test_points.py", ["-n2", "--dist=worksteal", *options], VIVIDEO_CRASHES=what)
     took = time.monotonic() - began
     sys.stdout.write(
         f"{len(points())} points, {len(reached.table())} of them to die at, each on two sides; {took:.0f} s\n"

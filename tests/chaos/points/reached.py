@@ -25,6 +25,9 @@ UNREACHED = {
 """Points that no scenario passes, each with the reason."""
 
 MEANT = {
+    "call worker.accounts.tokens._renew anonymous_token 1": "token_refused",
+    "commit worker.accounts.tokens._renew transact 3": "token_refused",
+    "commit worker.accounts.tokens.bearer transact 1": "token_refused",
     "commit api.app._install transact 1": "begun_anew",
     "commit api.auth.look_up transact 1": "begun_anew",
     "commit worker.dispatch.Dispatcher._listen_and_look execute 1": "begun_anew",
@@ -36,6 +39,7 @@ MEANT = {
     "commit worker.liveness._stop_cancelled execute 1": "cancelled_in_stream",
     "commit worker.liveness.goodbye execute 1": "workers_leave",
     "commit worker.remote.surprises.flush transact 1": "surprised",
+    "commit worker.stages.generate._refused transact 1": "no_credits",
 }
 """Points that other scenarios pass too, by chance or after another's end."""
 

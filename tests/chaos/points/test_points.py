@@ -13,8 +13,6 @@ from tests.chaos.points.enumeration import Point, points
 from tests.chaos.points.ground import Ground
 
 SOME = (
-    "after commit worker.pipeline.drive at_once 1",
-    "before commit worker.stages.export._reserve transact 1",
     "after commit worker.stages.generate._commit_intent transact 1",
     "after call worker.stages.generate._send send_message 1",
     "before send worker.pipeline.act send 1",
