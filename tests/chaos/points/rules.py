@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMITS = frozenset(
     {"worker.database.transact", "worker.database.at_once", "api.database.transact", "api.database.look"}
 )
-SENDS = frozenset({"worker.app.send", "worker.app.send_cancel", "worker.app.send_poll"})
 SENDING = frozenset({"send_task", "apply_async", "delay"})
 """Celery's own ways, whatever they are called on."""
 CALLS = frozenset({"worker.media.download.download"})
@@ -33,6 +32,20 @@ def remote_calls() -> frozenset[str]:
 
 
 REMOTE = remote_calls()
+
+
+def sends() -> frozenset[str]:
+    """The ways to wake somebody: the app's functions that give the broker a message, read from their code."""
+    tree = ast.parse((ROOT / "worker/app.py").read_text())
+    return frozenset(
+        f"worker.app.{node.name}"
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(one, ast.Call) and getattr(one.func, "id", "") == "_send" for one in ast.walk(node))
+    )
+
+
+SENDS = sends()
 
 
 def kind_of(call: ast.Call, imports: dict[str, str]) -> str | None:
