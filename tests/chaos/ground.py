@@ -147,6 +147,12 @@ class Ground:
                 program.again_at = None
                 program.start()
 
+    def all_up(self) -> bool:
+        """Whether nothing is missing: who asks the intake for something now gets an answer."""
+        return all(
+            (process := self.stack.running.get(name)) is not None and process.poll() is None for name in self.programs
+        )
+
     def called(self, name: str) -> str:
         """The program of this name, or the first of its kind where there is only one."""
         return name if name in self.programs else f"{name.partition('-')[0]}-1"

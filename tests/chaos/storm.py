@@ -160,7 +160,7 @@ class Storm:
         seen: Any = None
         still_at = time.monotonic() + STILL_SECONDS
         while time.monotonic() < min(end, still_at):
-            if self.customers.served and self._all_final() and self._silent():
+            if self.customers.served and self.ground.all_up() and self._all_final() and self._silent():
                 return
             now = self._ask("SELECT sum(lease), max(event_number), count(*) FROM renders")
             if now != seen:
