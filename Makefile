@@ -36,7 +36,10 @@ check: install-dev ## format, lint, types, import contracts
 	@$(BIN)/lint-imports
 
 chaos: install-dev ## kill, freeze, flush, restart for half an hour: nothing lost, nothing paid twice (CHAOS="--seeds 1" shortens)
-	@$(BIN)/python -m pytest tests/journeys/test_recovery.py tests/journeys/test_local_stack.py tests/chaos $(PYTEST)
+	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/journeys/test_recovery.py tests/journeys/test_what_dies.py \
+		tests/journeys/test_broken_backend.py tests/journeys/test_tokens_and_limits.py tests/journeys/test_local_stack.py \
+		tests/chaos tests/renders/test_model.py $(PYTEST)
+	@$(BIN)/python -m tests.chaos.points
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: install-dev ## measure throughput and cost (BENCH="intake uploads waiters --quick" chooses)

@@ -18,6 +18,8 @@ from tests.chaos.planting import FAULTS
 from tests.journeys.conftest import Journey
 from tests.stack import Stack, here, until
 
+pytestmark = pytest.mark.chaos
+
 START_SECONDS = 120
 """Five Python programs on two cores that run other tests at the same time."""
 

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.figures import head
 from tests.chaos.storm import storm
+
+pytestmark = pytest.mark.chaos
 
 SEED = int(os.environ.get("CHAOS_SEED", "4"))
 

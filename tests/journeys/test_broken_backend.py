@@ -13,6 +13,8 @@ from worker.database import transact
 from worker.remote import circuit
 from worker.renders import store
 
+pytestmark = pytest.mark.chaos
+
 POINTS = ("token", "session", "upload", "state", "message", "export", "poll", "credits", "claim", "fallback")
 MANY = 100_000
 

@@ -46,6 +46,7 @@ def expire(stack: Stack, *, registered: bool = False) -> None:
     httpx.post(f"{stack.sandbox}/_sandbox/expire-tokens", json={"registered": registered}).raise_for_status()
 
 
+@pytest.mark.chaos
 def test_a_hundred_renders_that_meet_1001_together_renew_the_token_once(stack: Stack):
     """All in their streams when every token ends: one token call more, each message once, all succeed."""
     prompt = "A 2 second clip, renewal number {}. [[sandbox: stream seconds=20]]"

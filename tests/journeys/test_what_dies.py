@@ -20,6 +20,8 @@ from tests.stack import until
 from worker.database import transact
 from worker.renders.models import Render
 
+pytestmark = pytest.mark.chaos
+
 WAIT = 20
 """Seconds for something to be caught."""
 
