@@ -139,7 +139,11 @@ def _called_none(it: Spoilt) -> None:
 def _once(it: Spoilt) -> None:
     """As if the request had not asked for another attempt, and nothing had told that the first was not carried out."""
     it.sql("UPDATE renders SET on_unconfirmed = 'fail' WHERE id = %s", it.run.again.id)
-    it.sql("UPDATE intents SET state = 'unconfirmed' WHERE render_id = %s AND state = 'not_applied'", it.run.again.id)
+    it.sql(
+        "UPDATE intents SET state = 'unconfirmed', evidence = '[]' WHERE id ="
+        " (SELECT id FROM intents WHERE render_id = %s ORDER BY created_at LIMIT 1)",
+        it.run.again.id,
+    )
 
 
 def _readable(it: Spoilt) -> None:

@@ -265,7 +265,6 @@ def found_applied(session: Session, intent: Intent, finding: dict[str, Any]) -> 
         .where(Intent.id == intent.id, Intent.state.in_([state.value for state in WATCHED]))
         .values(
             state=IntentState.APPLIED.value,
-            settled_at=func.now(),
             watch_at=None,
             evidence=Intent.evidence.op("||")(literal([finding], JSONB)),
         )

@@ -29,7 +29,9 @@ def _was_free_to(books: Books, render: str, before: Row, after: Row) -> bool:
         return False
     if first["state"] == "not_applied":
         return not before["executed"]
-    return books.renders[render]["on_unconfirmed"] == "retry" and first["state"] == "unconfirmed"
+    # Unconfirmed when the next attempt was made, whatever turned up afterwards.
+    unknown_then = first["state"] == "unconfirmed" or any("late" in finding for finding in first["evidence"])
+    return books.renders[render]["on_unconfirmed"] == "retry" and unknown_then
 
 
 def _forced(books: Books, render: str, run: int) -> bool:
