@@ -111,7 +111,7 @@ class Run:
         self._charge(-1)
         ids = renders.accept(self._size.renders)
         until(lambda: len(self._stack.ledger()["messages"]) >= len(ids), 120, what="all streams")
-        time.sleep(self._size.into)
+        time.sleep(self._size.into)  # so far into the streams, as the figure is defined
         self._killed = time.time()
         for kind in self._kinds:
             self._cpu[kind] += cpu_seconds(self._stack.running[kind].pid)

@@ -30,7 +30,7 @@ def measure(report: Report, home: Path) -> None:
         stack = run.stack
         ids = renders.accept(size.renders)
         until(lambda: stack.ledger()["summary"]["streams"] >= len(ids), 180, what="all streams")
-        time.sleep(size.into)
+        time.sleep(size.into)  # the streams have begun to be followed
         took = stack.terminate("stream", 60)
         report.timed(f"gone with {len(ids)} streams open, s", round(took, 2), took <= AIM, "10")
         marked = transact(lambda s: s.scalar(select(func.count()).where(Intent.cause == "aborted:drain")))

@@ -42,7 +42,7 @@ def measure(report: Report, home: Path) -> None:
         ids = renders.accept(size.renders)
         until(lambda: len(_ends(ids)) >= size.renders / 10, 300, what="the first ends")
         began = time.time()
-        time.sleep(size.window)
+        time.sleep(size.window)  # what is measured: the rate over so many seconds
         stopped = time.time()
         ready.postgres.stop()
         ready.postgres.__enter__()

@@ -64,7 +64,7 @@ class Reader:
             given += page
             empty = 0 if page else empty + 1
             if not page:
-                time.sleep(0.3)
+                time.sleep(0.3)  # an intake that is down is asked again
         return given
 
     def _page(self, cursor: str) -> tuple[list[tuple[str, int]], str]:

@@ -77,7 +77,7 @@ class Storm:
                 self._count(blows.popleft().what)
             self._wake(now)
             self.ground.tend(self.chance.uniform(*START_AGAIN_SECONDS))
-            time.sleep(0.03)
+            time.sleep(0.03)  # the script's own clock: blows come as their times do
 
     def _arrive(self, wishes: list[Wish]) -> None:
         """What the backend is to do to them is told to it first."""
@@ -166,7 +166,7 @@ class Storm:
             if now != seen:
                 seen, still_at = now, time.monotonic() + STILL_SECONDS
             self.ground.tend()
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks
 
     def _all_final(self) -> bool:
         return self._ask("SELECT count(*) FROM renders WHERE finished_at IS NULL") == [(0,)]

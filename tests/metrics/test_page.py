@@ -17,7 +17,7 @@ ROWS = {name: (kind, re.findall("[a-z]+", labels)) for name, kind, labels, _ in 
 def _labels(name: str) -> list[str]:
     found = [one.labels for one in (*declared.FROM_DATABASE, *declared.FROM_SYSTEM) if one.name == name]
     metric = declared.REGISTRY._names_to_collectors.get(name)
-    return list(metric._labelnames if metric else found[0])  # type: ignore[attr-defined]
+    return list(metric._labelnames if metric else found[0])  # type: ignore[attr-defined] - the library has no public way to ask
 
 
 @pytest.mark.parametrize("name", sorted(declared.names()))

@@ -49,7 +49,7 @@ def _point(name: str, call: Callable[[], Result]) -> Result:
     _pass(f"before {name}")
     try:
         result = call()
-    except Exception:
+    except Exception:  # whatever it raised, the call was made: that is the point "after" it
         _pass(f"after {name}")
         raise
     # A look of the dispatcher's that found nothing is no place to die: there is one every moment.
