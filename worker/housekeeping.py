@@ -10,14 +10,14 @@ from config.settings import settings
 from worker.accounts import admission, pauses
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
-from worker.accounts.tokens import NotNow, bearer
+from worker.accounts.tokens import NotNow, bearer, refused
 from worker.database import ago, transact
 from worker.media.storage import open_storage
 from worker.owners.models import IdempotencyKey
 from worker.remote import circuit
 from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
-from worker.remote.errors import RemoteError
+from worker.remote.errors import RemoteError, TokenGone
 from worker.remote.intents import ABOUT_A_CLIP
 from worker.remote.models import Balance
 from worker.renders import purge, uploads
@@ -56,6 +56,8 @@ def _read_balance(remote: Remote, account: Account, breaker: Breaker) -> None:
         balance = remote.credits(bearer(remote, account, asked_at))
     except (RemoteError, NotNow) as error:
         log.info("balance.unread", account=account.id, error=str(error))
+        if isinstance(error, TokenGone):
+            refused(account)
         return
     woken = transact(lambda session: keep(session, account, balance, asked_at))
     if woken:

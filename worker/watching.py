@@ -20,11 +20,11 @@ from config.logging import get
 from config.settings import settings
 from worker import liveness
 from worker.accounts.models import Account, RemoteSession
-from worker.accounts.tokens import NotNow, bearer
+from worker.accounts.tokens import NotNow, bearer, refused
 from worker.database import transact
-from worker.remote import intents
+from worker.remote import circuit, intents
 from worker.remote.client import Remote, State
-from worker.remote.errors import RemoteError, SessionGone
+from worker.remote.errors import RemoteError, SessionGone, TokenGone
 from worker.remote.intents import Intent, IntentState
 from worker.renders import runs, store
 from worker.renders.events import EventType, NewEvent
@@ -66,6 +66,8 @@ def run(remote: Remote) -> None:
 
 
 def _claim(session: Session) -> Sequence[Watched]:
+    if circuit.standing(session) is not None:  # opened since the dispatcher sent for them: they stay due
+        return []
     now: datetime = session.execute(select(func.now())).scalar_one()
     return [
         Watched(
@@ -82,6 +84,8 @@ def _look(remote: Remote, watched: Watched) -> None:
         transact(lambda session: _end(session, watched, {"session": "lost"}))
     except (RemoteError, NotNow) as error:
         log.info("watch.unread", render=watched.intent.render_id, error=str(error))
+        if isinstance(error, TokenGone):  # nobody else may be under way to meet it: the next read renews
+            refused(watched.account)
         if watched.is_last:
             transact(lambda session: _end(session, watched, {"watch": "over, not read"}))
     else:

@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.orm import Session
 
 from tests.stack import Stack, here, until
-from worker import app, liveness, pipeline, watching
+from worker import app, housekeeping, liveness, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
 from worker.database import ago, transact
@@ -17,7 +18,7 @@ from worker.owners.store import owner
 from worker.remote import circuit, intents
 from worker.remote.circuit import Circuit
 from worker.remote.intents import Intent
-from worker.renders import queue
+from worker.renders import queue, runs
 from worker.renders import store as renders
 from worker.renders.models import Render
 from worker.renders.states import Stage
@@ -240,3 +241,73 @@ def test_an_attempt_is_not_made_where_the_first_one_turns_up(backend: Stack):
     assert (row.stage, row.remote_session_id) == ("verify", first.remote_session_id)
     assert to_its_end(render).status == "succeeded"
     assert len([one for one in backend.ledger()["messages"] if "just in time" in one["text"]]) == 1
+
+
+def test_a_draft_that_could_not_be_read_is_retried_from_its_reading(backend: Stack):
+    """The message was carried out and the state then refused: failed, charged. Asked for again without `force`, the
+    next run begins at the reading of the draft, in the same session, and nothing is sent a second time."""
+    render = a_render("A 2 second clip, refused to its reader. [[sandbox: cut_after]]")
+    before = until_stage(render, Stage.VERIFY)
+    backend.rule(on="state", do="http_status", status=403, times=1)
+    row = step(render)
+    assert (row.status, row.error_code, row.charge_state) == ("failed", "backend.rejected", "incurred")
+
+    def retry(session: Session) -> None:
+        runs.retry(session, session.get_one(Render, render), force=False, api_key_id=None)
+
+    transact(retry)
+    row = the(render)
+    assert (row.run, row.stage, row.remote_session_id) == (2, "verify", before.remote_session_id)
+    ended = to_its_end(render)
+    assert (ended.status, ended.charge_state) == ("succeeded", "none")
+    assert len([one for one in backend.ledger()["messages"] if "refused to its reader" in one["text"]]) == 1
+
+
+def test_a_watch_asks_nothing_of_a_broken_backend(backend: Stack):
+    """While the circuit is open no call is made and the read stays due; once the backend answers again, it finds the
+    video."""
+    render = a_render("A 2 second clip, watched through a breakdown. [[sandbox: cut_after]]")
+    until_stage(render, Stage.LOOKUP)
+    backend.rule(on="state", do="http_status", status=403, times=1)
+    assert step(render).status == "failed"
+    other = a_render("A 2 second clip that meets the breakdown.")
+    until_stage(other, Stage.SESSION)
+    break_it(backend)
+    for _ in range(3):
+        step(other, early=True)
+    assert transact(circuit.standing) is not None
+    before = refused(backend)
+    watch_now(render)
+    watching.run(pipeline.services().remote)
+    assert refused(backend) == before
+    assert transact(intents.is_any_watch_due)
+    heal(backend)
+    probe_is_due()
+    assert to_its_end(other).status == "succeeded"
+    watching.run(pipeline.services().remote)
+    assert (the(render).run, the(render).stage) == (2, "verify")
+
+
+@pytest.mark.parametrize("sweeps", [False, True], ids=["by the watch", "by housekeeping"])
+def test_a_refused_token_is_noticed_without_any_render_under_way(backend: Stack, sweeps: bool):
+    """The only calls are a watch's reads, or housekeeping's: the first meets 1001, the next read has a new token."""
+    render = a_render(f"A 2 second clip, watched with an old token {sweeps}. [[sandbox: cut_after]]")
+    until_stage(render, Stage.LOOKUP)
+    backend.rule(on="state", do="http_status", status=403, times=1)
+    assert step(render).status == "failed"
+    httpx.post(f"{backend.sandbox}/_sandbox/expire-tokens", json={}).raise_for_status()
+    if sweeps:
+        housekeeping.run()
+    else:
+        watch_now(render)
+        watching.run(pipeline.services().remote)
+    assert (the(render).run, the(render).status) == (1, "failed")
+    watch_now(render)
+    watching.run(pipeline.services().remote)
+    assert (the(render).run, the(render).stage) == (2, "verify")
+
+
+def watch_now(render: str) -> None:
+    """Its message is due for a sparse read."""
+    due = update(Intent).where(Intent.render_id == render).values(watch_at=ago(timedelta(seconds=1)))
+    transact(lambda session: session.execute(due))

@@ -54,7 +54,12 @@ def bearer(remote: Remote, account: Account, at: datetime) -> str:
     return _renew(remote, account)
 
 
-def _refused(session: Session, account: Account, error: RemoteError) -> None:
+def refused(account: Account) -> None:
+    """The backend refused the token on file (1001): the next `bearer` renews it, or waits for its owner."""
+    transact(lambda session: store.refuse_token(session, account.id, account.token_version))
+
+
+def _renewal_refused(session: Session, account: Account, error: RemoteError) -> None:
     """The next one may try; after a 429 only once the account's pause is over, whoever met it."""
     store.end_renewal(session, account.id)
     if isinstance(error, RateLimited):
@@ -67,7 +72,7 @@ def _renew(remote: Remote, account: Account) -> str:
     try:
         fresh = remote.anonymous_token(account.client_id)
     except RemoteError as error:
-        transact(lambda session, refused=error: _refused(session, account, refused))
+        transact(lambda session, told=error: _renewal_refused(session, account, told))
         if isinstance(error, ClientIdMissing):
             transact(lambda session: store.keep_client_id(session, account.id))
         raise

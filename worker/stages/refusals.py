@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker import failures
-from worker.accounts import pauses
-from worker.accounts import store as accounts
+from worker.accounts import pauses, tokens
 from worker.accounts.models import RemoteSession
 from worker.database import at_once, transact
 from worker.job import Job
@@ -89,7 +88,7 @@ def _token_gone(job: Job, error: errors.RemoteError) -> Outcome:
     """The token on file is refused: renewed at the next try, which for a registered one waits for its owner."""
     account = job.account
     if account is not None:
-        transact(lambda session: accounts.refuse_token(session, account.id, account.token_version))
+        tokens.refused(account)
     return Fault(failure=failures.BACKEND_REJECTED, detail=str(error), reason=Reason.TOKEN)
 
 
