@@ -74,9 +74,9 @@ class Customers:
         if wish.cancel_after is not None and not self._stop.wait(wish.cancel_after):
             self.insist("POST", f"/v1/renders/{answer['id']}/cancel")
 
-    def insist(self, method: str, path: str, **content: Any) -> Any:
+    def insist(self, method: str, path: str, *, refusal: int | None = None, **content: Any) -> Any:
         """The answer's body, however often the call has to be repeated; None when it is refused for good (which is a
-        complaint) or this crowd goes home."""
+        complaint, but for the status `refusal`) or this crowd goes home."""
         tries = 0
         while not self._stop.is_set():
             tries += 1
@@ -88,6 +88,8 @@ class Customers:
             if answer.status_code < 300:
                 self.repeated += tries > 1
                 return answer.json()
+            if answer.status_code == refusal:
+                return None
             if answer.status_code < 500 and answer.status_code not in PASSING:
                 self.complaints.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
                 return None

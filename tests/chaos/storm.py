@@ -187,7 +187,9 @@ class Storm:
         chosen = [one for one in ended if self.chance.random() < RETRIED]
         for render, charge in chosen:
             force = charge == "unknown" or self.chance.random() < 0.3
-            answer = self.customers.insist("POST", f"/v1/renders/{render}/retry", json={"force": force})
+            # 409: its video turned up late meanwhile, and the next run began by itself.
+            path = f"/v1/renders/{render}/retry"
+            answer = self.customers.insist("POST", path, refusal=409, json={"force": force})
             self._count("retry" if answer else "retry refused")
         return len(chosen)
 
