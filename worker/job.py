@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from worker.database import transact
 from worker.media.storage import Storage
 from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
+from worker.remote.errors import RemoteError
 from worker.renders import leases
 from worker.renders.events import NewEvent
 from worker.renders.leases import Held
@@ -86,6 +88,14 @@ class Job:
             self.services.breaker.enter(self.held.circuit_open_until, self.held.at, may_probe=self.may_probe)
             self._token = tokens.bearer(self.remote, self.account, self.held.at)
         return self._token
+
+    def second_opinion(self) -> None:
+        """After a call that failed: where the circuit is in doubt whether the backend is broken, or just this session
+        or export, the account's balance is asked for. An answer ends the doubt, a failure opens the circuit."""
+        token = self._token
+        if token is not None:
+            with suppress(RemoteError):  # told to the circuit as any call is; the stage's own error says what to do
+                self.services.breaker.settle(lambda: self.remote.credits(token))
 
     def may_begin(self) -> None:
         """Before the message: whether the account stands ready.

@@ -168,6 +168,7 @@ def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:
         return Wait(reason=later.reason, wait=later.wait)
     except RemoteError as error:
         log.info("remote.refused", render=job.render.id, stage=job.render.stage, error=str(error))
+        job.second_opinion()
         return _work(job, lambda job, refused=error: refusals.outcome(job, refused))
     except PASSING as error:
         log.warning("stage.fault", render=job.render.id, stage=job.render.stage, error=type(error).__name__)

@@ -16,8 +16,9 @@ from worker.database import ago, from_now, transact
 from worker.remote import circuit
 from worker.remote.circuit import Breaker, Circuit, HeldBack
 from worker.remote.errors import Rejected, TryAgain
-from worker.renders import queue
+from worker.renders import leases, queue
 from worker.renders.models import Export
+from worker.renders.states import Stage
 
 SECONDS = timedelta(seconds=5)
 
@@ -32,10 +33,15 @@ def breaker(**waits: object) -> Breaker:
     return Breaker(Waits(**{"circuit_failures": 3, "circuit_seconds": SECONDS, **waits}))
 
 
-def fail(one: Breaker, times: int = 1) -> None:
+def fail(one: Breaker, times: int = 1, call: str = "create_session") -> None:
     for _ in range(times):
-        with pytest.raises(TryAgain), one.feel("state"):
-            raise TryAgain("state", "down", status=503)
+        with pytest.raises(TryAgain), one.feel(call):
+            raise TryAgain(call, "down", status=503)
+
+
+def answer(one: Breaker) -> None:
+    with one.feel("credits"):
+        pass
 
 
 def now() -> datetime:
@@ -88,12 +94,73 @@ def test_one_failing_endpoint_among_healthy_ones_never_opens_it():
     assert row() is None
 
 
-def test_the_fallback_download_opens_nothing():
-    """A media worker makes no other call."""
+@pytest.mark.parametrize("call", ["state", "poll_export", "open_fallback_download"])
+def test_calls_about_one_session_or_export_leave_it_in_doubt(call: str):
+    """However often they fail: it may be that one that is broken. A call that concerns none tells."""
     one = breaker()
-    for _ in range(10):
-        with pytest.raises(TryAgain), one.feel("open_fallback_download"):
-            raise TryAgain("open_fallback_download", "down")
+    fail(one, 20, call)
+    assert row() is None
+    one.settle(lambda: answer(one))
+    fail(one, 2, call)
+    one.settle(lambda: pytest.fail("there is no doubt"))
+    fail(one, 1, call)
+    one.settle(lambda: fail(one, 1, "credits"))
+    assert row() is not None
+
+
+def test_of_a_batch_in_doubt_one_asks():
+    """The others do not wait for the answer, and ask nothing themselves."""
+    one = breaker()
+    fail(one, 3, "poll_export")
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        one.settle(lambda: asked.append(2))
+
+    one.settle(ask)
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "failed"])
+def test_a_probe_that_meets_one_broken_session_asks_before_it_tells(answers: bool):
+    """The session's fault is not the backend's: an answer to the other call closes the circuit."""
+    one = breaker()
+    fail(one, 3)
+    due()
+    assert enter(one)
+    fail(one, 1, "state")
+    opened = row()
+    assert opened is not None
+    assert opened.failures == 1  # nothing is decided yet
+    one.settle(lambda: answer(one) if answers else fail(one, 1, "credits"))
+    opened = row()
+    assert (opened is None) if answers else (opened is not None and opened.failures == 2)
+
+
+def test_a_doubtful_probe_that_asks_nobody_has_failed():
+    """Its work ended without a second opinion: the pause is doubled, as for any failed probe."""
+    one = breaker()
+    fail(one, 3)
+    due()
+    assert enter(one)
+    fail(one, 1, "state")
+    one.leave()
+    opened = row()
+    assert opened is not None
+    assert (opened.failures, opened.pause_seconds, opened.probing_until) == (2, 10, None)
+
+
+def test_a_late_failure_does_not_open_a_healed_circuit():
+    """What was in flight at the opening fails after the closing: the count began anew, for who opened it too."""
+    mine, other = breaker(circuit_seconds=0.5), breaker()
+    fail(mine, 3)
+    fail(mine, 5)  # those in flight
+    due()
+    assert enter(other)
+    answer(other)
+    until(lambda: not mine.open_for(), what="the end of the pause that it knows of")
+    fail(mine, 2)
     assert row() is None
 
 
@@ -124,7 +191,7 @@ def test_of_processes_that_race_one_probes(database: str):
     program = (
         "import sys, time\nfrom worker.database import transact\nfrom worker.remote import circuit\n"
         "from datetime import timedelta\ntransact(circuit.standing)\nprint('ready', flush=True)\nsys.stdin.readline()\n"
-        "print(transact(lambda s: circuit.begin_probe(s, timedelta(seconds=30))))"
+        "print(transact(lambda s: circuit.begin_probe(s, timedelta(seconds=30))) is not None)"
     )
     racing = [
         subprocess.Popen(
@@ -200,6 +267,31 @@ def test_a_probe_that_asked_nothing_is_given_back():
     one.leave()
     assert row() is not None
     assert enter(breaker())
+
+
+def test_giving_back_leaves_anothers_probe_alone():
+    """The time of the first was over when it came back, and somebody else is at it."""
+    fail(breaker(), 3)
+    due()
+    first, second = breaker(), breaker()
+    assert enter(first)
+    transact(lambda session: session.execute(update(Circuit).values(probing_until=ago(timedelta(seconds=1)))))
+    assert enter(second)
+    first.leave()
+    assert not enter(breaker())
+
+
+def test_while_one_probes_the_others_wait_as_long_as_it_may_take():
+    """Coming back every few seconds would only cost claims: the probe's answer wakes them."""
+    render = a_render(stage="session", started_at=from_now(timedelta(0)))
+    fail(breaker(), 3)
+    due()
+    assert enter(breaker())
+    held = transact(lambda session: leases.claim(session, render, lease=0, stage=Stage.SESSION, worker="io-1"))
+    assert held is not None
+    with pytest.raises(HeldBack) as told:
+        breaker().enter(held.circuit_open_until, held.at)
+    assert told.value.wait > timedelta(seconds=60)
 
 
 def test_who_must_not_hang_does_not_probe():

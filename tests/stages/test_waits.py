@@ -31,7 +31,13 @@ ANSWERED = ("session", "state", "message", "export", "poll", "credits", "token")
 def backend(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     """The stand-in backend alone; this process is the worker."""
     folder: Path = tmp_path_factory.mktemp("backend")
-    with Stack(folder, database, broker_url, VIVIDEO_CIRCUIT_FAILURES="3") as stack, here(stack.environment):
+    # Pauses longer than any test: they are ended by hand, not by a slow machine.
+    settings = {
+        "VIVIDEO_CIRCUIT_FAILURES": "3",
+        "VIVIDEO_CREDITS_SECONDS": "600",
+        "VIVIDEO_RATE_LIMIT_SECONDS": "600",
+    }
+    with Stack(folder, database, broker_url, **settings) as stack, here(stack.environment):
         pipeline.services.cache_clear()
         circuit.breaker.cache_clear()
         # Read when the module was first imported, which may have been another test's: nobody would answer there.
@@ -117,8 +123,9 @@ def probe_is_due() -> None:
 
 @pytest.mark.parametrize("stage", [Stage.SESSION, Stage.GENERATE, Stage.VERIFY, Stage.POLL])
 def test_a_broken_backend_is_asked_no_more_and_the_stage_waits(backend: Stack, stage: Stage):
-    """Three faults open the circuit; the one that does so, and every work after it, is a wait that counts as no fault
-    and asks nothing; the probe's answer takes the render on."""
+    """Three faults open the circuit (about one session or export: with a second opinion); the one that does so, and
+    every work after it, is a wait that counts as no fault and asks nothing; the probe's answer takes the render on."""
+    opinion = 0 if stage is Stage.SESSION else 1
     render = a_render()
     until_stage(render, stage)
     sent = len(backend.ledger()["messages"])
@@ -127,16 +134,34 @@ def test_a_broken_backend_is_asked_no_more_and_the_stage_waits(backend: Stack, s
     assert [row.failing_since is None for row in rows[:2]] == ([True, True] if stage is Stage.POLL else [False, False])
     for row in (rows[-1], step(render, early=True), step(render, early=True)):
         assert (row.status, row.reason, row.tries, row.failing_since) == ("waiting", "backend", 0, None)
-    assert refused(backend) == 3
+    assert refused(backend) == 3 + opinion
     probe_is_due()
     assert step(render, early=True).reason == "backend"  # the probe fails
-    assert refused(backend) == 4
+    assert refused(backend) == 4 + 2 * opinion
     assert len(backend.ledger()["messages"]) == sent
     heal(backend)
     probe_is_due()
     step(render, early=stage is not Stage.POLL)
     assert transact(circuit.standing) is None
     assert to_its_end(render).status == "succeeded"
+
+
+def test_a_session_that_is_broken_by_itself_ends_its_own_render(backend: Stack):
+    """The backend answers everything but this one state: nobody else is held back, and the render is given up once it
+    has failed for as long as faults are repeated."""
+    render = a_render("A 2 second clip, in a broken session.")
+    until_stage(render, Stage.VERIFY)
+    httpx.post(
+        f"{backend.sandbox}/_sandbox/rules", json=[{"on": "state", "do": "http_status", "status": 500, "times": 1000}]
+    ).raise_for_status()
+    for _ in range(8):
+        row = step(render, early=True)
+        assert transact(circuit.standing) is None
+    assert (row.tries, row.failing_since is not None) == (8, True)
+    long_ago = update(Render).where(Render.id == render).values(failing_since=ago(timedelta(hours=2)))
+    transact(lambda session: session.execute(long_ago))
+    row = step(render, early=True)
+    assert (row.status, row.error_code) == ("failed", "backend.unavailable")
 
 
 def test_a_cancellation_asks_nothing_of_a_broken_backend(backend: Stack):
@@ -169,9 +194,14 @@ def test_a_refusal_told_on_the_stream_is_waited_for(backend: Stack, code: int, r
     assert (row.stage, row.remote_session_id, row.charge_state) == ("session", None, "none")
     row = step(render)
     assert (row.status, row.reason) == (("waiting", reason) if reason else ("running", None))
-    transact(lambda session: session.execute(update(Account).values(paused_until=None, pause_reason=None)))
+    end_pauses()
+    step(render, early=True)
     row = to_its_end(render)
     assert (row.status, row.charge_state, row.charge_credits) == ("succeeded", "incurred", 100)
+
+
+def end_pauses() -> None:
+    transact(lambda session: session.execute(update(Account).values(paused_until=None, pause_reason=None)))
 
 
 def test_a_held_account_is_asked_nothing_before_the_message(backend: Stack):
@@ -203,6 +233,7 @@ def test_a_429_to_the_token_call_pauses_the_account(backend: Stack):
     after = transact(lambda session: session.query(Account).one())
     assert (row.status, row.reason, after.pause_reason) == ("waiting", "rate_limit", "rate_limit")
     assert (after.client_id, after.paused_until is not None) == (mine.client_id, True)
+    end_pauses()
 
 
 def test_a_message_of_a_render_that_is_given_up_is_read_on(backend: Stack):

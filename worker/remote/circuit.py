@@ -4,6 +4,10 @@ Each process counts its own calls that failed in a row; at `CIRCUIT_FAILURES` it
 see. While the circuit is open no stage calls the backend: its render waits (`backend`), which counts as no fault. After
 `open_until` one call at a time goes through as the probe: its answer closes the circuit, its failure opens it for twice
 as long. A probe that dies leaves nothing: `probing_until` passes.
+
+A call about one session or export may fail because that one is broken. So the verdict is left to calls that concern
+none (`OF_THE_BACKEND`): where only others failed it is in doubt, and whoever is at it asks for a second opinion
+(`Job.second_opinion`).
 """
 
 import random
@@ -31,8 +35,8 @@ log = get(__name__)
 BACKEND = "backend"
 """The one circuit's name."""
 
-UNCOUNTED = frozenset({"open_fallback_download"})
-"""Calls that open no circuit: a media worker makes no other, so one broken endpoint would look like all of them."""
+OF_THE_BACKEND = frozenset({"anonymous_token", "credits", "create_session"})
+"""Calls that concern no session and no export: where they fail, the backend is broken."""
 
 PROBE_MARGIN = timedelta(seconds=5)
 """Beyond the longest wait for an ordinary answer: after it, the probe's worker has died and the next may probe."""
@@ -97,27 +101,26 @@ def open_it(session: Session, first: timedelta, detail: str) -> timedelta | None
     return None if opened is None else first
 
 
-def begin_probe(session: Session, takes: timedelta) -> bool:
-    """Whether the caller is the one to probe now: the pause is over and nobody else is at it."""
-    return (
-        session.execute(
-            update(Circuit)
-            .where(
-                Circuit.name == BACKEND,
-                Circuit.open_until <= func.now(),
-                or_(Circuit.probing_until.is_(None), Circuit.probing_until <= func.now()),
-            )
-            .values(probing_until=from_now(takes))
-            .returning(Circuit.name)
-            .execution_options(synchronize_session=False)
-        ).one_or_none()
-        is not None
+def begin_probe(session: Session, takes: timedelta) -> datetime | None:
+    """Until when the caller probes, the pause being over and nobody else at it; None: it may not."""
+    return session.execute(
+        update(Circuit)
+        .where(
+            Circuit.name == BACKEND,
+            Circuit.open_until <= func.now(),
+            or_(Circuit.probing_until.is_(None), Circuit.probing_until <= func.now()),
+        )
+        .values(probing_until=from_now(takes))
+        .returning(Circuit.probing_until)
+        .execution_options(synchronize_session=False)
+    ).scalar_one_or_none()
+
+
+def give_back(session: Session, mine: datetime) -> None:
+    """The probe asked nothing after all: the next may. `mine` is what `begin_probe` said; another's is left alone."""
+    session.execute(
+        update(Circuit).where(Circuit.name == BACKEND, Circuit.probing_until == mine).values(probing_until=None)
     )
-
-
-def give_back(session: Session) -> None:
-    """The probe asked nothing after all: the next may."""
-    session.execute(update(Circuit).where(Circuit.name == BACKEND).values(probing_until=None))
 
 
 def reopen(session: Session, longest: timedelta, detail: str) -> timedelta | None:
@@ -161,6 +164,15 @@ def _jittered(pause: timedelta) -> timedelta:
     return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
 
 
+class Probe(threading.local):
+    """What this thread or greenlet, and no other, is about."""
+
+    until: datetime | None = None
+    """It probes, until then at most."""
+    doubt: str | None = None
+    """Its probe failed at a call that may be broken by itself: with what."""
+
+
 class Breaker(Pulse):
     """This process's part: it counts, opens, and says before each call whether it may be made.
 
@@ -170,51 +182,81 @@ class Breaker(Pulse):
     def __init__(self, waits: Waits) -> None:
         self._waits = waits
         self._in_a_row = 0
+        self._of_the_backend = False
+        """Whether one of those in a row was of `OF_THE_BACKEND`."""
         self._open_until = 0.0
-        self._mine = threading.local()
+        self._mine = Probe()
+        self._asking = threading.Lock()
 
     # What the client tells
 
     def answered(self, call: str) -> None:
-        self._in_a_row = 0
+        self._forget()
         if self._ends_probe():
             self._safely(self._close)
 
     def failed(self, call: str, detail: str) -> None:
-        if self._ends_probe():
+        decisive = call in OF_THE_BACKEND
+        if self._mine.until is not None:
+            if not decisive and self._mine.doubt is None:
+                self._mine.doubt = detail
+                return
+            self._ends_probe()
             self._safely(lambda: self._reopen(detail))
             return
-        if call in UNCOUNTED:
-            return
+        if self.open_for():
+            return  # one that was in flight at the opening tells nothing new
         self._in_a_row += 1
-        if self._in_a_row >= self._waits.circuit_failures and not self.open_for():
+        self._of_the_backend |= decisive
+        if self._in_a_row >= self._waits.circuit_failures and self._of_the_backend:
             self._safely(lambda: self._open(detail))
 
     # What stages ask
 
     def enter(self, open_until: datetime | None, at: datetime, *, may_probe: bool = True) -> None:
-        """Before a call, with the circuit as it stood at `at` (the database's time). Raises HeldBack."""
-        if open_until is None or getattr(self._mine, "probes", False):
+        """Before a call, with the circuit as it stood at `at` (the database's time): `open_until` is the end of its
+        pause, or of the probe that somebody is at. Raises HeldBack."""
+        if open_until is None or self._mine.until is not None:
             return
         left = open_until - at
-        if may_probe and left <= timedelta(0) and transact(lambda session: begin_probe(session, self._probe_takes())):
-            self._mine.probes = True
-            return
+        if may_probe and left <= timedelta(0):
+            self._mine.until = transact(lambda session: begin_probe(session, self._probe_takes()))
+            if self._mine.until is not None:
+                return
         # Somebody else probes: how that went is known within a moment, or else the pause is long enough to see it.
         raise HeldBack(max(left, self._waits.circuit_seconds) * random.uniform(1.0, 1.3))  # noqa: S311 - jitter
 
     def leave(self) -> None:
         """The work that may have been the probe is over; if it asked nothing, another probes."""
-        if self._ends_probe():
-            self._safely(lambda: transact(give_back))
+        mine, doubt = self._mine.until, self._mine.doubt
+        if mine is None:
+            return
+        self._ends_probe()
+        if doubt is not None:
+            self._safely(lambda: self._reopen(doubt))
+        else:
+            self._safely(lambda: transact(lambda session: give_back(session, mine)))
+
+    def settle(self, ask: Callable[[], object]) -> None:
+        """Where calls failed that may be broken by themselves, `ask`, a call of `OF_THE_BACKEND`, has to tell: one at a
+        time, not each of a batch."""
+        in_doubt = self._in_a_row >= self._waits.circuit_failures and not self.open_for()
+        if (in_doubt or self._mine.doubt is not None) and self._asking.acquire(blocking=False):
+            try:
+                ask()
+            finally:
+                self._asking.release()
 
     def open_for(self) -> timedelta:
         """How much longer the circuit is open, as far as this process knows; 0: closed, or it does not know."""
         return timedelta(seconds=max(0.0, self._open_until - time.monotonic()))
 
+    def _forget(self) -> None:
+        self._in_a_row, self._of_the_backend = 0, False
+
     def _ends_probe(self) -> bool:
-        probed = getattr(self._mine, "probes", False)
-        self._mine.probes = False
+        probed = self._mine.until is not None
+        self._mine.until = self._mine.doubt = None
         return probed
 
     def _probe_takes(self) -> timedelta:
@@ -225,6 +267,7 @@ class Breaker(Pulse):
         self._open_until = time.monotonic() + (pause or self._waits.circuit_seconds).total_seconds()
         if pause is not None:
             log.warning("circuit.opened", failures=self._in_a_row, seconds=pause.total_seconds(), detail=detail)
+        self._forget()  # a healed backend is not shut out for one late failure more
 
     def _reopen(self, detail: str) -> None:
         pause = transact(lambda session: reopen(session, self._waits.retry_longest_seconds, detail))

@@ -66,8 +66,9 @@ Changes = dict[str, Any]
 
 CANCELING = "cancel_requested_at IS NOT NULL"
 
-CIRCUIT = "(SELECT open_until FROM circuits WHERE name = 'backend') AS circuit_open_until"
-"""Brought along by each claim, so that a held-back call costs no round trip of its own."""
+CIRCUIT = "(SELECT greatest(open_until, probing_until) FROM circuits WHERE name = 'backend') AS circuit_open_until"
+"""Until when the circuit holds calls back, its probe included. Brought along by each claim, so that a held-back call
+costs no round trip of its own."""
 
 UNOWNED = "worker_id IS NULL AND finished_at IS NULL"
 """Not final and nobody's."""

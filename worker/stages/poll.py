@@ -82,6 +82,7 @@ def _asked(job: Job, export: Export | None) -> Answer:
     except TryAgain as error:
         # A 5xx answer is an answer: it counts, and the next question keeps the interval.
         log.info("poll.fault", render=job.render.id, error=str(error))
+        job.second_opinion()
         if left := job.services.breaker.open_for():
             asked = exports.recording(export.id, "submitted", asked=True)
             return Wait(reason=Reason.BACKEND, wait=max(left, job.waits.export_poll_seconds), also=(asked,))

@@ -94,6 +94,7 @@ def _broken(job: Job, export: Export, trouble: _Trouble) -> Outcome:
     """Neither way gave a video. An outage is waited for: the video is paid for. Otherwise again in a while, then one
     new export, then the render fails."""
     why = trouble.why
+    job.second_opinion()
     if trouble.passing:
         return Fault(failure=BACKEND_UNAVAILABLE, detail=why)
     if job.render.tries + 1 < MOST_FETCHES:
