@@ -34,7 +34,7 @@ from worker.outcomes import Advance, Canceled, Done, Failed, Fault, Outcome, Sno
 from worker.remote import circuit, intents
 from worker.remote.client import Remote
 from worker.remote.errors import RemoteError
-from worker.renders import exports, leases
+from worker.renders import exports, leases, runs
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import Held, LeaseLost
 from worker.renders.models import Export
@@ -218,8 +218,10 @@ def _write(job: Job, outcome: Outcome) -> None:
 def _held_back(job: Job, outcome: Outcome) -> Outcome:
     """A fault that opened the circuit, or was met while it is open, is no fault of this render: it waits, and the time
     does not count towards giving up."""
+    if not isinstance(outcome, Fault) or outcome.failure is not BACKEND_UNAVAILABLE:
+        return outcome
     left = job.services.breaker.open_for()
-    if not isinstance(outcome, Fault) or outcome.failure is not BACKEND_UNAVAILABLE or not left:
+    if not left:
         return outcome
     wait = left * random.uniform(1.0, 1.3)  # noqa: S311 - jitter, not a secret
     if Stage(job.render.stage) is Stage.POLL:
@@ -253,6 +255,9 @@ def pause(tries: int) -> timedelta:
 
 
 def _commit(db: Session, job: Job, outcome: Outcome) -> None:
+    if outcome.also or isinstance(outcome, Failed):
+        # A late find books what it found under the same lock: a sum read beside it would be written over it.
+        leases.lock(db, job.held)
     for step in outcome.also:
         step(db)
     changes, events = _written(db, job, outcome)
@@ -266,6 +271,8 @@ def _commit(db: Session, job: Job, outcome: Outcome) -> None:
         error_code=failed.failure.code if failed else None,
         error_message=failed.detail[:500] if failed else None,
     )
+    if isinstance(outcome, Failed):
+        runs.deliver_late(db, job.render.id)
 
 
 def _written(db: Session, job: Job, outcome: Outcome) -> tuple[dict[str, Any], list[NewEvent]]:

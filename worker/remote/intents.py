@@ -142,30 +142,59 @@ def latest(session: Session, render_id: str, run: int) -> Intent | None:
 
 
 def under_verification(session: Session, render: "Render") -> Intent | None:
-    """The message whose draft is awaited: the run's last one, or, where the run goes on from work that is paid for, the
-    one that was carried out in its session."""
-    of_this_run = latest(session, render.id, render.run)
-    if of_this_run is not None:
-        return of_this_run
+    """The message whose draft is awaited: the last one that was not refused in the render's session, of this run or,
+    where it goes on from work that is paid for, of an earlier one."""
     return session.scalars(
         select(Intent)
         .where(
             Intent.render_id == render.id,
             Intent.remote_session_id == render.remote_session_id,
-            Intent.state == IntentState.APPLIED.value,
+            Intent.state.not_in([IntentState.UNSENT.value, IntentState.REFUSED.value]),
         )
-        .order_by(Intent.created_at.desc())
+        .order_by(Intent.created_at.desc(), Intent.id.desc())
         .limit(1)
     ).one_or_none()
 
 
-def carried_out(session: Session, render_id: str, run: int) -> Intent | None:
-    """A message of the run that is known to have been carried out."""
+def carried_out(session: Session, render_id: str, *, since_run: int) -> Intent | None:
+    """The last message of the render, from a run on, that is known to have been carried out."""
     return session.scalars(
         select(Intent)
-        .where(Intent.render_id == render_id, Intent.run == run, Intent.state == IntentState.APPLIED.value)
+        .where(Intent.render_id == render_id, Intent.run >= since_run, Intent.state == IntentState.APPLIED.value)
+        .order_by(Intent.created_at.desc(), Intent.id.desc())
         .limit(1)
     ).one_or_none()
+
+
+WANTING = {"wanting": True}
+"""Found with a carried out message: its draft was read for long enough and cannot be exported."""
+
+
+def may_still_come(session: Session, render_id: str, *, runs: range) -> datetime | None:
+    """Until when a message of these runs may still be carried out although an error was told on its stream: its turn
+    may live on for as long as a stream does, and one read after that tells. None: nothing more comes.
+
+    That read is asked of the watch; a session that cannot be read is not waited for longer than the watch's interval.
+    """
+    waits = settings().waits
+    ends = Intent.send_by + waits.stream_max_seconds
+    open_ones = (
+        Intent.render_id == render_id,
+        Intent.run >= runs.start,
+        Intent.run < runs.stop,
+        Intent.state == IntentState.NOT_APPLIED.value,
+        Intent.error_frame.is_not(None),
+        Intent.watch_at.is_not(None),
+        func.coalesce(Intent.last_read_at, Intent.created_at) < ends,
+        func.now() < ends + waits.watch_seconds,
+    )
+    session.execute(
+        update(Intent)
+        .where(*open_ones, Intent.watch_at > ends)
+        .values(watch_at=ends)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalar(select(func.max(ends)).where(*open_ones))
 
 
 def count(session: Session, render_id: str, run: int, *states: IntentState) -> int:

@@ -210,6 +210,15 @@ def is_cancelled(session: Session, held: Held) -> bool:
     return asked[0] is not None
 
 
+def lock(session: Session, held: Held) -> None:
+    """The claim's row until the commit: what is read of the render's messages from here on cannot change beside it.
+
+    Raises:
+        LeaseLost: the row is no longer this claim's.
+    """
+    is_cancelled(session, held)
+
+
 def release_polls(session: Session, polled: Sequence[tuple[Held, float]], *, interval: timedelta) -> set[str]:
     """Let go of polled renders, each with its progress (0-1), in one statement. The next question comes an interval
     from now: from the answer, not from the question. Returns the ids of those that were still ours."""

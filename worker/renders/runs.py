@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
 from worker.database import from_now
-from worker.failures import NO_DRAFT, SESSION_LOST
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED
-from worker.remote.intents import Intent, IntentState
+from worker.remote.intents import WANTING, Intent, IntentState, record_finding
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
-from worker.renders.models import Draft, Render, Run
+from worker.renders.models import Draft, Event, Render, Run
 from worker.renders.queue import notify_due
 from worker.renders.states import Charge, Stage, Status
 
@@ -31,9 +30,6 @@ RETRYABLE = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
 OF_THE_ACCOUNT = "account."
 """Hints of this kind spoke of a balance at the time."""
-
-READ_TO_NO_AVAIL = frozenset({NO_DRAFT.code, SESSION_LOST.code})
-"""Ends after which the same draft is not read again: it was found wanting, or is gone."""
 
 
 class NotFinal(Exception):
@@ -59,21 +55,51 @@ def retry(session: Session, render: Render, *, force: bool, api_key_id: str | No
         NotFinal, Succeeded, ForceNeeded
     """
     stage = first_stage(session, render, force=force)
+    values: dict[str, Any] = {"api_key_id": api_key_id}
     if stage is Stage.EXPORT:
         _hand_draft_on(session, render)
-    _begin(session, render, stage, {"force": force}, {"api_key_id": api_key_id})
+    if stage is Stage.VERIFY and (intent := _draft_to_read(session, render)) is not None:
+        values |= place_of(intent)
+    _begin(session, render, stage, {"force": force}, values)
+
+
+def since_force(session: Session, render_id: str) -> int:
+    """The last run that was asked for with `force`, else the first: what was charged before it is paid again knowingly,
+    from it on nothing is."""
+    forced = select(func.max(Event.run)).where(
+        Event.render_id == render_id, Event.type == EventType.QUEUED, Event.data.contains({"force": True})
+    )
+    return session.scalar(forced) or 1
 
 
 def lacks_its_video(render: Render) -> bool:
     """Whether a video that turns up late is still wanted: the last run failed, and nobody called it off."""
-    return render.status == Status.FAILED and render.purged_at is None
+    return render.status == Status.FAILED and render.purged_at is None and render.cancel_requested_at is None
 
 
 def deliver(session: Session, render: Render, intent: Intent) -> None:
     """Start the next run of a locked, failed render at the reading of a draft that turned up late, in the session that
-    it turned up in. Costs nothing more."""
-    where = {"account_id": intent.account_id, "remote_session_id": intent.remote_session_id}
-    _begin(session, render, Stage.VERIFY, {"late": True}, where)
+    it turned up in. Costs nothing more, and is done once for each message."""
+    record_finding(session, intent, {"delivered": render.run + 1})
+    _begin(session, render, Stage.VERIFY, {"late": True}, place_of(intent))
+
+
+def deliver_late(session: Session, render_id: str) -> None:
+    """A run has failed: deliver what turned up late in another session while it was under way."""
+    late = Intent.evidence.contains([{"late": True}])
+    delivered = Intent.evidence.path_exists("$[*].delivered")
+    found = session.scalars(_drafts(render_id).where(late, ~delivered)).one_or_none()
+    if found is None:
+        return
+    query = select(Render).where(Render.id == render_id).with_for_update()
+    render = session.scalars(query.execution_options(populate_existing=True)).one()
+    if lacks_its_video(render):
+        deliver(session, render, found)
+
+
+def place_of(intent: Intent) -> dict[str, Any]:
+    """Where a message went, as a render's row says it."""
+    return {"account_id": intent.account_id, "remote_session_id": intent.remote_session_id}
 
 
 def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any], values: dict[str, Any]) -> None:
@@ -99,7 +125,7 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
         raise Succeeded
     if not force and _has_paid_draft(session, render):
         return Stage.EXPORT
-    if not force and _has_draft_to_read(session, render):
+    if not force and _draft_to_read(session, render) is not None:
         return Stage.VERIFY
     charged = _charged(session, render)
     if charged is not Charge.NONE and not force:
@@ -123,22 +149,26 @@ def _has_paid_draft(session: Session, render: Render) -> bool:
     return session.scalar(query) is not None
 
 
-def _has_draft_to_read(session: Session, render: Render) -> bool:
-    """Whether the run's message was carried out in a session still there, and the run ended before its draft was read:
-    it was called off, nobody could know, or the backend could not be asked."""
-    if render.error_code in READ_TO_NO_AVAIL:
-        return False
-    query = (
-        select(Intent.id)
+def _draft_to_read(session: Session, render: Render) -> Intent | None:
+    """A message that was carried out and whose draft nobody read to its end: the run was called off, nobody could know,
+    or the backend could not be asked."""
+    return session.scalars(_drafts(render.id)).one_or_none()
+
+
+def _drafts(render_id: str) -> Select[Intent]:
+    """The last carried out message whose session is still there and whose draft was not found wanting."""
+    return (
+        select(Intent)
         .join(RemoteSession, RemoteSession.id == Intent.remote_session_id)
         .where(
-            Intent.render_id == render.id,
-            Intent.remote_session_id == render.remote_session_id,
+            Intent.render_id == render_id,
             Intent.state == IntentState.APPLIED.value,
             RemoteSession.lost_at.is_(None),
+            ~Intent.evidence.contains([WANTING]),
         )
+        .order_by(Intent.created_at.desc(), Intent.id.desc())
+        .limit(1)
     )
-    return session.scalar(query.limit(1)) is not None
 
 
 def earlier(session: Session, render_ids: Sequence[str]) -> Sequence[Run]:

@@ -6,7 +6,7 @@ Dies here: *unsent* or *refused* → sent again; anything else is looked up, nev
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker import liveness
+from worker.accounts.tokens import NotNow
 from worker.database import at_once, from_now, new_id, transact
 from worker.failures import BACKEND_UNAVAILABLE
 from worker.job import Job
@@ -23,9 +24,9 @@ from worker.remote.client import State
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent, IntentState
 from worker.remote.stream import Abort, StreamEvent, Turn
-from worker.renders import leases, queue
+from worker.renders import leases, queue, runs
 from worker.renders.events import EventType, NewEvent
-from worker.renders.states import Charge, Stage
+from worker.renders.states import Charge, Reason, Stage
 
 log = get(__name__)
 
@@ -38,6 +39,7 @@ def run(job: Job) -> Outcome:
     if liveness.process().draining:
         return Snooze(wait=timedelta(0))
     job.may_begin()
+    _not_beside_an_earlier_turn(job)
     job.bearer()  # renewed beforehand if need be: between the intent and its bytes nothing else may fail
     before = job.remote.state(job.bearer(), job.session_id())
     abort = Abort()
@@ -51,6 +53,21 @@ def run(job: Job) -> Outcome:
         turn = _send(job, intent, abort, send_by=began + job.waits.send_window.total_seconds())
     log.info("message.ended", render=job.render.id, outcome=turn.outcome, cause=turn.cause, seconds=turn.seconds)
     return _outcome(job, intent, turn)
+
+
+def _not_beside_an_earlier_turn(job: Job) -> None:
+    """A run that was asked for without `force` sends nothing while an earlier one's message may still be carried out.
+    Raises NotNow."""
+    run = job.render.run
+    if run == 1:
+        return
+
+    def look(session: Session) -> datetime | None:
+        return intents.may_still_come(session, job.render.id, runs=range(runs.since_force(session, job.render.id), run))
+
+    ends = transact(look)
+    if ends is not None:
+        raise NotNow(max(ends - job.held.at, job.waits.lookup_next_seconds), Reason.SESSION)
 
 
 @contextmanager
@@ -81,7 +98,8 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
         assert job.remote_session is not None, "the session stage set it"
         if leases.is_cancelled(session, job.held):
             return None
-        if (earlier := intents.carried_out(session, job.render.id, job.render.run)) is not None:
+        since = runs.since_force(session, job.render.id) if job.render.run > 1 else 1
+        if (earlier := intents.carried_out(session, job.render.id, since_run=since)) is not None:
             return earlier
         leases.write(session, job.held, {"charge_state": Charge.UNKNOWN.value}, [NewEvent(EventType.MESSAGE_SENT)])
         row = Intent(
@@ -108,9 +126,13 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
 
 
 def _carried_out_before(intent: Intent) -> Advance:
-    """An earlier attempt of this run was carried out after all: its draft is taken, nothing is sent."""
-    where = {"account_id": intent.account_id, "remote_session_id": intent.remote_session_id}
-    return Advance(to=Stage.VERIFY, changes=where)
+    """An earlier attempt, of this run or the one before, was carried out after all: its draft is taken, nothing is
+    sent."""
+
+    def note(session: Session) -> None:
+        intents.record_finding(session, intent, {"delivered": True})
+
+    return Advance(to=Stage.VERIFY, changes=runs.place_of(intent), also=(note,))
 
 
 def _send(job: Job, intent: Intent, abort: Abort, *, send_by: float) -> Turn:
@@ -179,6 +201,7 @@ def _refused(job: Job, intent: Intent, turn: Turn) -> Outcome:
     code = error.code if error.code is not None else error.status
 
     def commit(session: Session) -> None:
+        leases.lock(session, job.held)
         intents.record(session, intent.id, IntentState.REFUSED, cause=f"{code}: {error.detail}"[:500])
         _recharge(job)(session)
 

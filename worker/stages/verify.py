@@ -75,8 +75,14 @@ def _not_ready(job: Job, intent: Intent, steps: Steps, *, reads: int) -> Outcome
     # Where the stream's end was not seen, the turn may still be at work for as long as a stream lives.
     over = intent.clean_end or job.held.at >= intent.send_by + job.waits.stream_max_seconds
     if reads >= job.waits.lookup_reads and over:
-        return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=steps)
+        return wanting(intent, steps)
     return Snooze(wait=_apart(job, intent) if reads == 1 else job.waits.lookup_next_seconds, also=steps)
+
+
+def wanting(intent: Intent, steps: Steps) -> Failed:
+    """Its draft was read for long enough: no later run reads it again."""
+    note: Steps = (lambda session: intents.record_finding(session, intent, intents.WANTING),)
+    return Failed(failure=NO_DRAFT, detail=(intent.answer or "")[-500:], also=(*steps, *note))
 
 
 def _ready(job: Job, intent: Intent, state: State, steps: Steps) -> Outcome:

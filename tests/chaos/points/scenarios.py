@@ -326,6 +326,24 @@ def rate_limited(play: Play) -> None:
 
 
 @scenario
+def doubted(play: Play) -> None:
+    """The state is refused so often that the balance is asked for, to see whether the whole backend is broken."""
+    play.ground.rule(do="http_status", on="state", status=500, times=7)
+    play.final(play.render())
+
+
+@scenario
+def asked_again(play: Play) -> None:
+    """An error is told on the stream; the next run waits until that turn is over for sure."""
+    journey = play.render(rule={"do": "error_frame"}, messages=2, ends=("succeeded", "failed"))
+    play.final(journey)
+    if journey.row.status == "failed":
+        answer = play.ground.ask("POST", f"/v1/renders/{journey.id}/retry", json={})
+        assert answer.status_code in (202, 409), answer.text
+        play.final(journey)
+
+
+@scenario
 def measured(play: Play) -> None:
     """Somebody looks at the metrics of a fresh intake."""
     play.ground.kill_and_mend("api")

@@ -11,7 +11,7 @@ from worker.failures import DEADLINE_PASSED
 from worker.remote.intents import IntentState
 from worker.renders import deadlines
 from worker.renders.queue import Due
-from worker.renders.states import Stage, Status
+from worker.renders.states import Stage
 
 
 class Dispatching(Scene):
@@ -36,10 +36,9 @@ class Dispatching(Scene):
         """A sparse read of a message that nobody could know about shows that it was carried out."""
         row, message = self._unconfirmed()[number % len(self._unconfirmed())]
         world.found_late(message.id)
-        message.state = IntentState.APPLIED
-        if row.status == Status.FAILED and not row.purged:
-            row.again(self.now, Stage.VERIFY)
-            row.session, row.admitted = message.session, True
+        message.state, message.late = IntentState.APPLIED, True
+        if row.wants_its_video():
+            row.delivered(self.now, message)
 
     def _unconfirmed(self) -> list[tuple[Row, Message]]:
         every = ((row, message) for row in self.rows.values() for message in row.messages)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from worker.failures import UNCONFIRMED
 from worker.remote.intents import SETTLED, IntentState
 from worker.renders.queue import Due
 from worker.renders.states import Reason, Stage, Status
@@ -22,6 +21,10 @@ class Message:
     run: int
     session: str
     state: IntentState = IntentState.OPEN
+    late: bool = False
+    """It turned up after it was given up, and no run was begun for it yet."""
+    wanting: bool = False
+    """Its draft was read for long enough."""
 
     @property
     def settled(self) -> bool:
@@ -50,7 +53,8 @@ class Row:
     purged: bool = False
     admitted: bool = False
     session: str | None = None
-    session_lost: bool = False
+    lost: set[str] = field(default_factory=set[str])
+    """Sessions that the backend forgot."""
     has_draft: bool = False
     tries: int = 0
     failing_since: int | None = None
@@ -134,16 +138,47 @@ class Row:
 
     def free_stage(self) -> Stage | None:
         """Where a retry of one that is over goes on without paying; None: from the beginning."""
-        if self.session is None or self.session_lost:
-            return None
-        if self.has_draft:
+        if self.has_draft and self.session is not None and self.session not in self.lost:
             return Stage.EXPORT
-        looked_at = self.status == Status.FAILED and self.error != UNCONFIRMED.code
-        return Stage.VERIFY if self.applied_here() and not looked_at else None
+        return Stage.VERIFY if self.draft_to_read() else None
 
-    def applied_here(self) -> Message | None:
-        """The message that was carried out in the row's session."""
-        here = (one for one in self.messages if one.session == self.session and one.state is IntentState.APPLIED)
+    def draft_to_read(self, *, late: bool = False) -> Message | None:
+        """The last message that was carried out and whose draft is there and was not found wanting; with `late`, of
+        those alone that turned up late."""
+        found = (
+            one
+            for one in reversed(self.messages)
+            if one.state is IntentState.APPLIED
+            and one.session not in self.lost
+            and not one.wanting
+            and one.late >= late
+        )
+        return next(found, None)
+
+    def wants_its_video(self) -> bool:
+        """It failed, and nobody called it off."""
+        return self.status == Status.FAILED and not self.purged and not self.canceling
+
+    def delivered(self, now: int, message: Message) -> None:
+        """A run of its own for a message that turned up late."""
+        self.again(now, Stage.VERIFY)
+        self.session, self.admitted, message.late = message.session, True, False
+
+    def since_force(self) -> int:
+        """What was charged before this run is paid again knowingly."""
+        return max(self.forced, default=1)
+
+    def carried_out(self) -> Message | None:
+        """A message that makes another one needless."""
+        found = (
+            one for one in reversed(self.messages) if one.run >= self.since_force() and one.state is IntentState.APPLIED
+        )
+        return next(found, None)
+
+    def under_verification(self) -> Message | None:
+        """The message whose draft is awaited."""
+        nothing = (IntentState.UNSENT, IntentState.REFUSED)
+        here = (one for one in reversed(self.messages) if one.session == self.session and one.state not in nothing)
         return next(here, None)
 
     def latest(self) -> Message | None:

@@ -129,8 +129,11 @@ class Owners(Scene):
             with pytest.raises(refusal):
                 world.on_row(row.id, ask)
             return
+        read = row.draft_to_read()
         world.on_row(row.id, ask)
         row.again(self.now, free or Stage.TOKEN, force=force)
+        if free is Stage.VERIFY and read is not None:
+            row.session, row.admitted = read.session, True
 
     def _purge(self, row: Row) -> None:
         if not row.final:

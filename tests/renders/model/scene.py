@@ -124,7 +124,7 @@ class Scene(RuleBasedStateMachine):
             work.commit_intent(claim, row)
             assert (claim.intent is None) == row.canceling, "nothing is sent for one that is being cancelled"
             return claim.intent is not None
-        elif claim.intent and choice % 5 == 4:
+        elif claim.intent and not claim.carried_out and choice % 5 == 4:
             work._known(claim.intent.id, IntentState.REFUSED)(row)
             work.refuse(claim)
         elif claim.stage is Stage.EXPORT and not claim.reserved and choice % 4:

@@ -66,6 +66,8 @@ def applied(row: Row, outcome: Outcome, now: int) -> None:
             row.ended(Status.SUCCEEDED)
         case Failed():
             row.ended(Status.FAILED, outcome.failure.code)
+            if row.wants_its_video() and (late := row.draft_to_read(late=True)) is not None:
+                row.delivered(now, late)
         case Canceled():
             row.ended(row.called_off_status, failures.DEADLINE_PASSED.code if row.expiring else None)
         case _:
@@ -87,7 +89,12 @@ def commit_intent(claim: Claim, row: Row) -> None:
     """The paid message, unless the render was cancelled."""
     before = cast(Any, SimpleNamespace(fingerprint="before", draft=None))
     claim.intent = generate._commit_intent(claim.job(), before)
-    if claim.intent is not None:
+    expected = None if row.canceling else row.carried_out()
+    if expected is not None:
+        assert claim.intent is not None, "one that was carried out is taken"
+        assert claim.intent.id == expected.id, "one that was carried out is taken"
+        claim.carried_out = True
+    elif claim.intent is not None:
         row.messages.append(Message(claim.intent.id, row.run, claim.intent.remote_session_id))
 
 
@@ -143,7 +150,7 @@ def _session(claim: Claim, row: Row) -> list[Way]:
     )
 
     def made(row: Row) -> None:
-        row.session, row.session_lost = remote.id, False
+        row.session = remote.id
 
     def way(to: Stage) -> Way:
         keep = (lambda db: session._keep(db, remote),)
@@ -158,6 +165,7 @@ def _upload(claim: Claim, row: Row) -> list[Way]:
 
 def _session_lost(claim: Claim) -> Way:
     def lost(row: Row) -> None:
+        row.lost.add(row.session or "")
         row.session = None
 
     also = (refusals._mark_lost(claim.job()),)
@@ -166,6 +174,8 @@ def _session_lost(claim: Claim) -> Way:
 
 def _generate(claim: Claim, row: Row) -> list[Way]:
     """Whoever finds a message that may have been received looks it up, whatever else there is to do."""
+    if claim.carried_out:
+        return [_taken(claim, row)]
     if claim.intent is not None:
         return _sent(claim)
     job = claim.job()
@@ -173,6 +183,19 @@ def _generate(claim: Claim, row: Row) -> list[Way]:
     if found is not None:
         return [Way(generate._look_up(job, found, cause="silent"), _known(found.id, IntentState.UNKNOWN))]
     return [Way(Snooze(wait=NOW)), Way(Wait(reason=Reason.RATE_LIMIT, wait=LATER)), _session_lost(claim)]
+
+
+def _taken(claim: Claim, row: Row) -> Way:
+    """Another message was carried out: its draft is read where it is."""
+    intent, message = claim.intent, row.carried_out()
+    assert intent is not None, "the caller looked"
+
+    def effect(row: Row) -> None:
+        row.session = intent.remote_session_id
+        for one in row.messages:
+            one.late = one.late and one.id != intent.id
+
+    return Way(generate._carried_out_before(intent), effect) if message else _fault()
 
 
 def _sent(claim: Claim) -> list[Way]:
@@ -229,13 +252,13 @@ def _given_up(job: Job) -> tuple[Callable[[Session], None], ...]:
 def _gone(intent_id: str) -> Callable[[Row], None]:
     def effect(row: Row) -> None:
         _known(intent_id, IntentState.UNCONFIRMED)(row)
-        row.session_lost = True
+        row.lost.add(row.session or "")
 
     return effect
 
 
 def _verify(claim: Claim, row: Row) -> list[Way]:
-    last = row.latest() or row.applied_here()
+    last = row.under_verification()
     if last is None:
         return []  # a void claim of a run long over
     kept = verify._keep_draft(claim.job(), b"{}")
@@ -247,7 +270,12 @@ def _verify(claim: Claim, row: Row) -> list[Way]:
     settled = () if last.settled else (_settling(claim, last, IntentState.APPLIED),)
     found = [Way(Advance(to=Stage.EXPORT, also=(*settled, kept)), drafted)]
     if last.settled:
-        return [*found, Way(Failed(failure=failures.NO_DRAFT))]
+        kept_intent = cast(Any, SimpleNamespace(id=last.id, answer=None))
+
+        def wanting(row: Row) -> None:
+            last.wanting = True
+
+        return [*found, Way(verify.wanting(kept_intent, ()), wanting)]
     unknown = (lambda db: intents.record(db, last.id, IntentState.UNKNOWN),)
     state = IntentState.UNCONFIRMED
     return [

@@ -43,7 +43,8 @@ class Claim:
     held: Held
     cancelling: bool = False
     intent: Intent | None = None
-    """Committed under this claim."""
+    """Committed under this claim, or found carried out by it."""
+    carried_out: bool = False
     admitted: bool = False
     reserved: str | None = None
     """The export id that this claim put on file."""
