@@ -124,6 +124,12 @@ def refusals(*, as_json: bool) -> Generator[None]:
             "  → vivideo accounts pause, and remove it once they are done; --force leaves them waiting"
         )
         fail(message, Exit.FAILED, as_json=as_json, code="account.busy")
+    except registry.OthersAtWork as problem:
+        message = (
+            f"{problem.renders} of its renders, which wait since it was removed, are other owners'\n"
+            "  → add it without --owner, or cancel those renders first"
+        )
+        fail(message, Exit.FAILED, as_json=as_json, code="account.busy")
     except registry.NotRegistered:
         message = "the anonymous trial is one per installation: it is paused, not removed or given another token"
         fail(message, Exit.FAILED, as_json=as_json, code="account.anonymous")

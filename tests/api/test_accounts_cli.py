@@ -19,7 +19,7 @@ from tests.api.service import Service
 from tests.api.wire import Told, answering
 from worker.accounts import vault
 from worker.accounts.models import Account
-from worker.owners.store import FIRST_OWNER
+from worker.owners.store import FIRST_OWNER, SECOND_OWNER
 from worker.renders import leases
 
 TOKEN = "nmv_usr_of_the_shop_0123456789"
@@ -198,6 +198,22 @@ def test_remove_erases_the_token_and_keeps_the_row(service: Service, run: Run):
     again = added(run, "--name", "shop again")
     assert (again["id"], again["state"]) == (mine["id"], "ready")
     assert the(service, mine["id"]).token_encrypted is not None
+
+
+def test_an_account_comes_back_under_an_owner_only_without_other_owners_renders(service: Service, run: Run):
+    """They would send their messages on its account: refused, and it stays removed. Without an owner, or with theirs,
+    it comes back as ever."""
+    mine = added(run, "--name", "shop")
+    in_flight(service, mine["id"])
+    assert run("remove", "shop", "--force").returncode == 0
+    came = run("add", "--no-check", "--json", "--name", "shop", "--owner", SECOND_OWNER, stdin=TOKEN)
+    assert "1 of its renders" in refused(came, 1, "account.busy")
+    row = the(service, mine["id"])
+    assert (row.owner_id, row.token_encrypted) == (None, None)
+    again = added(run, "--name", "shop", "--owner", FIRST_OWNER)
+    assert (again["id"], again["owner"], again["state"]) == (mine["id"], FIRST_OWNER, "ready")
+    assert run("remove", "shop", "--force").returncode == 0
+    assert added(run, "--name", "shop")["owner"] is None
 
 
 def test_another_token_in_the_place_of_one(service: Service, run: Run):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from worker.accounts import admission, store
@@ -35,6 +35,14 @@ class StillAtWork(Exception):
         self.renders = renders
 
 
+class OthersAtWork(Exception):
+    """Renders of other owners are on the account that is to be one owner's."""
+
+    def __init__(self, renders: int) -> None:
+        super().__init__(f"{renders} renders of other owners are on it")
+        self.renders = renders
+
+
 class NotRegistered(Exception):
     """The anonymous trial has no token of an owner's to be replaced or removed."""
 
@@ -55,6 +63,7 @@ def add(session: Session, token: str, *, name: str, owner_id: str | None, slots:
 
     Raises:
         AlreadyRegistered, NameTaken
+        OthersAtWork: they were on it when it was removed, and would now send their messages on this owner's account.
     """
     account = store.with_token(session, token)
     if account is not None and account.disabled_at is None:
@@ -63,11 +72,18 @@ def add(session: Session, token: str, *, name: str, owner_id: str | None, slots:
     if account is None:
         account = Account(id=new_id("acc"), kind="registered", token_version=0)
         session.add(account)
+    elif owner_id is not None and (others := _of_others(session, account.id, owner_id)):
+        raise OthersAtWork(others)
     account.name, account.owner_id, account.slots, account.held_at = name, owner_id, slots, None
     store.put_token(account, token)
     session.flush()
     waiting.wake(session, Reason.TOKEN, Reason.SLOT, account_id=account.id)
     return account
+
+
+def _of_others(session: Session, account_id: str, owner_id: str) -> int:
+    theirs = (*_not_final(account_id), Render.owner_id != owner_id)
+    return session.execute(select(func.count()).where(*theirs)).scalar_one()
 
 
 def free_name(session: Session) -> str:
@@ -144,8 +160,11 @@ def remove(session: Session, account: Account, *, force: bool = False) -> None:
 
 def in_flight(session: Session, account_id: str) -> int:
     """Renders of the account that are not final: each still needs its token."""
-    query = select(func.count()).where(Render.account_id == account_id, Render.finished_at.is_(None))
-    return session.execute(query).scalar_one()
+    return session.execute(select(func.count()).where(*_not_final(account_id))).scalar_one()
+
+
+def _not_final(account_id: str) -> tuple[ColumnElement[bool], ...]:
+    return Render.account_id == account_id, Render.finished_at.is_(None)
 
 
 def listed(session: Session) -> list[Listed]:
