@@ -151,7 +151,7 @@ def resume(account: Which, as_json: Json = False) -> None:
 @app.command()
 def remove(
     account: Which,
-    force: Annotated[bool, typer.Option("--force", help="Also while renders are in flight: they wait then.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while renders or a late video need its token.")] = False,
     as_json: Json = False,
 ) -> None:
     """Take an account out of use and erase its token. Its row stays, for the books.

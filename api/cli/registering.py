@@ -119,11 +119,7 @@ def refusals(*, as_json: bool) -> Generator[None]:
     except registry.NameTaken:
         fail("another account has this name: choose another", Exit.USAGE, as_json=as_json, code="account.exists")
     except registry.StillAtWork as problem:
-        message = (
-            f"{problem.renders} of its renders are not final and need its token\n"
-            "  → vivideo accounts pause, and remove it once they are done; --force leaves them waiting"
-        )
-        fail(message, Exit.FAILED, as_json=as_json, code="account.busy")
+        fail(_still_at_work(problem.renders, problem.watched), Exit.FAILED, as_json=as_json, code="account.busy")
     except registry.OthersAtWork as problem:
         message = (
             f"{problem.renders} of its renders, which wait since it was removed, are other owners'\n"
@@ -135,3 +131,13 @@ def refusals(*, as_json: bool) -> Generator[None]:
         fail(message, Exit.FAILED, as_json=as_json, code="account.anonymous")
     except vault.SecretKeyMissing as problem:
         fail(str(problem), Exit.USAGE, as_json=as_json, code="secret_key.missing")
+
+
+def _still_at_work(renders: int, watched: int) -> str:
+    needing = [f"{renders} of its renders are not final"] if renders else []
+    if watched:
+        needing.append(f"{watched} of its messages are read on for a day, as their video may turn up late")
+    return (
+        f"{'; '.join(needing)}: that needs its token\n"
+        "  → vivideo accounts pause, and remove it once they are done; --force leaves them without"
+    )

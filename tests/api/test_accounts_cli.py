@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from api import cli
 from config.settings import settings
@@ -18,9 +18,11 @@ from tests.api import working
 from tests.api.service import Service
 from tests.api.wire import Told, answering
 from worker.accounts import vault
-from worker.accounts.models import Account
+from worker.accounts.models import Account, RemoteSession
 from worker.owners.store import FIRST_OWNER, SECOND_OWNER
+from worker.remote.intents import Intent
 from worker.renders import leases
+from worker.renders.states import Status
 
 TOKEN = "nmv_usr_of_the_shop_0123456789"
 OTHER = "nmv_usr_of_another_9876543210"
@@ -214,6 +216,26 @@ def test_an_account_comes_back_under_an_owner_only_without_other_owners_renders(
     assert (again["id"], again["owner"], again["state"]) == (mine["id"], FIRST_OWNER, "ready")
     assert run("remove", "shop", "--force").returncode == 0
     assert added(run, "--name", "shop")["owner"] is None
+
+
+def test_remove_keeps_the_token_that_watched_messages_are_read_with(service: Service, run: Run):
+    """A message that nobody could be sure of is read on for a day: without the token a late video would be lost."""
+    mine = added(run, "--name", "shop")
+    held = in_flight(service, mine["id"])
+    service.write(lambda session: working.finished(session, held, Status.FAILED, error_code="generation.unconfirmed"))
+    known = {"owner_id": held.render.owner_id, "account_id": mine["id"]}
+    place = {"id": "ses_1", "task_id": "t", "session_id": "s", **known}
+    message = {"id": "int_1", "render_id": held.render.id, "run": 1, "remote_session_id": "ses_1", "message": "a lamp"}
+    message |= {"before": "x", "reserved_credits": 100, "send_by": func.now(), "settled_at": func.now(), **known}
+    message |= {"state": "unconfirmed", "watch_at": func.now()}
+    service.write(lambda session: session.execute(insert(RemoteSession).values(**place)))
+    service.write(lambda session: session.execute(insert(Intent).values(**message)))
+    said = refused(run("remove", "shop", "--json"), 1, "account.busy")
+    assert "1 of its messages" in said
+    assert "renders are not final" not in said
+    assert the(service, mine["id"]).token_encrypted is not None
+    assert run("remove", "shop", "--force").returncode == 0
+    assert the(service, mine["id"]).token_encrypted is None
 
 
 def test_another_token_in_the_place_of_one(service: Service, run: Run):

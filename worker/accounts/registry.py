@@ -10,6 +10,7 @@ from worker.accounts import admission, store
 from worker.accounts.models import Account
 from worker.database import new_id
 from worker.owners.models import Owner
+from worker.remote.intents import Intent
 from worker.renders import waiting
 from worker.renders.models import Render
 from worker.renders.states import Reason
@@ -28,11 +29,12 @@ class NameTaken(Exception):
 
 
 class StillAtWork(Exception):
-    """Renders are in flight on the account."""
+    """Renders are in flight on the account, or sessions of its messages are read on."""
 
-    def __init__(self, renders: int) -> None:
-        super().__init__(f"{renders} renders are in flight")
+    def __init__(self, renders: int, watched: int) -> None:
+        super().__init__(f"{renders} renders are in flight, {watched} messages are watched")
         self.renders = renders
+        self.watched = watched
 
 
 class OthersAtWork(Exception):
@@ -150,9 +152,9 @@ def remove(session: Session, account: Account, *, force: bool = False) -> None:
     """
     if account.kind != "registered":
         raise NotRegistered
-    renders = in_flight(session, account.id)
-    if renders and not force:
-        raise StillAtWork(renders)
+    renders, watched = in_flight(session, account.id), _watched(session, account.id)
+    if (renders or watched) and not force:
+        raise StillAtWork(renders, watched)
     account.token_encrypted = None
     account.disabled_at = session.execute(select(func.now())).scalar_one()
     session.flush()
@@ -165,6 +167,12 @@ def in_flight(session: Session, account_id: str) -> int:
 
 def _not_final(account_id: str) -> tuple[ColumnElement[bool], ...]:
     return Render.account_id == account_id, Render.finished_at.is_(None)
+
+
+def _watched(session: Session, account_id: str) -> int:
+    """Messages of the account that nobody could be sure of: their sessions are read on, with its token."""
+    watched = (Intent.account_id == account_id, Intent.watch_at.is_not(None))
+    return session.execute(select(func.count()).where(*watched)).scalar_one()
 
 
 def listed(session: Session) -> list[Listed]:
