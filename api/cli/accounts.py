@@ -9,7 +9,7 @@ from api.cli import registering
 from api.cli.database import transaction
 from api.cli.keys import MOST, label
 from api.cli.options import Json
-from api.cli.reporting import Exit, connected, fail, show_json, words
+from api.cli.reporting import Exit, Mistake, connected, fail, show_json, words
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -64,7 +64,7 @@ def add(
         Path | None, typer.Option("--token-file", metavar="FILE", help="Read the token there.")
     ] = None,
     replaces: Annotated[
-        str | None, typer.Option(metavar="ACCOUNT", help="Give that account this token in place of its own.")
+        str | None, typer.Option(metavar="ACCOUNT", help="Give that account, as it is, this token in place of its own.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Ask the backend for its balance first, which costs nothing.")
@@ -81,6 +81,8 @@ def add(
     """
     from worker.accounts import registry
 
+    if replaces is not None and not (name is owner is slots is None):
+        raise Mistake("--replaces keeps the account's name, owner and slots: leave out --name, --owner and --slots")
     token = registering.token(token_file, misplaced or ())
     registering.prepare(as_json=as_json)
     balance = registering.balance(token, as_json=as_json) if check else None

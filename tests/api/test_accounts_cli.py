@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import func, insert, select, text, update
 
 from api import cli
@@ -22,6 +23,7 @@ from worker.accounts.models import Account, RemoteSession
 from worker.owners.store import FIRST_OWNER, SECOND_OWNER
 from worker.remote.intents import Intent
 from worker.renders import leases
+from worker.renders.models import Render
 from worker.renders.states import Status
 
 TOKEN = "nmv_usr_of_the_shop_0123456789"
@@ -238,6 +240,32 @@ def test_remove_keeps_the_token_that_watched_messages_are_read_with(service: Ser
     assert the(service, mine["id"]).token_encrypted is None
 
 
+def test_a_token_that_cannot_be_read_any_more_is_given_again(service: Service, run: Run):
+    """Another secret key since: the same token in its own place makes the account work again, and wakes who waits."""
+    mine = added(run, "--name", "shop")
+    locked = Fernet(Fernet.generate_key()).encrypt(TOKEN.encode())
+    service.write(lambda session: session.execute(update(Account).values(token_encrypted=locked)))
+    assert shown(run)["shop"]["token"] == "…"
+    held = in_flight(service, mine["id"])
+    waits = leases.release(wait=timedelta(hours=1), reason="token")
+    service.write(lambda session: leases.write(session, held, waits))
+    again = added(run, "--replaces", "shop")
+    assert (again["id"], again["state"], again["token"]) == (mine["id"], "ready", f"…{TOKEN[-4:]}")
+    with service.session() as session:
+        ready_at = session.get_one(Render, held.render.id).ready_at
+        assert ready_at < session.execute(select(func.now())).scalar_one() + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("more", [("--name", "new"), ("--owner", FIRST_OWNER), ("--slots", "0")])
+def test_what_another_token_does_not_change_is_refused(service: Service, run: Run, more: tuple[str, str]):
+    """`--replaces` keeps name, owner and slots: given beside it they are a mistake, and nothing is changed."""
+    mine = added(run, "--name", "shop", "--slots", "7")
+    before = the(service, mine["id"]).token_encrypted
+    refused(run("add", "--no-check", "--json", "--replaces", "shop", *more, stdin=OTHER), 2, "usage")
+    one = shown(run)["shop"]
+    assert (one["owner"], one["slots"], the(service, mine["id"]).token_encrypted) == (None, 7, before)
+
+
 def test_another_token_in_the_place_of_one(service: Service, run: Run):
     """The account stays the same, and with it its renders; what was known of the old token is forgotten."""
     mine = added(run, "--name", "shop")
@@ -245,7 +273,8 @@ def test_another_token_in_the_place_of_one(service: Service, run: Run):
     assert shown(run)["shop"]["reason"] == "token"
     again = added(run, "--replaces", "shop", token=OTHER)
     assert (again["id"], again["state"], again["token"]) == (mine["id"], "ready", f"…{OTHER[-4:]}")
-    refused(run("add", "--no-check", "--json", "--replaces", "shop", stdin=OTHER), 1, "token.registered")
+    added(run, "--name", "second")
+    refused(run("add", "--no-check", "--json", "--replaces", "second", stdin=OTHER), 1, "token.registered")
 
 
 def test_the_trial_is_paused_but_neither_removed_nor_replaced(service: Service, run: Run):

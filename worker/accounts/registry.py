@@ -17,7 +17,7 @@ from worker.renders.states import Reason
 
 
 class AlreadyRegistered(Exception):
-    """The token is on file; `account` has it."""
+    """The token is on file; `account` has it, or had it."""
 
     def __init__(self, account: Account) -> None:
         super().__init__(f"{account.name} has this token")
@@ -103,7 +103,8 @@ def _check_name(session: Session, name: str, mine: Account | None) -> None:
 
 
 def replace(session: Session, account: Account, token: str) -> None:
-    """Give a locked account another token: its renders go on with it.
+    """Give a locked account another token: its renders go on with it. Its own one is put on file anew, as where the
+    secret key it was encrypted with is lost.
 
     Raises:
         NotRegistered, AlreadyRegistered
@@ -111,7 +112,7 @@ def replace(session: Session, account: Account, token: str) -> None:
     if account.kind != "registered":
         raise NotRegistered
     known = store.with_token(session, token)
-    if known is not None:
+    if known is not None and known.id != account.id:
         raise AlreadyRegistered(known)
     store.put_token(account, token)
     session.flush()
