@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from config.logging import get
@@ -10,7 +11,8 @@ from config.settings import settings
 from worker.accounts import admission, pauses
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
-from worker.accounts.tokens import NotNow, bearer, refused
+from worker.accounts.tokens import NotNow, Unreadable, bearer, refused
+from worker.accounts.vault import SecretKeyChanged
 from worker.database import ago, transact
 from worker.media.storage import open_storage
 from worker.owners.models import IdempotencyKey
@@ -36,6 +38,10 @@ def run() -> None:
     for account in transact(_with_token):
         try:
             _read_balance(remote, account, breaker)
+        except SQLAlchemyError:
+            raise  # no fault of this account's: the others would only wait for the database as well
+        except Exception:  # whatever one account brings, the others' balances and all that follows go on
+            log.exception("balance.fault", account=account.id)
         finally:
             breaker.leave()
     transact(_forget)
@@ -56,12 +62,19 @@ def _read_balance(remote: Remote, account: Account, breaker: Breaker) -> None:
         balance = remote.credits(bearer(remote, account, asked_at))
     except (RemoteError, NotNow) as error:
         log.info("balance.unread", account=account.id, error=str(error))
-        if isinstance(error, TokenGone):
+        if isinstance(error, TokenGone) or _has_another_key(account, error):
             refused(account)
         return
     woken = transact(lambda session: keep(session, account, balance, asked_at))
     if woken:
         log.info("account.resumed", account=account.id, renders=woken)
+
+
+def _has_another_key(account: Account, error: Exception) -> bool:
+    """A token encrypted with another key counts as refused, so that nothing new begins on it; one that this process has
+    no key for at all does not: others have it."""
+    other_key = isinstance(error, Unreadable) and isinstance(error.cause, SecretKeyChanged)
+    return other_key and account.token_refused_at is None
 
 
 def keep(session: Session, account: Account, balance: Balance, asked_at: datetime) -> int:

@@ -1,24 +1,43 @@
 """The same database and helpers as the renders' tests; accounts emptied as well."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select, text
 
-from config.settings import Settings
+from config.settings import Settings, settings
 from tests.renders.conftest import _empty, _settings  # noqa: F401 - fixtures, used by their names
-from tests.stack import here
+from tests.stack import Stack, here
 from worker.accounts import admission, store
 from worker.accounts.models import Account
 from worker.database import transact
 from worker.owners.store import owner
+from worker.remote.client import Remote
 from worker.renders import queue
 
 
 @pytest.fixture(autouse=True)
 def _no_accounts(_empty: None) -> None:  # noqa: F811 - the fixture of that name
     transact(lambda session: session.execute(text("TRUNCATE accounts, circuits CASCADE")))
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Stack]:
+    """The stand-in backend alone."""
+    with Stack(tmp_path_factory.mktemp("backend"), database, "") as stack, here(stack.environment):
+        stack.start_sandbox()
+        yield stack
+
+
+@pytest.fixture
+def remote(backend: Stack) -> Iterator[Remote]:
+    """Its client, the backend as if it had just begun."""
+    httpx.post(f"{backend.sandbox}/_sandbox/reset").raise_for_status()
+    with Remote.from_settings(settings()) as client:
+        yield client
 
 
 def install(**settings: str) -> None:

@@ -1,34 +1,17 @@
 """The trial's identity is one per installation: what the token call answers never makes a second one, but for the one
 answer that asks for it, and that only before there was a token."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from config.settings import settings
 from tests.accounts.conftest import accounts, install, now
-from tests.stack import Stack, here, until
+from tests.stack import Stack, until
 from worker.accounts import tokens
 from worker.database import transact
 from worker.remote.client import Remote
 from worker.remote.errors import ClientIdMissing, NeedsCredits, RateLimited, RemoteError
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Stack]:
-    """The stand-in backend alone."""
-    with Stack(tmp_path_factory.mktemp("backend"), database, "") as stack, here(stack.environment):
-        stack.start_sandbox()
-        yield stack
-
-
-@pytest.fixture
-def remote(backend: Stack) -> Iterator[Remote]:
-    httpx.post(f"{backend.sandbox}/_sandbox/reset").raise_for_status()
-    with Remote.from_settings(settings()) as client:
-        yield client
 
 
 def token(remote: Remote) -> str:

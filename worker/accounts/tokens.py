@@ -12,6 +12,7 @@ from config.logging import get
 from config.settings import settings
 from worker.accounts import pauses, store, vault
 from worker.accounts.models import Account
+from worker.accounts.vault import SecretKeyChanged, SecretKeyMissing
 from worker.database import transact
 from worker.remote.client import Remote
 from worker.remote.errors import ClientIdMissing, RateLimited, RemoteError
@@ -35,23 +36,46 @@ class NotNow(Exception):
         self.reason = reason
 
 
+class Unreadable(NotNow):
+    """The token on file cannot be read: it waits for its owner, who gives it anew, or the secret key it was encrypted
+    with."""
+
+    def __init__(self, cause: SecretKeyMissing | SecretKeyChanged) -> None:
+        super().__init__(OWNERS_RENEWAL, Reason.TOKEN)
+        self.cause = cause
+
+
 def bearer(remote: Remote, account: Account, at: datetime) -> str:
     """The token to use at `at` (the database's time).
 
     Raises:
         NotNow: another worker is renewing it, or its owner has to.
         RemoteError: the backend did not give a new one.
+        vault.SecretKeyMissing, vault.SecretKeyChanged: the trial's token cannot be read, or a new one not be kept.
     """
+    if account.kind == "registered":
+        return _registered(account, at)
     if store.token_is_good(account, at):
         assert account.token_encrypted is not None, "a good token is on file"
         return vault.unlock(account.token_encrypted)
-    if account.kind == "registered":
-        raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
     if account.paused_until is not None and account.paused_until > at and account.pause_reason == Reason.RATE_LIMIT:
         raise NotNow(account.paused_until - at, Reason.RATE_LIMIT)  # it may have been the token call that was refused
     if not transact(lambda session: store.begin_renewal(session, account.id, account.token_version)):
         raise NotNow(OTHERS_RENEWAL * random.uniform(1.0, 4.0), None)  # noqa: S311 - jitter, not a secret
     return _renew(remote, account)
+
+
+def _registered(account: Account, at: datetime) -> str:
+    if account.token_encrypted is None:
+        raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
+    try:
+        token = vault.unlock(account.token_encrypted)  # a refused one too: why it stands still should be heard
+    except (SecretKeyMissing, SecretKeyChanged) as error:
+        log.warning("account.unreadable", account=account.id, error=str(error))
+        raise Unreadable(error) from error
+    if not store.token_is_good(account, at):
+        raise NotNow(OWNERS_RENEWAL, Reason.TOKEN)
+    return token
 
 
 def refused(account: Account) -> None:

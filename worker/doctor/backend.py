@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from worker.accounts import vault
 from worker.accounts.models import Account
-from worker.accounts.tokens import NotNow, bearer
+from worker.accounts.tokens import NotNow, Unreadable, bearer
 from worker.database import transact
 from worker.doctor.explaining import explain
 from worker.doctor.findings import Case, Finding, fail, ok, warn
@@ -32,6 +32,7 @@ from worker.remote.state import State
 NAME = "backend"
 PATIENCE = timedelta(seconds=20)
 """At most, for one read: a person waits."""
+OTHER_KEY = "give the key that the token was encrypted with (docs/operations.md, Secrets)"
 SHOWN = 8
 """Unknown fields named in a line; all are in the table of surprises."""
 
@@ -92,10 +93,12 @@ def _asked(remote: Remote, account: Account, found: OnFile, recorder: Recorder |
     _forewarn(recorder, client=account.client_id, user=account.remote_user_id)
     try:
         token = bearer(remote, account, found.now)
+    except Unreadable as error:
+        yield fail(NAME, str(error.cause), OTHER_KEY)
     except NotNow:
         yield fail(NAME, f"the token of {account.name} cannot be used now", _renewing(trial=trial))
     except (vault.SecretKeyMissing, vault.SecretKeyChanged) as error:
-        yield fail(NAME, str(error), "give the key that the token was encrypted with (docs/operations.md, Secrets)")
+        yield fail(NAME, str(error), OTHER_KEY)
     except RemoteError as error:
         yield explain(NAME, error, trial=trial)
         yield from _unknown("anonymous_token")
