@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from tests.accounts.conftest import accounts, admitted, install, now, open_places
 from tests.stack import Stack, here
 from worker import housekeeping
-from worker.accounts import registry, tokens
+from worker.accounts import registry, tokens, vault
 from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
 from worker.database import ago, new_id, transact
@@ -91,3 +91,14 @@ def test_a_worker_without_a_secret_key_refuses_no_token(backend: Stack, remote: 
     assert waits.value.reason is Reason.TOKEN
     assert accounts()[0].token_refused_at is None
     assert tokens.bearer(remote, accounts()[0], now()) == "nmv_sandbox_first"
+
+
+def test_no_token_is_asked_for_that_could_not_be_kept(backend: Stack, remote: Remote):
+    """The trial's are few a week: without a secret key the backend is not asked, and the next worker is not held up."""
+    install()
+    with here({"VIVIDEO_SECRET_KEY": ""}), pytest.raises(vault.SecretKeyMissing):
+        tokens.bearer(remote, accounts()[0], now())
+    assert "token" not in backend.ledger()["first_calls"]
+    assert accounts()[0].renewing_until is None
+    tokens.bearer(remote, accounts()[0], now())
+    assert "token" in backend.ledger()["first_calls"]

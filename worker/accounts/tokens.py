@@ -60,6 +60,7 @@ def bearer(remote: Remote, account: Account, at: datetime) -> str:
         return vault.unlock(account.token_encrypted)
     if account.paused_until is not None and account.paused_until > at and account.pause_reason == Reason.RATE_LIMIT:
         raise NotNow(account.paused_until - at, Reason.RATE_LIMIT)  # it may have been the token call that was refused
+    vault.prove()
     if not transact(lambda session: store.begin_renewal(session, account.id, account.token_version)):
         raise NotNow(OTHERS_RENEWAL * random.uniform(1.0, 4.0), None)  # noqa: S311 - jitter, not a secret
     return _renew(remote, account)

@@ -35,6 +35,11 @@ def _key() -> str:
     return secret.get_secret_value()
 
 
+def prove() -> None:
+    """Whether what is to be kept could be: asked before a token that is got only so often. Raises SecretKeyMissing."""
+    _key()
+
+
 def lock(token: str) -> bytes:
     """Encrypt. Raises SecretKeyMissing."""
     return _cipher(_key()).encrypt(token.encode())
