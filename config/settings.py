@@ -30,7 +30,12 @@ Seconds = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))
 
 class _Group(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=".env", env_prefix="VIVIDEO_", extra="ignore", env_ignore_empty=True, populate_by_name=True
+        env_file=".env",
+        env_prefix="VIVIDEO_",
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # a secret of the wrong form would stand in full in a traceback that is kept
     )
 
 
