@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.orm import Session
 
+    from worker.accounts.models import Account
     from worker.accounts.registry import Listed
 
 SHOWN = 4
@@ -31,7 +32,7 @@ def facts(session: "Session") -> list[dict[str, Any]]:
 
 def _facts(one: "Listed", now: datetime) -> dict[str, Any]:
     account = one.account
-    state, reason = standing(one)
+    state, reason, until = _standing(account, now)
     read = account.balance_read_at
     return {
         "id": account.id,
@@ -40,7 +41,7 @@ def _facts(one: "Listed", now: datetime) -> dict[str, Any]:
         "owner": one.owner,
         "state": state,
         "reason": reason,
-        "paused_until": _moment(account.paused_until) if reason == account.pause_reason and one.paused else None,
+        "paused_until": _moment(until),
         "token": _masked(account.token_encrypted),
         "available": account.balance_available,
         "frozen": account.balance_frozen,
@@ -54,18 +55,16 @@ def _facts(one: "Listed", now: datetime) -> dict[str, Any]:
     }
 
 
-def standing(one: "Listed") -> tuple[str, str | None]:
-    """`ready`, `paused` or `removed`; and why it is paused."""
-    account = one.account
+def _standing(account: "Account", now: datetime) -> tuple[str, str | None, datetime | None]:
+    """`ready`, `paused` or `removed`; why it is paused, and until when."""
+    from worker.accounts import pauses
+
     if account.disabled_at is not None:
-        return "removed", None
+        return "removed", None, None
     if account.held_at is not None:
-        return "paused", "paused"
-    if account.kind == "registered" and account.token_refused_at is not None:
-        return "paused", "token"
-    if one.paused:
-        return "paused", account.pause_reason
-    return "ready", None
+        return "paused", "paused", None
+    reason, until = pauses.standstill(account, now)
+    return ("paused" if reason else "ready"), reason, until
 
 
 def show(console: "Console", found: Sequence[dict[str, Any]]) -> None:

@@ -25,10 +25,11 @@ from api.problems import FieldError, Problem
 from api.routes.common import AccountId, Cursor, Limit, Moment, only_known
 from api.routes.documented import answer, problems
 from config.settings import settings
-from worker.accounts import admission
+from worker.accounts import admission, pauses
 from worker.accounts import store as accounts
 from worker.accounts.models import Account
 from worker.owners.models import ApiKey, Owner
+from worker.renders import queue
 from worker.renders.models import Recovery
 
 USUAL_SPAN = timedelta(days=30)
@@ -126,10 +127,12 @@ def _earlier(moment: datetime) -> datetime:
 def _accounts(session: Session, rows: Sequence[Account]) -> list[AccountBody]:
     ids = [row.id for row in rows]
     used, reserved = admission.slots_by_account(session, ids), admission.reserved_by_account(session, ids)
-    return [_account(row, used.get(row.id, 0), reserved.get(row.id, 0.0)) for row in rows]
+    now = queue.now(session)
+    return [_account(row, used.get(row.id, 0), reserved.get(row.id, 0.0), now) for row in rows]
 
 
-def _account(row: Account, used: int, reserved: float) -> AccountBody:
+def _account(row: Account, used: int, reserved: float, now: datetime) -> AccountBody:
+    reason, until = pauses.standstill(row, now)
     slots = row.slots if row.slots is not None else settings().capacity.account_slots
     return AccountBody(
         id=row.id,
@@ -142,8 +145,8 @@ def _account(row: Account, used: int, reserved: float) -> AccountBody:
         read_at=row.balance_read_at,
         slots=slots or None,
         slots_in_use=used,
-        paused_until=row.paused_until,
-        pause_reason=row.pause_reason,
+        paused_until=until,
+        pause_reason=reason,
         held=row.held_at is not None,
         disabled=row.disabled_at is not None,
     )

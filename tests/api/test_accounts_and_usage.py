@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select, update
 
+from api.cli import account_rows, balances
 from tests.api import working
 from tests.api.service import Service
 from worker.accounts.models import Account
-from worker.database import ago
+from worker.database import ago, from_now
 from worker.owners.models import Owner
 from worker.renders import leases
 from worker.renders.models import Render, Run
@@ -29,7 +30,7 @@ def test_accounts_are_shown_with_what_is_in_use(service: Service) -> None:
     common = {"kind": "registered", "token_encrypted": b"secret-token-bytes"}
     rows: list[dict[str, Any]] = [
         {"id": ids["shared"], "name": "shared", "slots": 3},
-        {"id": ids["own"], "name": "own", "owner_id": _owner(service, "default"), "pause_reason": "rate_limit"},
+        {"id": ids["own"], "name": "own", "owner_id": _owner(service, "default")},
         {"id": ids["hers"], "name": "hers", "owner_id": _owner(service, "demo")},
         {"id": ids["off"], "name": "off", "disabled_at": func.now()},
     ]
@@ -42,11 +43,7 @@ def test_accounts_are_shown_with_what_is_in_use(service: Service) -> None:
     found = {row["name"]: row for row in answer.json()["data"]}
     assert found.keys() == {"shared", "own", "off"}
     assert (found["shared"]["slots"], found["shared"]["slots_in_use"]) == (3, 1)
-    assert (found["own"]["slots"], found["own"]["slots_in_use"], found["own"]["pause_reason"]) == (
-        None,
-        0,
-        "rate_limit",
-    )
+    assert (found["own"]["slots"], found["own"]["slots_in_use"], found["own"]["pause_reason"]) == (None, 0, None)
     assert (found["off"]["disabled"], found["own"]["disabled"]) == (True, False)
     # A message still to come, of about a clip's price, and none at all.
     assert [(found[name]["reserved"], found[name]["held"]) for name in ("shared", "own")] == [(100, False), (0, False)]
@@ -58,6 +55,37 @@ def test_accounts_are_shown_with_what_is_in_use(service: Service) -> None:
     service.write(lambda session: working.finished(session, held, Status.CANCELED))
     assert service.first.get(f"/v1/accounts/{ids['shared']}").json()["slots_in_use"] == 0
     service.write(lambda session: session.execute(update(Render).values(account_id=None)))
+    service.write(lambda session: session.execute(delete(Account).where(Account.id.in_(ids.values()))))
+
+
+def test_accounts_say_why_they_stand_still_now(service: Service) -> None:
+    """For a pause by the database's clock, not one that is over; for a refused token. All ways to ask say the same."""
+    soon, past = from_now(timedelta(hours=1)), ago(timedelta(seconds=1))
+    rows: dict[str, dict[str, Any]] = {
+        "limited": {"paused_until": soon, "pause_reason": "rate_limit"},
+        "over": {"paused_until": past, "pause_reason": "credits"},
+        "refused": {"token_refused_at": func.now(), "paused_until": past, "pause_reason": "rate_limit"},
+        "both": {"token_refused_at": func.now(), "paused_until": soon, "pause_reason": "rate_limit"},
+    }
+    ids = {name: f"acc_{name:0>26}" for name in rows}
+    for name, row in rows.items():
+        known = {"id": ids[name], "name": name, "kind": "registered"}
+        service.write(lambda session, row=row, known=known: session.execute(insert(Account).values(**known | row)))
+    found = {row["name"]: row for row in service.first.get("/v1/accounts").json()["data"] if row["name"] in rows}
+    assert {name: row["pause_reason"] for name, row in found.items()} == {
+        "limited": "rate_limit",
+        "over": None,
+        "refused": "token",
+        "both": "token",
+    }
+    assert [name for name, row in found.items() if row["paused_until"] is not None] == ["limited"]
+    with service.client as client:
+        states = {one.name: balances._state(one) for one in client.accounts() if one.name in rows}
+    assert states.pop("limited").startswith("paused until ")
+    assert states == {"over": "ready", "refused": "paused: token", "both": "paused: token"}
+    with service.session() as session:
+        operator = {one["name"]: one for one in account_rows.facts(session) if one["name"] in rows}
+    assert {name: row["reason"] for name, row in operator.items()} == {n: r["pause_reason"] for n, r in found.items()}
     service.write(lambda session: session.execute(delete(Account).where(Account.id.in_(ids.values()))))
 
 

@@ -14,6 +14,16 @@ LONGEST_RATE_LIMIT = timedelta(minutes=10)
 """The longest pause that repeated 429s lead to; a backend that asks for more (`Retry-After`) gets more."""
 
 
+def standstill(account: Account, at: datetime) -> tuple[str | None, datetime | None]:
+    """Why an account that is neither held nor removed takes nothing new at `at` (the database's time), and until when
+    as far as that is known. Nothing of a pause that is over, which stays on the row for the next one's length."""
+    if account.kind == "registered" and account.token_refused_at is not None:
+        return Reason.TOKEN.value, None
+    if account.paused_until is not None and account.paused_until > at:
+        return account.pause_reason or Reason.PAUSED.value, account.paused_until
+    return None, None
+
+
 def pause(session: Session, account_id: str, reason: Reason, wait: timedelta) -> None:
     """The account takes nothing new and sends no message for `wait`; a longer pause stays."""
     session.execute(

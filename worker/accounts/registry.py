@@ -57,7 +57,6 @@ class Listed:
     owner: str | None
     slots_in_use: int
     reserved: float
-    paused: bool
 
 
 def add(session: Session, token: str, *, name: str, owner_id: str | None, slots: int | None) -> Account:
@@ -178,13 +177,8 @@ def _watched(session: Session, account_id: str) -> int:
 
 def listed(session: Session) -> list[Listed]:
     """Every account, removed ones too, oldest first."""
-    query = select(Account, Owner.name, Account.paused_until > func.now()).outerjoin(
-        Owner, Owner.id == Account.owner_id
-    )
+    query = select(Account, Owner.name).outerjoin(Owner, Owner.id == Account.owner_id)
     rows = session.execute(query.order_by(Account.created_at, Account.id)).all()
-    ids = [account.id for account, _, _ in rows]
+    ids = [account.id for account, _ in rows]
     used, reserved = admission.slots_by_account(session, ids), admission.reserved_by_account(session, ids)
-    return [
-        Listed(account, owner, used.get(account.id, 0), reserved.get(account.id, 0.0), bool(paused))
-        for account, owner, paused in rows
-    ]
+    return [Listed(account, owner, used.get(account.id, 0), reserved.get(account.id, 0.0)) for account, owner in rows]
