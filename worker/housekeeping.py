@@ -78,11 +78,12 @@ def _has_another_key(account: Account, error: Exception) -> bool:
 
 
 def keep(session: Session, account: Account, balance: Balance, asked_at: datetime) -> int:
-    """Note the balance. A pause for credits ends where it covers a message again; how many renders were woken."""
+    """Note the balance, unless the account's token is another one by now, or a later balance is on file. A pause for
+    credits ends where it covers a message again; how many renders were woken."""
     total = balance.total if balance.total is not None else balance.available + balance.frozen
-    accounts.keep_balance(
-        session, account.id, available=balance.available, frozen=balance.frozen, total=total, asked_at=asked_at
-    )
+    facts = {"available": balance.available, "frozen": balance.frozen, "total": total}
+    if not accounts.keep_balance(session, account.id, version=account.token_version, **facts, asked_at=asked_at):
+        return 0
     spent = admission.spent_since_reading(session, [account.id]).get(account.id, 0.0)
     covered = int((balance.available - spent) // ABOUT_A_CLIP)
     return pauses.end_for_credits(session, account.id, covered) if covered > 0 else 0

@@ -95,7 +95,7 @@ def add(
             called = name or registry.free_name(session)
             account = registry.add(session, token, name=called, owner_id=owner_id, slots=slots)
         if balance is not None:
-            registering.keep(session, account.id, balance)
+            registering.keep(session, account, balance)
         facts = _facts(session, account.id)
     _say(f"{facts['name']} registered ({facts['id']}, token {facts['token']})", facts, as_json=as_json)
 

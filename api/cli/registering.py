@@ -13,6 +13,7 @@ from api.cli.reporting import Exit, Mistake, fail, os_words
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from worker.accounts.models import Account
     from worker.remote.models import Balance
 
 LONGEST = 8192
@@ -82,15 +83,15 @@ def balance(text: str, *, as_json: bool) -> "Balance":
             fail(unknown, Exit.FAILED, as_json=as_json, code="backend.unavailable")
 
 
-def keep(session: "Session", account_id: str, balance: "Balance") -> None:
-    """Put the balance on file with the account."""
+def keep(session: "Session", account: "Account", balance: "Balance") -> None:
+    """Put the balance of its token, which is on file, with the account."""
     from worker.accounts import store
     from worker.renders import queue
 
     total = balance.total if balance.total is not None else balance.available + balance.frozen
     asked_at = queue.now(session)
     facts = {"available": balance.available, "frozen": balance.frozen, "total": total}
-    store.keep_balance(session, account_id, **facts, asked_at=asked_at)
+    store.keep_balance(session, account.id, version=account.token_version, **facts, asked_at=asked_at)
 
 
 def owner_id(session: "Session", name: str, *, as_json: bool) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from tests.accounts.conftest import accounts, admitted, install, now, open_places
 from tests.renders.conftest import a_render, claimed, the
 from worker import housekeeping
-from worker.accounts import admission, pauses, store
+from worker.accounts import admission, pauses, registry, store
 from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account, RemoteSession
 from worker.database import from_now, new_id, transact
@@ -30,6 +30,7 @@ def account() -> Account:
 def balance(account: Account, available: float, *, age: timedelta = timedelta(0)) -> None:
     """The account's balance, read so long ago."""
     facts = {"available": available, "frozen": 0.0, "total": available, "asked_at": now() - age}
+    facts["version"] = account.token_version
     transact(lambda session: store.keep_balance(session, account.id, **facts))
 
 
@@ -203,6 +204,29 @@ def test_a_balance_from_before_the_last_message_ends_no_pause(account: Account):
     told = Balance(available=ABOUT_A_CLIP, frozen=0, total=ABOUT_A_CLIP)
     assert transact(lambda session: housekeeping.keep(session, account, told, asked_at)) == 0
     assert accounts()[0].pause_reason == "credits"
+
+
+def test_a_balance_read_with_another_token_is_not_the_new_ones(account: Account):
+    """A token was put in its place between the call and its answer: what was read says nothing of the new one, and ends
+    no pause of its."""
+    before, asked_at = accounts()[0], now()
+    transact(lambda session: registry.replace(session, registry.named(session, account.id)[0], "nmv_usr_next"))
+    waiting_for_credits(account, 1)
+    told = Balance(available=1000, frozen=0, total=1000)
+    assert transact(lambda session: housekeeping.keep(session, before, told, asked_at)) == 0
+    after = accounts()[0]
+    assert (after.balance_available, after.balance_read_at, after.pause_reason) == (None, None, "credits")
+
+
+def test_a_balance_asked_for_earlier_does_not_replace_a_later_one(account: Account):
+    """Answers overtake each other: the older one would show messages as still to be paid, and end a pause for it."""
+    early, late = now(), now()
+    few, many = (Balance(available=credits, frozen=0, total=credits) for credits in (1, 1000))
+    waiting_for_credits(account, 1)
+    assert transact(lambda session: housekeeping.keep(session, account, few, late)) == 0
+    assert transact(lambda session: housekeeping.keep(session, account, many, early)) == 0
+    after = accounts()[0]
+    assert (after.balance_available, after.balance_read_at, after.pause_reason) == (1, late, "credits")
 
 
 def test_a_pause_for_a_rate_limit_is_not_the_balances_to_end(account: Account):

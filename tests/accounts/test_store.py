@@ -42,7 +42,8 @@ def test_a_new_token_in_the_settings_replaces_the_old_one_and_what_was_known_of_
     install(NEMO_TOKEN="nmv_usr_old")
     (old,) = accounts()
     transact(lambda s: pauses.pause(s, old.id, Reason.CREDITS, timedelta(hours=1)))
-    transact(lambda s: store.keep_balance(s, old.id, available=1, frozen=0, total=1, asked_at=now()))
+    balance = {"available": 1, "frozen": 0, "total": 1, "version": old.token_version, "asked_at": now()}
+    assert transact(lambda s: store.keep_balance(s, old.id, **balance))
     transact(lambda s: store.refuse_token(s, old.id, old.token_version))
     assert isinstance(admitted(), NotAdmitted)
     install(NEMO_TOKEN="nmv_usr_new")

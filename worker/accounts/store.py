@@ -186,11 +186,28 @@ def refuse_token(session: Session, account_id: str, version: int) -> None:
 
 
 def keep_balance(
-    session: Session, account_id: str, *, available: float, frozen: float, total: float, asked_at: datetime
-) -> None:
-    """Note a balance asked for at `asked_at` (the database's time): it shows no message that was begun later."""
-    session.execute(
+    session: Session,
+    account_id: str,
+    *,
+    version: int,
+    available: float,
+    frozen: float,
+    total: float,
+    asked_at: datetime,
+) -> bool:
+    """Note a balance asked for at `asked_at` (the database's time): it shows no message that was begun later.
+
+    False, and nothing noted, where it was asked for with another token than that on file (`version`), or a later one
+    came first.
+    """
+    written = session.execute(
         update(Account)
-        .where(Account.id == account_id)
+        .where(
+            Account.id == account_id,
+            Account.token_version == version,
+            or_(Account.balance_read_at.is_(None), Account.balance_read_at <= asked_at),
+        )
         .values(balance_available=available, balance_frozen=frozen, balance_total=total, balance_read_at=asked_at)
+        .returning(Account.id)
     )
+    return written.scalar_one_or_none() is not None
