@@ -3,12 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import func, insert
 
+from tests.accounts.conftest import accounts, admitted
 from tests.renders.conftest import a_render
 from worker import dispatch
 from worker.accounts import admission
-from worker.accounts.admission import Openings
+from worker.accounts.admission import NotAdmitted, Openings
 from worker.accounts.models import Account
 from worker.database import new_id, transact
 from worker.owners.store import owner
@@ -81,6 +83,26 @@ def test_a_shared_account_takes_all_and_an_own_one_its_owners_beside_it():
     for _ in range(9):
         a_render("ben", ready_at=func.now() - timedelta(hours=1))
     assert begun().count("ben") == 2
+
+
+FULL = {"slots": 1}
+LIMITED = {"paused_until": func.now() + timedelta(hours=1), "pause_reason": "rate_limit"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"), [(FULL, HELD, "slot"), (LIMITED, HELD, "rate_limit"), (FULL, LIMITED, "slot")]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_render_waits_for_what_ends_by_itself(one: dict[str, Any], other: dict[str, Any], reason: str, turned: bool):
+    """Whichever account is looked at last: one that waits for somebody stops no clock while another is only busy."""
+    for name, columns in reversed([("a", one), ("b", other)]) if turned else [("a", one), ("b", other)]:
+        an_account(name=name, **columns)
+    first = accounts()[turned]
+    assert first.name == "a"
+    a_render(account_id=first.id, stage="generate", started_at=func.now())
+    refusal = admitted()
+    assert isinstance(refusal, NotAdmitted)
+    assert refusal.reason == reason
 
 
 def test_nothing_begins_beyond_the_places_of_the_workers():

@@ -24,6 +24,9 @@ HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.
 
 MESSAGE_TO_COME = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
 
+ENDS_BY_ITSELF = (Reason.SLOT, Reason.RATE_LIMIT)
+"""What an account may be short of without anybody having to do something about it, the soonest first."""
+
 SPENDS = tuple(state for state in MAY_HAVE_BEEN_RECEIVED if state is not IntentState.NOT_APPLIED)
 """Messages that may cost something: one that evidence says was not carried out costs nothing."""
 
@@ -43,8 +46,8 @@ class NotAdmitted:
 
 def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
     """Choose the account for a render, with its row locked until the caller's transaction, which notes the render's
-    account and stage, commits."""
-    refusal = NotAdmitted(Reason.TOKEN)
+    account and stage, commits. Where none takes it, it waits for what ends soonest by itself."""
+    refusals = [NotAdmitted(Reason.TOKEN)]
     for candidate in store.usable(session, owner_id):
         account = session.scalars(
             select(Account)
@@ -55,8 +58,13 @@ def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | N
         places = places_of(session, account, default_slots=default_slots)
         if not isinstance(places, NotAdmitted):
             return account
-        refusal = places
-    return refusal
+        refusals.append(places)
+    return min(reversed(refusals), key=_patience)
+
+
+def _patience(refusal: NotAdmitted) -> int:
+    """Somebody's doing, for which a deadline's clock may stand, comes last: another account is only busy."""
+    return ENDS_BY_ITSELF.index(refusal.reason) if refusal.reason in ENDS_BY_ITSELF else len(ENDS_BY_ITSELF)
 
 
 @dataclass(frozen=True)
