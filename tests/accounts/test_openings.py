@@ -1,10 +1,11 @@
 """What the dispatcher begins, by whom each account may be used."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert
+from sqlalchemy import event, func, insert
 
 from tests.accounts.conftest import accounts, admitted
 from tests.renders.conftest import a_render
@@ -12,7 +13,7 @@ from worker import dispatch
 from worker.accounts import admission
 from worker.accounts.admission import NotAdmitted, Openings
 from worker.accounts.models import Account
-from worker.database import new_id, transact
+from worker.database import engine, new_id, transact
 from worker.owners.store import owner
 from worker.renders.models import Render
 
@@ -103,6 +104,32 @@ def test_a_render_waits_for_what_ends_by_itself(one: dict[str, Any], other: dict
     refusal = admitted()
     assert isinstance(refusal, NotAdmitted)
     assert refusal.reason == reason
+
+
+def statements(work: Callable[[], object]) -> int:
+    """How many this process sends for it."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine(), "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        event.remove(engine(), "before_cursor_execute", note)
+    return len(sent)
+
+
+def test_a_look_at_twenty_accounts_asks_no_more_than_at_one():
+    """Each with slots, a pause that is over and a balance: due rows are held for as long as the look takes."""
+    known = {"slots": 3, "balance_available": 500, "balance_read_at": func.now(), "paused_until": func.now()}
+    an_account("anna", **known)
+    one = statements(openings)
+    for number in range(19):
+        an_account("anna" if number % 2 else None, **known)
+    assert openings().total == 20 * 3
+    assert 0 < statements(openings) == one
 
 
 def test_nothing_begins_beyond_the_places_of_the_workers():
