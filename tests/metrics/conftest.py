@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.stack import Stack, free_port, here
+from worker.renders.states import Stage
 
 WORKERS = ("stream", "io", "media")
 
@@ -35,9 +36,27 @@ class Scrape:
         """The sum of a series' values where these labels are so."""
         return sum(one.value for one in self._samples if one.name == name and labels.items() <= one.labels.items())
 
+    def zeros(self, name: str, *labels: str) -> set[Any]:
+        """The labels, as in `by`, of the series that are there and 0."""
+        found = {
+            tuple(one.labels[label] for label in labels) for one in self._samples if one.name == name and not one.value
+        }
+        return {key if len(labels) != 1 else key[0] for key in found}
+
     def has(self, name: str) -> bool:
         """Whether there is such a series at all."""
         return any(sample.name == name for sample in self._samples)
+
+
+def begins_at_0(scrape: Scrape) -> None:
+    """What alerts and sums ask for is there before it happens for the first time."""
+    outcomes = {"unsent", "refused", "received", "unknown", "applied", "not_applied", "unconfirmed"}
+    assert scrape.zeros("vivideo_intents_total", "outcome") == outcomes
+    why = {"worker silent for a lease", "worker stopped", "worker process ended", "worker lost track of it"}
+    assert scrape.zeros("vivideo_takeovers_total", "why") == why
+    for name in ("vivideo_leases_lost_total", "vivideo_sent_again_total"):
+        assert scrape.zeros(name, "stage") == {stage.value for stage in Stage}
+    assert scrape.zeros("vivideo_renders_accepted_total", "how") == {"new", "retry"}
 
 
 class Watched(Stack):

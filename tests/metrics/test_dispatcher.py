@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import func, update
 
-from tests.metrics.conftest import Scrape, Watched
+from tests.metrics.conftest import Scrape, Watched, begins_at_0
 from tests.stack import here, until
 from worker.database import transact
 from worker.owners.store import owner
@@ -94,12 +94,25 @@ def test_the_gauges_are_the_rows(alone: Watched):
     assert scrape.sum("vivideo_database_readable") == 1
 
 
-def test_a_database_that_is_away_is_told_and_hides_nothing_old(alone: Watched):
-    """The process answers at once; its own counts are there, the gauges are not."""
+@pytest.fixture(scope="module")
+def fresh(alone: Watched) -> Scrape:
+    """What a dispatcher says that has no database, so that nothing happened to it."""
     nowhere = "postgresql://vivideo@127.0.0.1:1/vivideo"
     alone.start("lost", "-m", "worker.dispatch", VIVIDEO_DATABASE_URL=nowhere)
     until(lambda: alone.answers("lost"), 90, what="its port")
-    scrape = alone.scrape("lost")
+    return alone.scrape("lost")
+
+
+def test_what_did_not_happen_yet_is_0_and_not_missing(fresh: Scrape):
+    """`increase` sees the first of a kind where the series was there before it."""
+    begins_at_0(fresh)
+    for queue in ("stream", "io", "media"):
+        assert {(queue, "sent"), (queue, "failed")} <= fresh.zeros("vivideo_broker_messages_total", "queue", "outcome")
+
+
+def test_a_database_that_is_away_is_told_and_hides_nothing_old(fresh: Scrape):
+    """The process answers at once; its own counts are there, the gauges are not."""
+    scrape = fresh
     assert (scrape.has("vivideo_database_readable"), scrape.sum("vivideo_database_readable")) == (True, 0)
     assert not scrape.has("vivideo_renders_open")
     assert scrape.has("vivideo_process_start_time_seconds")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import func, update
 
-from tests.metrics.conftest import Scrape, Watched
+from tests.metrics.conftest import Scrape, Watched, begins_at_0
 from tests.stack import here, until
 from worker.database import transact
 from worker.owners.store import owner
@@ -67,6 +67,7 @@ def _is_as_on_record(scrape: Scrape, database: str) -> int:
 def test_the_sum_over_the_children_survives_their_death(pool: Watched, database: str):
     """Three children, then two of them killed and replaced: the sums are those of the books, before and after, and the
     port is still the main process's; a clean end leaves no file behind."""
+    begins_at_0(pool.scrape("media"))
     _work()
     before = _told(pool, BATCH)
     assert _is_as_on_record(before, database) > 1

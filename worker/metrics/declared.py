@@ -5,10 +5,13 @@ Labels have few values, all of them words of this service or codes of the backen
 an owner or a text that somebody sent. Units are base units. What a label means is said once, in docs/metrics.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from worker.renders.states import QUEUE_OF, Stage
 
 disable_created_metrics()  # a second series for each, which says when its process began: `process_start` says that
 
@@ -23,8 +26,18 @@ LATE = (0.1, 0.3, 1, 3, 10, 30, 60, 300)
 """Seconds after a time that was set: a tick of the dispatcher, a message lost, workers that cannot follow."""
 
 
-def _counter(name: str, told: str, *labels: str) -> Counter:
-    return Counter(name, told, labels, registry=REGISTRY)
+def begin(counter: Counter, *values: Iterable[str]) -> None:
+    """Show 0 for every combination of these values, one list for each label: `increase` sees no step from a series
+    that was not there to 1, so the first of its kind would raise no alert."""
+    for combination in product(*values):
+        counter.labels(*combination)
+
+
+def _counter(name: str, told: str, *labels: str, known: tuple[Iterable[str], ...] = ()) -> Counter:
+    counter = Counter(name, told, labels, registry=REGISTRY)
+    if known:
+        begin(counter, *known)
+    return counter
 
 
 def _seconds(name: str, told: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
@@ -32,12 +45,16 @@ def _seconds(name: str, told: str, buckets: tuple[float, ...], *labels: str) -> 
 
 
 # Renders.
-RENDERS_ACCEPTED = _counter("vivideo_renders_accepted_total", "Runs taken on, new renders and retries.", "how")
+RENDERS_ACCEPTED = _counter(
+    "vivideo_renders_accepted_total", "Runs taken on, new renders and retries.", "how", known=(("new", "retry"),)
+)
 RUNS_ENDED = _counter("vivideo_runs_ended_total", "Runs that came to a final status.", "status", "code")
 STAGE_SECONDS = _seconds(
     "vivideo_stage_seconds", "Seconds of work on a stage, from claim to outcome.", LONG, "stage", "outcome"
 )
-LEASES_LOST = _counter("vivideo_leases_lost_total", "Works whose render another worker had moved meanwhile.", "stage")
+LEASES_LOST = _counter(
+    "vivideo_leases_lost_total", "Works whose render another worker had moved meanwhile.", "stage", known=(Stage,)
+)
 TAKEOVERS = _counter("vivideo_takeovers_total", "Renders taken from a worker that no longer works on them.", "why")
 
 # The backend.
@@ -60,8 +77,16 @@ POLL_LATENESS_SECONDS = _seconds(
 )
 
 # The queue.
-BROKER_MESSAGES = _counter("vivideo_broker_messages_total", "Wake-up calls given to the broker.", "queue", "outcome")
-SENT_AGAIN = _counter("vivideo_sent_again_total", "Wake-up calls repeated because nobody claimed in time.", "stage")
+BROKER_MESSAGES = _counter(
+    "vivideo_broker_messages_total",
+    "Wake-up calls given to the broker.",
+    "queue",
+    "outcome",
+    known=(frozenset(QUEUE_OF.values()), ("sent", "failed")),
+)
+SENT_AGAIN = _counter(
+    "vivideo_sent_again_total", "Wake-up calls repeated because nobody claimed in time.", "stage", known=(Stage,)
+)
 
 # The database.
 DATABASE_RETRIES = _counter("vivideo_database_retries_total", "Transactions run again after a fault.", "error")

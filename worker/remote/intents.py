@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from config.settings import settings
 from worker.database import Base, from_now
 from worker.metrics.commits import on_commit
-from worker.metrics.declared import INTENTS
+from worker.metrics.declared import INTENTS, begin
 
 if TYPE_CHECKING:
     from worker.renders.models import Render
@@ -39,6 +39,8 @@ class IntentState(StrEnum):
     NOT_APPLIED = "not_applied"  # evidence that nothing was done (an error frame, a refund)
     UNCONFIRMED = "unconfirmed"  # every look-up read unchanged and the longest life over: nobody can know
 
+
+begin(INTENTS, [state for state in IntentState if state is not IntentState.OPEN])
 
 SETTLED = frozenset(
     {

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from worker.database import ago
 from worker.machine import identity, is_gone
 from worker.metrics.commits import on_commit
-from worker.metrics.declared import SENT_AGAIN, TAKEOVERS
+from worker.metrics.declared import SENT_AGAIN, TAKEOVERS, begin
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import unowned
@@ -25,6 +25,8 @@ BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
 SILENT = "worker silent for a lease"
 STOPPED = "worker stopped"
 DIED = "worker process ended"
+LOST = "worker lost track of it"
+begin(TAKEOVERS, (SILENT, STOPPED, DIED, LOST))
 
 PRIORITY_WEIGHT = {"high": 8.0, "normal": 4.0, "low": 1.0}
 """Shares of the workers between lanes that all have work: high gets eight times low's, and low still moves."""
@@ -271,7 +273,7 @@ def last_heard_of(session: Session, recovery_id: int | None) -> datetime | None:
 def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) -> None:
     """Free renders (id, lease) that a living worker owns but lost track of."""
     for render_id, lease in claims:
-        _free(session, render_id, worker, lease, "worker lost track of it")
+        _free(session, render_id, worker, lease, LOST)
 
 
 def _free(session: Session, render_id: str, worker: str, lease: int, why: str) -> Taken | None:
