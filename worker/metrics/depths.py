@@ -118,7 +118,7 @@ def _looked() -> Samples:
             declared.LANES: {(row["priority"],): row["lanes"] for row in lanes},
             declared.LANE_RENDERS: {(row["priority"],): row["renders"] for row in lanes},
             declared.LANE_OLDEST_SECONDS: {(row["priority"],): max(row["oldest"], 0.0) for row in lanes},
-            declared.WORKERS: {(row["kind"],): row["number"] for row in workers},
+            declared.WORKERS: _kinds(workers),
             declared.CIRCUIT_OPEN: {(): standing["circuit"]},
             declared.MESSAGES_WATCHED: {(): standing["watched"]},
         }
@@ -160,6 +160,13 @@ def _statuses(under_way: Rows, lanes: Rows) -> Counter[tuple[str, ...]]:
     return found
 
 
+def _kinds(workers: Rows) -> dict[tuple[str, ...], float]:
+    """A kind that has none is 0: an alert sees nothing in a series that is gone."""
+    return dict[tuple[str, ...], float](dict.fromkeys(_QUEUES, 0.0)) | {
+        (row["kind"],): row["number"] for row in workers
+    }
+
+
 def _stages(under_way: Rows) -> Mapping[Read, Any]:
     standing, overdue = Counter[tuple[str, ...]](), dict[tuple[str, ...], float](dict.fromkeys(_QUEUES, 0.0))
     for row in under_way:
@@ -172,3 +179,4 @@ def _stages(under_way: Rows) -> Mapping[Read, Any]:
 
 
 _QUEUES = tuple((queue,) for queue in dict.fromkeys(QUEUE_OF.values()))
+"""Which are the kinds of workers too."""
