@@ -1,14 +1,17 @@
 """Gauges that the database knows: what is open, what is due, what waits in which lane, who works.
 
-Read when somebody scrapes, at most once in `EVERY_SECONDS`, on a connection of its own with a short time-out: a scrape
+Read when somebody scrapes, at most once in `EVERY_SECONDS`, on a connection of its own with short time-outs: a scrape
 never waits for the processes' pool, and never burdens a database that is in trouble. Rows are counted up to
 `MOST_…`, so that a look costs the same with thirty thousand renders queued and with ten million.
 """
 
+import os
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
@@ -28,6 +31,9 @@ log = get(__name__)
 
 EVERY_SECONDS = 10.0
 TIMEOUT_MS = 2000
+LOOK_SECONDS = 5.0
+"""All statements together, whatever the network does: with two seconds to connect and a scrape that waits for another's
+look, within the ten that Prometheus waits."""
 MOST_QUEUED = 10_000
 MOST_UNDER_WAY = 50_000
 """Rows counted at most, of each priority and of all under way: what is shown as this may be more."""
@@ -107,7 +113,7 @@ class FromDatabase(Collector):
 def _looked() -> Samples:
     try:
         under_way, lanes, workers, (standing,) = _read()
-    except psycopg.Error as error:
+    except (psycopg.Error, OSError) as error:
         log.warning("metrics.unread", error=type(error).__name__)
         return Samples({declared.DATABASE_READABLE: {(): 0}})
     return Samples(
@@ -136,19 +142,42 @@ def _read() -> tuple[Rows, Rows, Rows, Rows]:
         "redispatch": waits.redispatch_seconds,
         "lease": waits.lease_seconds,
     }
-    with psycopg.Connection[dict[str, Any]].connect(
-        connection_url(settings().servers.database_url),
-        autocommit=True,
-        connect_timeout=2,
-        application_name="vivideo-metrics",
-        # Every look is by an index; a planner whose statistics are of an emptier table would read all of it.
-        options=f"-c statement_timeout={TIMEOUT_MS} -c enable_seqscan=off -c default_transaction_read_only=on",
-        row_factory=dict_row,
-    ) as connection:
+    with (
+        psycopg.Connection[dict[str, Any]].connect(
+            connection_url(settings().servers.database_url),
+            autocommit=True,
+            connect_timeout=2,
+            application_name="vivideo-metrics",
+            # Every look is by an index; a planner whose statistics are of an emptier table would read all of it.
+            options=f"-c statement_timeout={TIMEOUT_MS} -c enable_seqscan=off -c default_transaction_read_only=on",
+            row_factory=dict_row,
+        ) as connection,
+        _bounded(connection),
+    ):
         under_way, lanes, workers, standing = (
             connection.execute(statement, given).fetchall() for statement in (UNDER_WAY, LANES, WORKERS, STANDING)
         )
     return under_way, lanes, workers, standing
+
+
+@contextmanager
+def _bounded(connection: psycopg.Connection[Any]) -> Generator[None]:
+    """Cut the connection after `LOOK_SECONDS`: the server's time-out says nothing where the server is frozen or its
+    answer is lost, and libpq waits for an answer without end."""
+    # A descriptor of its own, so that a late cut cannot meet another connection under the same number.
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        cut = threading.Timer(LOOK_SECONDS, _cut, [line])
+        cut.daemon = True
+        cut.start()
+        try:
+            yield
+        finally:
+            cut.cancel()
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):  # the look ended just now
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _statuses(under_way: Rows, lanes: Rows) -> Counter[tuple[str, ...]]:
