@@ -39,6 +39,8 @@ LINGER_BYTES = 256 * 1000 * 1000
 """A file refused for its format may still be on its way; so may one somewhat over the limit."""
 LINGER_SECONDS = 10.0
 TOO_SLOW = 408
+BROKEN_OFF = 500
+"""As which an answer counts that failed half-way, whatever its first line said."""
 
 _REQUEST_ID = re.compile(r"(?!vv_|nmv_)[A-Za-z0-9._-]{1,64}")
 """A caller's own; not one that is a key or a token by mistake, for it is logged."""
@@ -81,10 +83,12 @@ class Envelope:
                 # Gone; or still there, with chunks that cannot be read: then it hears why.
                 if not answered:
                     await problems.response(Problem("request.cut"), request_id)(scope, receive, sending)
+                _note(scope, answered["status"], started)
                 return
             except Exception:  # a bug of ours: the caller gets a problem with the id under which the log has it
                 log.exception("request.fault", method=scope["method"], path=_shown(scope))
                 if answered:
+                    _note(scope, BROKEN_OFF, started)
                     raise  # half an answer is out: the connection has to break, or it would look whole
                 await problems.response(Problem("internal"), request_id)(scope, receive, sending)
             _note(scope, answered.get("status", 0), started)

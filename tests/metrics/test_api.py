@@ -1,5 +1,6 @@
 """`/metrics` of the intake: who may read it, and that it tells what the intake did."""
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.api.service import Service, until
+from api.limits import EVENTS_PAGE
+from tests.api.service import FIRST_KEY, Service, until
 from tests.metrics.conftest import Scrape
 
 TOKEN = "a-token-for-prometheus-alone"
@@ -20,6 +22,11 @@ FROM_AFAR = [
     {"X-Real-IP": "::1"},
     {"Via": "1.1 proxy"},
 ]
+BROKEN = """
+    INSERT INTO events (transaction, owner_id, render_id, run, number, type, data)
+    SELECT '3', owner_id, render_id, run, number + more, type, CASE WHEN more = :page THEN '[]'::jsonb ELSE data END
+    FROM events, generate_series(1, :page) AS more WHERE render_id = :id AND number = 1"""
+"""A page of events and one that cannot be read; of a transaction so old that the feed passed it long ago."""
 
 
 @contextmanager
@@ -98,6 +105,38 @@ def test_it_counts_what_it_answered(guarded: Service):
     assert scrape.sum("vivideo_http_request_seconds_count") == scrape.sum("vivideo_http_requests_total")
     for secret in (made, "pasted", TOKEN, guarded.environment["VIVIDEO_API_KEY"], "BREW"):
         assert secret not in scrape.text
+
+
+def _one_more(running: Service, before: Scrape, route: str, method: str, status: str) -> bool:
+    """Whether one request of this kind was counted since, and no other of its route and method."""
+    found = Scrape(_scrape(running).text).by("vivideo_http_requests_total", "route", "method", "status")
+    found.subtract(before.by("vivideo_http_requests_total", "route", "method", "status"))
+    return {key: count for key, count in found.items() if key[:2] == (route, method) and count} == {
+        (route, method, status): 1
+    }
+
+
+def test_an_answer_that_breaks_off_is_counted_as_a_fault(guarded: Service):
+    """Its 200 is out when the route fails, here at the second page of events: it counts as 500, and is in the log."""
+    made = guarded.make()["id"]
+    guarded.write(lambda session: session.execute(text(BROKEN), {"id": made, "page": EVENTS_PAGE}))
+    before = Scrape(_scrape(guarded).text)
+    with pytest.raises(httpx.RemoteProtocolError):
+        guarded.first.get(f"/v1/renders/{made}/events", headers={"Accept": "text/event-stream"})
+    until(lambda: _one_more(guarded, before, "/v1/renders/{id}/events", "GET", "500"))
+    (line,) = [line for line in guarded.log.splitlines() if "request.done" in line and "/events" in line]
+    assert "500" in line
+
+
+def test_a_request_that_is_cut_is_counted(guarded: Service):
+    """A body whose rest never comes."""
+    before = Scrape(_scrape(guarded).text)
+    head = f"POST /v1/renders HTTP/1.1\r\nHost: vivideo\r\nAuthorization: Bearer {FIRST_KEY}\r\n"
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400")
+    until(lambda: _one_more(guarded, before, "", "POST", "400"))
 
 
 def test_a_repeated_request_is_one_render(guarded: Service):
