@@ -134,7 +134,11 @@ def _write_back(answers: list[tuple[Job, poll.Answer]]) -> None:
     """Those that go on in one statement, the others each by its outcome."""
     still = [(job, answer) for job, answer in answers if isinstance(answer, poll.StillGoing)]
     if still:
-        transact(lambda db: _still_going(db, still))
+        released = transact(lambda db: _still_going(db, still))
+        for job, _ in still:
+            if job.render.id not in released:
+                log.info("lease.lost", render=job.render.id, stage=job.render.stage, lease=job.held.lease)
+                LEASES_LOST.labels(job.render.stage).inc()
     refused = [job.render.export_id or "" for job, answer in answers if isinstance(answer, RemoteError)]
     if refused:
         transact(lambda db: exports.record_asked(db, refused))
@@ -146,11 +150,13 @@ def _write_back(answers: list[tuple[Job, poll.Answer]]) -> None:
                 log.warning("poll.unwritten", render=job.render.id, error=type(error).__name__)
 
 
-def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> None:
+def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> set[str]:
+    """The ids of those that were still ours."""
     released = leases.release_polls(
         db, [(job.held, answer.progress) for job, answer in still], interval=settings().waits.export_poll_seconds
     )
     exports.record_asked(db, [job.render.export_id or "" for job, _ in still if job.render.id in released])
+    return released
 
 
 def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:

@@ -1,5 +1,6 @@
 """What a render waits for, stage by stage: the pipeline driven by hand against the stand-in backend."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from worker import app, housekeeping, liveness, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
 from worker.database import ago, transact
+from worker.metrics import declared
 from worker.owners.store import owner
 from worker.remote import circuit, intents
 from worker.remote.circuit import Circuit
@@ -342,3 +344,27 @@ def watch_now(render: str) -> None:
     """Its message is due for a sparse read."""
     due = update(Intent).where(Intent.render_id == render).values(watch_at=ago(timedelta(seconds=1)))
     transact(lambda session: session.execute(due))
+
+
+def test_a_poll_whose_render_was_moved_meanwhile_is_a_lost_lease(backend: Stack):
+    """Its export still goes on, so it is written back with its batch: it changes nothing, and is counted."""
+    render = a_render("A 2 second clip of a lamp. [[sandbox: export_stuck]]")
+    until_stage(render, Stage.POLL)
+    until(lambda: the(render).ready_at <= transact(queue.now), what="its time")
+    backend.rule(on="poll", do="delay", seconds=2)
+    before = lost()
+    asking = threading.Thread(target=pipeline.drive_polls)
+    asking.start()
+    until(lambda: the(render).worker_id is not None, what="the claim")
+    moved = update(Render).where(Render.id == render).values(worker_id=None, lease=Render.lease + 1)
+    transact(lambda session: session.execute(moved))
+    as_moved = the(render)
+    asking.join(30)
+    after = the(render)
+    assert (after.lease, after.event_number) == (as_moved.lease, as_moved.event_number)
+    assert after.ready_at == as_moved.ready_at
+    assert lost() == before + 1
+
+
+def lost() -> float:
+    return declared.REGISTRY.get_sample_value("vivideo_leases_lost_total", {"stage": "poll"}) or 0
