@@ -39,6 +39,7 @@ ALLOWED = {
     ("worker.liveness", "psycopg.connect"): "the heartbeat's own connection; what it executes is a point",
     ("worker.media.download", "httpx.Client"): "within `download`, which is a point where it is called",
     ("worker.metrics", ".begin"): "of the folder that a pool's children count in; no transaction",
+    ("worker.metrics.depths", "socket.socket"): "a second hold on a reader's connection, to cut it; it opens none",
     ("worker.renders.leases", ".exec_driver_sql"): "statements within the caller's transaction",
     ("worker.addresses.connect", "socket.socket"): "fetches what customers name; no stage does so yet",
     ("worker.addresses.fetch", "httpcore.ConnectionPool"): "the same",
