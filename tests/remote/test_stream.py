@@ -206,6 +206,26 @@ def test_a_status_that_says_nothing_is_unknown(answer: bytes):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer(b"", "408 Request Timeout"),
+        json_answer(b"<html>", "408 Request Timeout"),
+        json_answer(b'{"code":0}', "408 Request Timeout"),
+        json_answer(b"", "425 Too Early"),
+        json_answer(b'{"code":408}'),
+        json_answer(b'{"code":504,"message":"upstream timed out"}'),
+        json_answer(b'{"code":"503"}', "400 Bad Request"),
+    ],
+)
+def test_a_time_out_or_failure_that_is_told_is_unknown(answer: bytes):
+    """Whoever answers that it waited too long or broke, by status or by code, does not know what the backend has and
+    will do: unknown, not refused, so that the message is looked up."""
+    turn = one(raw(answer))
+    assert (turn.outcome, turn.cause) == ("unknown", "status")
+    assert type(turn.error) is TryAgain
+
+
+@pytest.mark.parametrize(
     "body",
     [b'{"ok":true}', b"[]", b"", b"<html>login</html>", b'{"code":0,"data":{}}', b'{"error":"odd"}', b'{"code":"0"}'],
 )

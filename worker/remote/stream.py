@@ -18,7 +18,7 @@ import httpcore
 
 from worker.remote import expected, noticing, sse
 from worker.remote.dialects import Reader, StreamEvent
-from worker.remote.errors import Rejected, RemoteError, TryAgain
+from worker.remote.errors import RateLimited, RemoteError, TryAgain
 from worker.remote.faults import code_of, decoded, fault
 from worker.remote.headers import bearer
 from worker.remote.line import Abort, Backend, Limits
@@ -234,16 +234,23 @@ class _Call:
             self._on_event(event)
 
     def _refused(self, status: int, body: object, headers: Mapping[str, str]) -> Turn:
-        """No stream. A 4xx, or a 2xx with a non-zero code, says that nothing was done; the rest says nothing."""
+        """No stream. A 4xx, or a 2xx with a non-zero code, says that nothing was done; the rest says nothing.
+
+        Nor does a time-out or a failure, by status or by code: a proxy that tells of one may have handed the message
+        on. The contract's codes name none of these, so the look-up decides.
+        """
         error = fault("send_message", status, body, headers, secret=self._endpoint.token)
         code = code_of(body) if isinstance(body, dict) else None
         if error is not None:
             expected.refused("send_message", status, body)
         elif status < 300:
             noticing.shape("send_message", "no event stream", noticing.kind_of(body))
-        if 400 <= status < 500 or (200 <= status < 300 and code):
-            return self._turn("refused", cause="status", error=error or Rejected("send_message", status=status))
-        return self._turn("unknown", cause="shape" if 200 <= status < 300 else "status", error=error)
+        if error is None and status >= 400:  # a code of success, which the status outranks here
+            error = fault("send_message", status, None, headers)
+        if 200 <= status < 300 and not code:
+            return self._turn("unknown", cause="shape", error=error)
+        refused = status < 500 and not 300 <= status < 400 and not _leaves_open(error)
+        return self._turn("refused" if refused else "unknown", cause="status", error=error)
 
     def _broken(self, error: Exception) -> Turn:
         cause = self._aborted() or self._limits.expired or ("shape" if isinstance(error, sse.EventTooLarge) else "cut")
@@ -273,6 +280,11 @@ class _Call:
             seconds=time.monotonic() - self._began,
             unknown_events=reader.unknown,
         )
+
+
+def _leaves_open(error: RemoteError | None) -> bool:
+    """Whether it is a fault that may pass. A rate is counted before anything is done, so 429 is a refusal."""
+    return isinstance(error, TryAgain) and not isinstance(error, RateLimited)
 
 
 _NETWORK = (
