@@ -6,6 +6,7 @@ adds music and titles after the raw video. Dies here: done again, the reads are 
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import takewhile
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -43,10 +44,16 @@ def run(job: Job) -> Outcome:
         steps = (*steps, settle(job, intent, IntentState.APPLIED))
     # Applied and yet as before: a replica that lags. It is read again like a draft that is not ready.
     if state.fingerprint == intent.before:
-        return _not_ready(job, intent, steps, reads=intent.reads + 1)
+        return _not_ready(job, intent, steps, reads=_as_before_again(intent) + 1)
     if not state.ready:
         return _not_ready(job, intent, steps, reads=intent.reads - intent.unchanged_reads + 1)
     return _ready(job, intent, state, steps)
+
+
+def _as_before_again(intent: Intent) -> int:
+    """Reads as before since the change was last seen. Those of the look-up and of the watch came before it was found,
+    and say nothing about how long a replica lags now."""
+    return sum(1 for _ in takewhile(lambda finding: finding.get("changed") is False, reversed(intent.evidence)))
 
 
 def _apart(job: Job, intent: Intent) -> timedelta:
