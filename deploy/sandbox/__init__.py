@@ -40,6 +40,8 @@ On a message:
     silent_edit, two_step, cut_after, cut_before, cut_then_apply, truncate_clean, error_frame, error_frame_applied,
     error_v1, noise, gui_talk, question, not_ready, slow, hang, unicode, crlf, cr, bom, multi_data, split_bytes, nul,
     no_partials, typed, adk, cancel_on_disconnect, stream
+On an upload:
+    upload_answer_lost
 On an export and its polls:
     export_fails, export_stuck, export_refuse_id, export_answer_lost, export_slow, poll_5xx, poll_html
 On the signed address and on the fallback:

@@ -48,6 +48,9 @@ MESSAGE = {
     "cancel_on_disconnect": "the turn ends unfinished, refunded, when the client goes away",
     "stream": "this turn's stream lasts `seconds`",
 }
+UPLOAD = {
+    "upload_answer_lost": "kept, then the connection is closed without an answer",
+}
 EXPORT = {
     "export_fails": "accepted, then status failed",
     "export_stuck": "accepted, then processing for ever",
@@ -70,7 +73,9 @@ FILE = {
 DOWNLOAD = {f"download_{name}": what for name, what in FILE.items()}
 FALLBACK = {f"fallback_{name}": what for name, what in FILE.items()}
 
-SPECIAL = {"message": MESSAGE, "export": EXPORT, "poll": POLL, "download": DOWNLOAD, "fallback": FALLBACK}
+SPECIAL = {
+    "message": MESSAGE, "upload": UPLOAD, "export": EXPORT, "poll": POLL, "download": DOWNLOAD, "fallback": FALLBACK,
+}  # fmt: skip
 POINT_OF = {name: point for point, names in SPECIAL.items() for name in names}
 
 

@@ -86,11 +86,13 @@ class Sessions:
         rows = self._database.all("SELECT id, finish_due FROM sessions WHERE finish_due IS NOT NULL")
         return [(row["id"], row["finish_due"]) for row in rows]
 
-    def extras(self, session: Session) -> dict[str, Any]:
-        """What the state holds beside the draft; empty before the first turn."""
+    def extras(self, session: Session, base: str) -> dict[str, Any]:
+        """What the state holds beside the draft: the files from their arrival on, the scenes from the first turn on."""
+        files = [one.shown(base) for one in self._uploads.of(session.id)]
         if session.plan is None or session.draft is None:
-            return {"video_infos": [], "generated_media": [], "canvas_config": {}}
-        return state_extras(session.plan, json.loads(session.draft))
+            return {"video_infos": files, "generated_media": [], "canvas_config": {}}
+        made = state_extras(session.plan, json.loads(session.draft))
+        return made | {"video_infos": [*files, *made["video_infos"]]}
 
     def gave(self, session_id: str, draft: str) -> bool:
         """Whether the session's state ever gave this draft. Raises ValueError for text that is not JSON."""

@@ -12,6 +12,7 @@ import deploy.sandbox
 from deploy.sandbox.behaviours import ANYWHERE, POINT_OF, POINTS
 from deploy.sandbox.settings import FIXED, Settings
 from tests.sandbox.driver import PROMPT, Caller, Sandbox, until
+from tests.sandbox.test_contract import a_picture
 
 
 def told(directive: str) -> str:
@@ -257,6 +258,22 @@ def test_directives_stay_out_of_the_picture(caller: Caller):
     session = caller.session()
     caller.say(session, told("noise"))
     assert "sandbox" not in caller.draft_text(session)
+
+
+def test_an_upload_without_an_answer_is_kept(sandbox: Sandbox, caller: Caller):
+    """The state shows the file, before the first turn and after it."""
+    session = caller.session()
+    sandbox.rule(do="upload_answer_lost")
+    with pytest.raises(httpx.RemoteProtocolError):
+        caller.upload(session, ("a.png", a_picture()))
+
+    def shown() -> list[str]:
+        state = caller.http.get(f"/api/state/nemo_agent/me/{session}/latest").json()["data"]["state"]
+        return [one["filename"] for one in state["video_infos"] if "filename" in one]
+
+    assert shown() == ["a.png"]
+    caller.say(session)
+    assert shown() == ["a.png"]
 
 
 def test_failing_exports(caller: Caller):

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deploy.sandbox.backend import backend_of, user_of
+from deploy.sandbox.backend import backend_of, base_of, user_of
 from deploy.sandbox.told import obey
 from deploy.sandbox.wire import answer, answer_text, dump
 
@@ -29,5 +29,5 @@ async def read_state(request: Request) -> Response:
     told = backend.rules.take("state", words=backend.sessions.words(session.id), session=session.id)
     await obey(backend, request, told, user=user, session=session.id)
     draft = session.draft or ("null" if backend.settings.empty_draft == "null" else "{}")
-    extras = dump(backend.sessions.extras(session))
+    extras = dump(backend.sessions.extras(session, base_of(request)))
     return answer_text(backend.settings, f'{{"state":{{"draft":{draft},{extras[1:]}}}')

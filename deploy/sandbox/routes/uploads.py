@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from deploy.sandbox.backend import Backend, backend_of, base_of, user_of
-from deploy.sandbox.errors import Refusal, bad_request
+from deploy.sandbox.errors import Dropped, Refusal, bad_request
 from deploy.sandbox.told import obey
 from deploy.sandbox.uploads import Upload
 from deploy.sandbox.wire import answer
@@ -32,6 +32,8 @@ async def upload(request: Request) -> Response:
         kept = [await backend.uploads.fetch(session.id, address) for address in body.urls]
     if not kept:
         raise bad_request("nothing to upload")
+    if "upload_answer_lost" in told:
+        raise Dropped
     base = base_of(request)
     return answer(backend.settings, {"files": [one.shown(base) for one in kept]})
 
