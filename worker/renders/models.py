@@ -93,7 +93,8 @@ class Render(Base):
     prompt: Mapped[str]
     language: Mapped[str]
     assets: Mapped[list[Any]] = mapped_column(server_default="[]")
-    """`[{"url": …} | {"upload": id, "name": …, "media_type": …, "bytes": n}, …]`; `"sent": true` once it is sent."""
+    """`[{"url": …} | {"upload": id, "name": …, "media_type": …, "bytes": n}, …]`; `"begun": true` from before its call
+    to the backend on, `"sent": true` once it is sent."""
     output: Mapped[dict[str, Any]] = mapped_column(server_default='{"format": "mp4", "quality": "high"}')
     priority: Mapped[str] = mapped_column(server_default="normal")
     on_unconfirmed: Mapped[str] = mapped_column(server_default="fail")

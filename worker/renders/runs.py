@@ -236,5 +236,5 @@ def _afresh(render: Render, stage: Stage) -> dict[str, Any]:
 
 
 def unsent(assets: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The assets with their ticks taken off: a new session has none of them."""
-    return [{name: value for name, value in asset.items() if name != "sent"} for asset in assets]
+    """The assets with their marks taken off: a new session has none of them."""
+    return [{name: value for name, value in asset.items() if name not in ("begun", "sent")} for asset in assets]

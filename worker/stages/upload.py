@@ -1,6 +1,6 @@
-"""The assets go into the session, one call each, ticked off one by one.
+"""The assets go into the session, one call each, marked before it and ticked off after it.
 
-Dies here: the session's state shows which files arrived; the others are sent.
+Dies here, or hears no answer: the session's state shows which of those begun arrived; the others are sent.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,14 @@ def run(job: Job) -> Outcome:
     """Send what the session does not have yet."""
     job.may_begin()
     assets: list[dict[str, Any]] = [dict(asset) for asset in job.render.assets]
-    if _begun_before(job):
+    if any(_may_have_arrived(asset) for asset in assets):
         _tick_off_what_arrived(job, assets)
     for place, asset in enumerate(assets):
         if asset.get("sent"):
             continue
+        if not asset.get("begun"):
+            asset["begun"] = True
+            job.checkpoint({"assets": assets})
         try:
             _send(job, place, asset)
         except NotStored:
@@ -35,9 +38,10 @@ def run(job: Job) -> Outcome:
     return Advance(to=Stage.GENERATE)
 
 
-def _begun_before(job: Job) -> bool:
-    """Whether an earlier attempt may have sent something that is not ticked off."""
-    return job.render.recovery_id is not None or job.render.tries > 0
+def _may_have_arrived(asset: dict[str, Any]) -> bool:
+    """Begun and not ticked off. The mark is the asset's own: a wait for another reason ends the count of faults and the
+    takeover that would tell of it."""
+    return bool(asset.get("begun")) and not asset.get("sent")
 
 
 def sent_name(place: int, asset: dict[str, Any]) -> str:
