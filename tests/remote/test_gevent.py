@@ -8,6 +8,7 @@ PROGRAM = '''
 from gevent import monkey
 monkey.patch_all()
 import gevent, json, socket, ssl, sys, threading, time
+from worker.remote.clock import running
 from worker.remote.stream import Abort, Endpoint, Patience, send_message
 from worker.remote.client import Remote
 from config.settings import Waits
@@ -48,7 +49,7 @@ patience = Patience(5, 5, 5, 20)
 
 def send(text, abort=None, url=url):
     return send_message(Endpoint(url, "t", {}, ssl.create_default_context), patience, "s", text,
-                        deadline=time.monotonic() + 10, on_event=lambda event: None, abort=abort or Abort())
+                        deadline=running() + 10, on_event=lambda event: None, abort=abort or Abort())
 
 
 def timed(text, abort, url=url):

@@ -1,13 +1,13 @@
 """Turns of the real agent framework's server, read as what they are."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.remote.agent_server import AgentServer, running
+from worker.remote import clock
 from worker.remote.errors import SessionGone
 from worker.remote.stream import Abort, Endpoint, Patience, StreamEvent, Turn, send_message
 
@@ -32,7 +32,7 @@ def say(
         Patience(connect=5, idle=idle, silence=20, longest=30),
         session or server.new_session(),
         text,
-        deadline=time.monotonic() + 10,
+        deadline=clock.running() + 10,
         on_event=heard.append,
         abort=Abort(),
     )
@@ -100,7 +100,7 @@ def test_a_server_killed_mid_stream_is_unknown(tmp_path: Path):
             Patience(connect=5, idle=20, silence=20, longest=30),
             session,
             "hang on",
-            deadline=time.monotonic() + 10,
+            deadline=clock.running() + 10,
             on_event=lambda event: heard.set(),
             abort=Abort(),
         )

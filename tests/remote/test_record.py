@@ -4,7 +4,6 @@ import io
 import json
 import re
 import stat
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.remote.replay import Replay
 from tests.remote.scripted import Scripted, answers, json_answer
 from tests.sandbox.driver import Sandbox, until
 from worker.remote.client import Remote
+from worker.remote.clock import running
 from worker.remote.errors import TryAgain
 from worker.remote.line import Abort
 from worker.remote.record import INDEX, NotEmpty, Recorder
@@ -59,7 +59,7 @@ def a_whole_video(backend: Remote, client_id: str, export_id: str) -> dict[str, 
         token, ids.session_id, filename="a.png", media_type="image/png", content=io.BytesIO(picture()), size=size
     )
     turn = backend.send_message(
-        token, ids.session_id, PROMPT, deadline=time.monotonic() + 9, on_event=lambda _: None, abort=Abort()
+        token, ids.session_id, PROMPT, deadline=running() + 9, on_event=lambda _: None, abort=Abort()
     )
     state = backend.state(token, ids.session_id)
     assert state.draft is not None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.remote.scripted import STREAM_HEAD, Peer, Script, Scripted, headers_of, json_answer, stream
 from tests.remote.tls import certificate
+from worker.remote.clock import Clock, running
 from worker.remote.errors import (
     NeedsCredits,
     NeedsSubscription,
@@ -35,6 +36,7 @@ def send(
     events: list[StreamEvent] | None = None,
     abort: Abort | None = None,
     tls: ssl.SSLContext | None = None,
+    now: Clock = running,
 ) -> Turn:
     heard = events if events is not None else []
     endpoint = Endpoint(url, TOKEN, {"X-Skill-Source": "test"}, lambda: tls or ssl.create_default_context())
@@ -43,9 +45,10 @@ def send(
         patience,
         "9007199254740993",
         text,
-        deadline=time.monotonic() + within,
+        deadline=running() + within,
         on_event=heard.append,
         abort=abort or Abort(),
+        now=now,
     )
 
 
@@ -301,6 +304,44 @@ def test_a_message_past_its_time_is_unsent(within: float):
         assert server.requests == []
 
 
+def test_a_machine_that_was_suspended_sends_nothing_late():
+    """Its monotonic clock stood still meanwhile; the send-by time is looked at on one that did not."""
+    with Scripted(stream()) as server:
+        turn = send(server.url, within=15, now=lambda: running() + 3600)
+        assert (turn.outcome, turn.cause) == ("unsent", "late")
+        assert server.requests == []
+
+
+def test_a_machine_suspended_while_it_connects_sends_nothing_late(tmp_path: Path):
+    """It falls asleep in the handshake and wakes when the time is over: no byte of the request leaves."""
+    server_context, client_context = certificate(tmp_path)
+    slept = threading.Event()
+    heard = bytearray()
+
+    def lid_closed(peer: Peer) -> None:
+        slept.set()
+        with server_context.wrap_socket(peer.sock, server_side=True) as secure:
+            heard.extend(secure.recv(100))
+
+    with Scripted(lid_closed) as server:
+        turn = send(
+            f"https://127.0.0.1:{server.port}",
+            within=15,
+            tls=client_context,
+            now=lambda: running() + (3600 if slept.is_set() else 0),
+        )
+        server.finished.wait(5)
+    assert (turn.outcome, turn.cause) == ("unsent", "late")
+    assert not heard
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has one monotonic clock")
+def test_the_send_by_clock_is_the_one_that_runs_through_a_suspension():
+    """Between two readings of the system's own."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= running() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def test_the_time_is_looked_at_after_the_connection_stands(tmp_path: Path):
     """A handshake that takes until past the send-by time: late, and no byte of the request leaves."""
     server_context, client_context = certificate(tmp_path)
@@ -552,7 +593,7 @@ def test_an_abort_from_inside_the_callback():
 
     with Scripted(beating(b'data: {"type":"heartbeat"}\n\n')) as server:
         endpoint = Endpoint(server.url, TOKEN, {}, ssl.create_default_context)
-        turn = send_message(endpoint, PATIENT, "s", "t", deadline=time.monotonic() + 5, on_event=give_up, abort=abort)
+        turn = send_message(endpoint, PATIENT, "s", "t", deadline=running() + 5, on_event=give_up, abort=abort)
     assert (turn.outcome, turn.cause, turn.text) == ("unknown", "aborted:lease", "hi")
 
 
@@ -583,7 +624,7 @@ def test_a_callback_that_raises_closes_the_connection():
     with Scripted(play) as server:
         endpoint = Endpoint(server.url, TOKEN, {}, ssl.create_default_context)
         with pytest.raises(Stopped):
-            send_message(endpoint, PATIENT, "s", "t", deadline=time.monotonic() + 5, on_event=fail, abort=Abort())
+            send_message(endpoint, PATIENT, "s", "t", deadline=running() + 5, on_event=fail, abort=Abort())
         assert gone.wait(5)
 
 

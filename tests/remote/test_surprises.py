@@ -24,6 +24,7 @@ from worker import liveness, migrations
 from worker.database import transact
 from worker.remote import noticing
 from worker.remote.client import Remote
+from worker.remote.clock import running
 from worker.remote.dialects import Reader
 from worker.remote.errors import RemoteError
 from worker.remote.expected import FRAMEWORK_FIELDS, PART_FIELDS
@@ -67,7 +68,7 @@ def said(*events: str) -> None:
     """One message answered by these events."""
     with Scripted(stream(*events)) as server:
         backend = Remote(server.url, "https://web.test", platform="x", waits=Waits())
-        backend.send_message(TOKEN, "s", "hello", deadline=time.monotonic() + 9, on_event=lambda _: None, abort=Abort())
+        backend.send_message(TOKEN, "s", "hello", deadline=running() + 9, on_event=lambda _: None, abort=Abort())
         backend.close()
 
 

@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 
 from worker.remote import expected, noticing, sse
+from worker.remote.clock import Clock, running
 from worker.remote.dialects import Reader, StreamEvent
 from worker.remote.errors import RateLimited, RemoteError, TryAgain
 from worker.remote.faults import code_of, decoded, fault
@@ -96,9 +97,9 @@ class _Gate:
     so a process that froze between the two is still stopped in time.
     """
 
-    def __init__(self, deadline: float, abort: Abort, limits: Limits) -> None:
+    def __init__(self, seconds_left: Callable[[], float], abort: Abort, limits: Limits) -> None:
         self.may_have_left = False
-        self._deadline, self._abort, self._limits = deadline, abort, limits
+        self._seconds_left, self._abort, self._limits = seconds_left, abort, limits
 
     def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         step = name.partition(".")[2]
@@ -108,7 +109,7 @@ class _Gate:
             return
         if self._abort.why is not None:
             raise _Aborted
-        if time.monotonic() >= self._deadline:
+        if self._seconds_left() <= 0:
             raise _Late
         if step == "send_request_body.started":
             self.may_have_left = True
@@ -124,13 +125,14 @@ def send_message(
     deadline: float,
     on_event: Callable[[StreamEvent], None],
     abort: Abort,
+    now: Clock = running,
 ) -> Turn:
     """Send `text` to a session and follow the answer. Never raises for what the backend or the network does.
 
-    `deadline` is the send-by time on `time.monotonic()`'s clock. What `on_event` raises passes through, after the
-    connection is closed.
+    `deadline` is the send-by time on the clock `now`, which goes on while the machine is suspended. What `on_event`
+    raises passes through, after the connection is closed.
     """
-    return _Call(endpoint, patience, deadline, on_event, abort).run(session_id, text)
+    return _Call(endpoint, patience, lambda: deadline - now(), on_event, abort).run(session_id, text)
 
 
 class _Call:
@@ -138,15 +140,15 @@ class _Call:
         self,
         endpoint: Endpoint,
         patience: Patience,
-        deadline: float,
+        seconds_left: Callable[[], float],
         on_event: Callable[[StreamEvent], None],
         abort: Abort,
     ) -> None:
         self._endpoint, self._patience, self._abort, self._on_event = endpoint, patience, abort, on_event
         self._began = time.monotonic()
-        self._deadline = deadline
+        self._seconds_left = seconds_left
         self._limits = Limits(idle=patience.idle, silence=patience.silence, longest=patience.longest)
-        self._gate = _Gate(deadline, abort, self._limits)
+        self._gate = _Gate(seconds_left, abort, self._limits)
         self._reader = Reader()
         self._kept = UNRECORDED
         self._clean_end = False
@@ -181,7 +183,7 @@ class _Call:
             max_connections=1,
             max_keepalive_connections=0,
             retries=0,
-            network_backend=Backend(self._abort, self._limits, lambda: self._deadline - time.monotonic()),
+            network_backend=Backend(self._abort, self._limits, self._seconds_left),
         )
 
     def _headers(self) -> dict[str, str]:
@@ -257,7 +259,7 @@ class _Call:
         if self._gate.may_have_left:
             return self._turn("unknown", cause=cause)
         error = TryAgain("send_message", f"{type(error).__name__}: {error}")
-        late = time.monotonic() >= self._deadline
+        late = self._seconds_left() <= 0
         return self._turn("unsent", cause=self._aborted() or ("late" if late else "connect"), error=error)
 
     def _aborted(self) -> str:

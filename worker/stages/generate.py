@@ -19,7 +19,7 @@ from worker.database import at_once, from_now, new_id, transact
 from worker.failures import BACKEND_UNAVAILABLE
 from worker.job import Job
 from worker.outcomes import Advance, Fault, Outcome, Snooze
-from worker.remote import gui, intents
+from worker.remote import clock, gui, intents
 from worker.remote.client import State
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent, IntentState
@@ -44,7 +44,7 @@ def run(job: Job) -> Outcome:
     before = job.remote.state(job.bearer(), job.session_id())
     abort = Abort()
     with _stoppable(job, abort):  # from before the commit on: a cancel that comes later finds it
-        began = time.monotonic()
+        began = clock.running()
         intent = _commit_intent(job, before)
         if intent is None:
             return Snooze(wait=timedelta(0))  # cancelled meanwhile: nothing is sent, the canceller ends it
