@@ -151,7 +151,8 @@ def _due(session: Session) -> list[Due]:
         free = AHEAD * places.get(name, 0) - sum(on_way.get(stage, 0) for stage in stages)
         due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
     # New ones are admitted as streams become free, so that no session is made long before its message is sent.
-    open_places = places.get("stream", 0) - queue.before_their_stream_ends(session)
+    begun = queue.before_their_stream_ends(session, redispatch=waits.redispatch_seconds)
+    open_places = places.get("stream", 0) - begun
     probes = circuit.probes_due(session)
     if probes is not None:  # the backend is broken: nothing new is begun but one that tries it
         open_places = min(open_places, probes)

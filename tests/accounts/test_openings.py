@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import event, func, insert
 
 from tests.accounts.conftest import accounts, admitted
-from tests.renders.conftest import a_render
+from tests.renders.conftest import a_render, a_worker
 from worker import dispatch
 from worker.accounts import admission
 from worker.accounts.admission import NotAdmitted, Openings
 from worker.accounts.models import Account
-from worker.database import engine, new_id, transact
+from worker.database import ago, engine, new_id, transact
 from worker.owners.store import owner
 from worker.renders.models import Render
 
@@ -139,3 +139,15 @@ def test_nothing_begins_beyond_the_places_of_the_workers():
         a_render("anna")
     assert begun(0) == []
     assert begun(3) == ["anna"] * 3
+
+
+def test_lost_messages_of_new_renders_take_no_streams():
+    """As many marked as sent as there are streams, and the broker lost them all: once overdue they hold no place, or
+    nothing would ever be begun again."""
+    the_trial()
+    a_worker("stream-1", "stream", capacity=2)
+    a_worker("io-1")
+    lost = [a_render(sent_at=ago(timedelta(seconds=31))) for _ in range(2)]
+    assert sorted(due.id for due in transact(dispatch._due)) == sorted(lost)
+    a_render()
+    assert transact(dispatch._due) == [], "sent just now, each holds its place"

@@ -199,14 +199,15 @@ def on_their_way(session: Session, *, redispatch: timedelta) -> dict[Stage, int]
     return {Stage(stage): count for stage, count in rows}
 
 
-def before_their_stream_ends(session: Session) -> int:
-    """Renders sent or begun whose stream is still to come or open; what waits (for credits, say) does not count."""
+def before_their_stream_ends(session: Session, *, redispatch: timedelta) -> int:
+    """Renders on their way or begun whose stream is still to come or open. What waits (for credits, say) does not
+    count, nor does a message that is overdue: lost ones would hold the places that their own repetition needs."""
     return session.execute(
         select(func.count())
         .select_from(Render)
         .where(
             Render.finished_at.is_(None),
-            or_(Render.started_at.is_not(None), Render.sent_at.is_not(None)),
+            or_(Render.started_at.is_not(None), Render.sent_at >= ago(redispatch)),
             Render.stage.in_([stage.value for stage in BEFORE_STREAM_ENDS]),
             Render.status != Status.WAITING.value,
         )
