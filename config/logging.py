@@ -51,6 +51,7 @@ EVENTS = frozenset(
         "rates.away",
         "rates.back",
         "remote.refused",
+        "render.deadly",
         "render.taken_over",
         "renders.expired",
         "request.done",

@@ -26,7 +26,7 @@ from worker.liveness import connection_url
 from worker.metrics import depths, serving
 from worker.remote import circuit, intents
 from worker.renders import deadlines, queue
-from worker.renders.queue import DUE, Due
+from worker.renders.queue import DUE, Due, Taken
 from worker.renders.states import Stage
 
 log = get(__name__)
@@ -102,7 +102,7 @@ class Dispatcher:
         for worker in transact(queue.bury, retry_for=0):
             log.warning("worker.gone", worker=worker)
         impatient = time.monotonic() >= self._patient_until
-        for taken in transact(lambda session: queue.take_over(session, lease=lease, silent=impatient), retry_for=0):
+        for taken in transact(lambda session: _taken(session, silent=impatient), retry_for=0):
             log.warning("render.taken_over", render=taken.id, stage=taken.stage.value, worker=taken.worker)
 
     def _watch(self) -> None:
@@ -133,6 +133,12 @@ class Dispatcher:
             self._patient_until = time.monotonic() + settings().waits.lease_seconds.total_seconds()
             log.info("database.back", away=round(time.monotonic() - self._away_since, 1))
             self._away_since = None
+
+
+def _taken(session: Session, *, silent: bool) -> list[Taken]:
+    waits = settings().waits
+    first, longest = waits.retry_first_seconds, waits.retry_longest_seconds
+    return queue.take_over(session, lease=waits.lease_seconds, silent=silent, first=first, longest=longest)
 
 
 def _is_watch_due(session: Session) -> bool:

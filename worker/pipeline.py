@@ -63,6 +63,9 @@ PASSING = (OperationalError, PoolTimeout, StorageUnavailable, OSError)
 MOST_SURPRISES = 3
 """Exceptions that nobody foresaw, in a row, before a render is given up: one may be a passing one."""
 
+MOST_DEATHS = 8
+"""Workers that die in a row with a render at one stage, no outcome between, before it is given up. Chance, be
+it a storm or a neighbour that crashes them, seldom hits one so often: the growing pauses part them."""
 
 POLL_BATCH = 100
 """Exports asked after by one task: at 50 questions at once a batch takes two round trips."""
@@ -89,7 +92,7 @@ def drive(render_id: str, lease: int, stage: Stage) -> None:
     with me.holding([(render_id, held.lease)]):
         job = Job(held, services())
         try:
-            outcome = _work(job, STAGES[stage])
+            outcome = _deadly(job) or _work(job, STAGES[stage])
         finally:
             job.services.breaker.leave()
         act(job, outcome)
@@ -120,7 +123,9 @@ def drive_polls() -> None:
         return
     with me.holding([(one.render.id, one.lease) for one in held]):
         jobs = at_once(lambda db: _poll_jobs(db, held))
-        _write_back(list(zip((job for job, _ in jobs), poll.ask_all(jobs), strict=True)))
+        ended: list[tuple[Job, poll.Answer]] = [(job, over) for job, _ in jobs if (over := _deadly(job)) is not None]
+        asked = [(job, exported) for job, exported in jobs if job.render.deaths < MOST_DEATHS]
+        _write_back([*ended, *zip((job for job, _ in asked), poll.ask_all(asked), strict=True)])
 
 
 def _poll_jobs(db: Session, held: list[Held]) -> list[tuple[Job, Export | None]]:
@@ -157,6 +162,14 @@ def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> set[s
     )
     exports.record_asked(db, [job.render.export_id or "" for job, _ in still if job.render.id in released])
     return released
+
+
+def _deadly(job: Job) -> Failed | None:
+    """Over, where its workers died one after the other: it may be what kills them, and every render ends."""
+    if job.render.deaths < MOST_DEATHS:
+        return None
+    log.error("render.deadly", render=job.render.id, stage=job.render.stage, deaths=job.render.deaths)
+    return Failed(failure=INTERNAL, detail=f"{job.render.deaths} workers in a row ended while they had it")
 
 
 def _work(job: Job, run: Callable[[Job], Outcome]) -> Outcome | None:

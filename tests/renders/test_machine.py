@@ -10,9 +10,9 @@ from sqlalchemy import update
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker import machine
-from worker.database import transact
+from worker.database import ago, transact
 from worker.renders import queue
-from worker.renders.models import Recovery, Worker
+from worker.renders.models import Recovery, Render, Worker
 
 
 def a_process() -> subprocess.Popen[bytes]:
@@ -46,10 +46,10 @@ def registered(pid: int, began: int | None, where: str | None) -> str:
     return identity
 
 
-def taken() -> list[tuple[str, str]]:
+def taken(**pauses: timedelta) -> list[tuple[str, str]]:
     """One look of a dispatcher that believes nobody's silence; what it took and why."""
     transact(queue.bury)
-    transact(lambda session: queue.take_over(session, lease=timedelta(seconds=45), silent=False))
+    transact(lambda session: queue.take_over(session, lease=timedelta(seconds=45), silent=False, **pauses))
     return [(row.render_id, row.why) for row in transact(lambda session: session.query(Recovery).all())]
 
 
@@ -63,6 +63,29 @@ def test_what_a_killed_worker_held_is_free_at_once():
     ended(process)
     assert taken() == [(render, queue.DIED)]
     assert the(render).worker_id is None
+
+
+def test_a_render_whose_workers_die_is_taken_up_later_each_time():
+    """Free at once after the first; then after a pause that doubles, so that what a crashing neighbour took along is
+    parted from it. The pause has an end."""
+    process = a_process()
+    known = {"pid": process.pid, "pid_started": machine.began(process.pid), "machine": machine.identity()}
+    ended(process)
+    render = a_render()
+    pauses: list[float] = []
+    for lease in range(6):
+        worker = a_worker(f"io-{lease}")
+        dead, due = update(Worker).where(Worker.id == worker), update(Render).where(Render.id == render)
+        transact(lambda s, dead=dead: s.execute(dead.values(known)))
+        transact(lambda s, due=due: s.execute(due.values(ready_at=ago(timedelta(0)))))
+        assert claimed(render, worker, lease=lease)
+        assert len(taken(longest=timedelta(seconds=6))) == lease + 1
+        row = the(render)
+        at = transact(lambda s, row=row: s.get_one(Recovery, row.recovery_id).taken_at)
+        pauses.append((row.ready_at - at).total_seconds())
+    assert pauses[0] == 0
+    for pause, whole in zip(pauses[1:], (1, 2, 4, 6, 6), strict=True):
+        assert whole / 2 <= pause <= whole
 
 
 @pytest.mark.parametrize("where", [None, "another boot/pid:[1]"])

@@ -351,6 +351,7 @@ def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: 
     changes: Changes = {
         "worker_id": None,
         "recovery_id": None,
+        "deaths": 0,
         "ready_at": Sql("now() + %(wait)s", {"wait": wait}),
         # One that is being cancelled goes to the canceller: the stage's message finds nothing to claim.
         "sent_at": None if wait else Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE now() END"),
@@ -371,6 +372,7 @@ def finish(status: Status, **changes: Any) -> Changes:
         "reason": None,
         "worker_id": None,
         "recovery_id": None,
+        "deaths": 0,
         "sent_at": None,
         "finished_at": Sql("now()"),
         **changes,

@@ -132,6 +132,8 @@ class Render(Base):
     tries: Mapped[int] = mapped_column(server_default="0")
     """Faults in a row in this stage that may pass by themselves."""
     failing_since: Mapped[datetime | None]
+    deaths: Mapped[int] = mapped_column(server_default="0")
+    """Workers that were found gone while they had it, with no outcome written in between: it may be what kills them."""
 
     # What it has at the backend.
     account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id"))

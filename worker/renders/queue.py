@@ -1,13 +1,15 @@
 """What is due: the dispatcher's looks at the renders, and the takeover of what a silent worker held."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, true, update
 from sqlalchemy.orm import Session, aliased
 
-from worker.database import ago
+from worker.database import ago, from_now
 from worker.machine import identity, is_gone
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import SENT_AGAIN, TAKEOVERS, begin
@@ -233,12 +235,23 @@ def bury(session: Session) -> list[str]:
     return gone
 
 
-def take_over(session: Session, *, lease: timedelta, silent: bool = True, limit: int = 500) -> list[Taken]:
+def take_over(
+    session: Session,
+    *,
+    lease: timedelta,
+    silent: bool = True,
+    limit: int = 500,
+    first: timedelta = timedelta(seconds=1),
+    longest: timedelta = timedelta(seconds=60),
+) -> list[Taken]:
     """Free the renders of workers that fell silent for a lease, said goodbye or are gone, whenever that was; without
     `silent`, of the last two alone.
 
     After the database itself was away (its start is younger than a lease) nobody is silent yet: every worker's
     heartbeat had nowhere to go. A poll keeps its time, so no export is asked sooner for having changed hands.
+
+    A worker that is gone may have died of one of its renders: each death is counted on all of them, and from the second
+    in a row on they are taken up after a pause, from `first` to `longest`, that parts the innocent from the culprit.
     """
     mine = Worker.id == Render.worker_id
     stopped = select(Worker.id).where(mine, Worker.stopped_at.is_not(None)).exists()
@@ -248,16 +261,29 @@ def take_over(session: Session, *, lease: timedelta, silent: bool = True, limit:
     # Read without locks, then freed by a guarded write each: a lock taken here would be re-checked against workers as
     # they were before it, and a render that changed hands meanwhile would be taken from the living.
     found = session.execute(
-        select(Render.id, Render.worker_id, Render.lease, stopped.label("stopped"), died.label("died"))
+        select(Render.id, Render.worker_id, Render.lease, Render.deaths, stopped.label("stopped"), died.label("died"))
         .where(Render.worker_id.is_not(None), ~heard_of, or_(stopped, may_be_silent))
         .order_by(Render.id)
         .limit(limit)
     ).all()
     freed = [
-        _free(session, row.id, row.worker_id, row.lease, DIED if row.died else STOPPED if row.stopped else SILENT)
+        _free(session, row.id, row.worker_id, row.lease, DIED, _death(row.deaths + 1, first, longest))
+        if row.died
+        else _free(session, row.id, row.worker_id, row.lease, STOPPED if row.stopped else SILENT)
         for row in found
     ]
     return [one for one in freed if one is not None]
+
+
+def _death(deaths: int, first: timedelta, longest: timedelta) -> dict[str, Any]:
+    """What the so-many-th death in a row changes. The first costs no time: most often the worker was just killed."""
+    whole = min(first * 2 ** min(deaths - 2, 20), longest) if deaths > 1 else timedelta(0)
+    wait = whole * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+    return {"deaths": deaths, "ready_at": _unless_polled(from_now(wait))}
+
+
+def _unless_polled(ready_at: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    return case((Render.stage == Stage.POLL.value, Render.ready_at), else_=ready_at)
 
 
 def last_heard_of(session: Session, recovery_id: int | None) -> datetime | None:
@@ -277,17 +303,15 @@ def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) 
         _free(session, render_id, worker, lease, LOST)
 
 
-def _free(session: Session, render_id: str, worker: str, lease: int, why: str) -> Taken | None:
+def _free(
+    session: Session, render_id: str, worker: str, lease: int, why: str, death: Mapping[str, Any] | None = None
+) -> Taken | None:
     """None: it changed hands meanwhile."""
+    changes = {"ready_at": _unless_polled(func.now())} | dict(death or {})
     row = session.execute(
         update(Render)
         .where(Render.id == render_id, Render.worker_id == worker, Render.lease == lease)
-        .values(
-            worker_id=None,
-            sent_at=None,
-            ready_at=case((Render.stage == Stage.POLL.value, Render.ready_at), else_=func.now()),
-            event_number=Render.event_number + 1,
-        )
+        .values(worker_id=None, sent_at=None, event_number=Render.event_number + 1, **changes)
         .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
         .execution_options(synchronize_session=False)
     ).one_or_none()

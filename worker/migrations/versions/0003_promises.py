@@ -45,6 +45,7 @@ def upgrade() -> None:
     op.add_column("renders", sa.Column("deadline_seconds", sa.Double(), nullable=True))
     op.add_column("renders", sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("renders", sa.Column("clock_stopped_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("renders", sa.Column("deaths", sa.Integer(), server_default="0", nullable=False))
     op.add_column("renders", sa.Column("expiring", sa.Boolean(), server_default="false", nullable=False))
     op.create_check_constraint(
         op.f("ck_renders_deadline"), "renders", "(deadline_seconds IS NULL) = (deadline_at IS NULL)"
