@@ -14,6 +14,7 @@ from config.settings import settings
 from worker.accounts.vault import SecretKeyMissing
 from worker.database import CONNECTION
 from worker.liveness import connection_url
+from worker.migrations.counter import BEHIND, CounterBehind
 from worker.migrations.install import install
 
 from .errors import DatabaseAway, LocalError, NotMigrated
@@ -37,6 +38,8 @@ def run(*, wait: float) -> int:
         raise NotMigrated(shown, before, str(error), "it was made by a newer version: run that one") from None
     except DBAPIError as error:
         raise NotMigrated(shown, before, _first_line(error.orig or error), "give its user all rights on it") from None
+    except CounterBehind as error:
+        raise NotMigrated(shown, before, BEHIND, error.remedy) from None
     except SecretKeyMissing as error:
         raise NotMigrated(shown, before, "NEMO_TOKEN cannot be kept", str(error)) from None
     after = _revision(url)

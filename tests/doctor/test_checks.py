@@ -11,6 +11,7 @@ import redis
 from config.settings import settings
 from deploy.local.servers import Running
 from deploy.local.valkey import Valkey
+from tests.deploy.test_restored import an_event
 from tests.doctor.conftest import Examine
 from tests.remote.scripted import Peer, Script, Scripted, answers, json_answer
 from worker.doctor import disk, examination
@@ -121,6 +122,15 @@ def test_a_schema_of_another_version(examined: Examine, fresh_database: str):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     findings = examined(VIVIDEO_DATABASE_URL=fresh_database)
     found(findings, "database", FAIL, "at 9999; this version needs", "newer vivideo")
+
+
+def test_events_of_a_server_that_had_counted_further(examined: Examine, fresh_database: str):
+    """Restored into a server that begins anew: the feed hides them, and the step that mends it is named."""
+    found(examined(), "database", OK, "past all events")
+    with psycopg.connect(fresh_database, autocommit=True) as connection:
+        an_event(connection, "restored", 3 * 2**32 + 5)
+    findings = examined(VIVIDEO_DATABASE_URL=fresh_database)
+    found(findings, "database", FAIL, "had counted further", "pg_resetwal --epoch=4 ")
 
 
 def test_a_clock_that_is_off(examined: Examine, fresh_database: str):

@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, of a version that can do the work, migrated, and of one mind about the time."""
+"""PostgreSQL: reachable, new enough, migrated, past its own events, and of one mind about the time."""
 
 import time
 from collections.abc import Iterator
@@ -10,8 +10,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from worker import migrations
-from worker.doctor.findings import Case, Finding, fail, ok, warn
+from worker.doctor.findings import Case, Finding, Level, fail, ok, warn
 from worker.liveness import connection_url
+from worker.migrations import counter
 from worker.remote.text import redact
 
 NAME = "database"
@@ -46,7 +47,10 @@ def _examined(connection: psycopg.Connection, where: str, url: str) -> Iterator[
         yield fail(NAME, f"{version} is too old", "use PostgreSQL 13 or newer; 18 is what vivideo is tested with")
         return
     yield ok(NAME, f"{version} at {where}")
-    yield _migrated(connection, url)
+    migrated = _migrated(connection, url)
+    yield migrated
+    if migrated.level is Level.OK:
+        yield _counter(connection)
     yield _clock(connection)
 
 
@@ -63,6 +67,13 @@ def _migrated(connection: psycopg.Connection, url: str) -> Finding:
         f"the schema is {seen}; this version needs {', '.join(sorted(heads))}",
         "run `python -m worker.migrations` (`vivideo up` does it by itself); a newer schema needs a newer vivideo",
     )
+
+
+def _counter(connection: psycopg.Connection) -> Finding:
+    row = connection.execute(counter.NEXT_EPOCH).fetchone()
+    if row is not None:
+        return fail(NAME, counter.BEHIND, counter.remedy(row[0]))
+    return ok(NAME, "its count of transactions is past all events")
 
 
 def _clock(connection: psycopg.Connection) -> Finding:

@@ -7,6 +7,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from worker.database import dialect_url
+from worker.migrations import counter
 
 # Any constant: two `upgrade`s at once take turns.
 LOCK = 7_361_120
@@ -25,6 +26,7 @@ def upgrade(database_url: str) -> None:
 
     Raises:
         sqlalchemy.exc.OperationalError: the database cannot be reached.
+        worker.migrations.counter.CounterBehind: it was restored into a server that begins anew; nothing is changed.
     """
     engine = create_engine(dialect_url(database_url))
     try:
@@ -33,5 +35,8 @@ def upgrade(database_url: str) -> None:
             config = configuration(database_url)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            epoch = connection.execute(text(counter.NEXT_EPOCH)).scalar()
+            if epoch is not None:
+                raise counter.CounterBehind(epoch)
     finally:
         engine.dispose()

@@ -15,6 +15,7 @@ def install(config: Settings) -> None:
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database cannot be reached, or refuses.
+        worker.migrations.counter.CounterBehind: the feed of events would lose its order.
         worker.accounts.vault.SecretKeyMissing: there is a token, and no key to encrypt it with.
     """
     upgrade(config.servers.database_url)
