@@ -144,15 +144,21 @@ def _write_back(answers: list[tuple[Job, poll.Answer]]) -> None:
             if job.render.id not in released:
                 log.info("lease.lost", render=job.render.id, stage=job.render.stage, lease=job.held.lease)
                 LEASES_LOST.labels(job.render.stage).inc()
-    refused = [job.render.export_id or "" for job, answer in answers if isinstance(answer, RemoteError)]
+    refused = [job for job, answer in answers if isinstance(answer, RemoteError)]
     if refused:
-        transact(lambda db: exports.record_asked(db, refused))
+        transact(lambda db: _refused(db, refused))
     for job, answer in answers:
         if not isinstance(answer, poll.StillGoing):
             try:
                 act(job, _work(job, lambda _job, given=answer: poll.told(given)))
             except PASSING as error:  # one that cannot be written must not hold up the others of its batch
                 log.warning("poll.unwritten", render=job.render.id, error=type(error).__name__)
+
+
+def _refused(db: Session, refused: list[Job]) -> None:
+    """A refusal was an answer too; but not of a render that went on without us, whose export may be over."""
+    ours = leases.still_ours(db, [job.held for job in refused])
+    exports.record_asked(db, [job.render.export_id or "" for job in refused if job.render.id in ours])
 
 
 def _still_going(db: Session, still: list[tuple[Job, poll.StillGoing]]) -> set[str]:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import ColumnElement, CursorResult, and_, inspect, select
+from sqlalchemy import ColumnElement, CursorResult, and_, inspect, select, tuple_
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import Account, RemoteSession
@@ -217,6 +217,16 @@ def lock(session: Session, held: Held) -> None:
         LeaseLost: the row is no longer this claim's.
     """
     is_cancelled(session, held)
+
+
+def still_ours(session: Session, held: Sequence[Held]) -> set[str]:
+    """Of one worker's claims the ids of those that it still has; their rows are locked, so the answer holds until the
+    commit."""
+    mine = select(Render.id).where(
+        tuple_(Render.id, Render.lease).in_([(one.render.id, one.lease) for one in held]),
+        Render.worker_id == held[0].worker,
+    )
+    return set(session.scalars(mine.order_by(Render.id).with_for_update(key_share=True)))
 
 
 def release_polls(session: Session, polled: Sequence[tuple[Held, float]], *, interval: timedelta) -> set[str]:

@@ -42,12 +42,18 @@ def _ask(job: Job, export: Export) -> Outcome:
     except ExportUnknown:
         if export.state == "submitted":
             return export_lost(job, export.id, FORGOTTEN, asked=True, state="lost")
-        transact(exports.recording(export.id, "gone", asked=True))
+        transact(lambda session: _note(session, job, export.id, "gone", asked=True))
         return _submit(job)
     except RemoteError:
-        transact(exports.recording(export.id, export.state, asked=True))
+        transact(lambda session: _note(session, job, export.id, export.state, asked=True))
         raise
     return after_answer(job, export.id, status)
+
+
+def _note(session: Session, job: Job, export_id: str, state: str, *, asked: bool = False) -> None:
+    """Under the lease: what a zombie was told must not be written over what its successor found out."""
+    leases.write(session, job.held)
+    exports.record(session, export_id, state, asked=asked)
 
 
 def after_answer(job: Job, export_id: str, status: ExportStatus) -> Outcome:
@@ -88,13 +94,13 @@ def _submit(job: Job) -> Outcome:
                 job.bearer(), export_id, job.session_id(), kept.body, output["format"], output["quality"]
             )
         except IdTaken:
-            transact(exports.recording(export_id, "refused"))
+            transact(lambda session, refused=export_id: _note(session, job, refused, "refused"))
             continue
         except (TryAgain, Unintelligible):
             raise  # it may have been accepted: the next try asks for this id first
         except RemoteError:
             # Refused before anything began: the next try takes a new id.
-            transact(exports.recording(export_id, "refused"))
+            transact(lambda session, refused=export_id: _note(session, job, refused, "refused"))
             raise
         return _submitted(job, export_id, status)
     return Failed(failure=EXPORT_FAILED, detail=f"the backend refused {MOST_IDS} new export ids")
