@@ -33,5 +33,5 @@ def _end_in_time(children: Callable[[], Sequence[int]]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    liveness.goodbye(pids)
+    liveness.goodbye(pids, hurried=True)
     os._exit(0)

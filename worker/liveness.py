@@ -188,9 +188,9 @@ def _stop_cancelled(connection: psycopg.Connection, me: Process) -> None:
                 stop("cancel")
 
 
-def goodbye(children: Sequence[int] = ()) -> None:
+def goodbye(children: Sequence[int] = (), *, hurried: bool = False) -> None:
     """Say that this process ends, and its `children` (pids) with it: what they may still hold is free at once, not
-    after a lease."""
+    after a lease. `hurried`: it has work in hand that others begin from now on, so nothing more is waited for."""
     me = _process if _process is not None and _process.pid == os.getpid() else None
     if me is None and not children:
         return
@@ -205,7 +205,8 @@ def goodbye(children: Sequence[int] = ()) -> None:
                 " AND (id = %s OR (machine = %s AND pid = ANY(%s)))",
                 (me.id if me else None, machine.identity(), list(children)),
             )
-        surprises.flush()  # the database answers, so this holds nobody up
+        if not hurried:
+            surprises.flush()  # may wait for one of the pool's connections, which are free by now
     except psycopg.Error as error:
         log.warning("goodbye.failed", worker=me.id if me else None, error=type(error).__name__)
 
