@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from config.settings import Settings, settings
 from tests.renders.conftest import _empty, _settings  # noqa: F401 - fixtures, used by their names
-from tests.stack import Stack, here
+from tests.stack import Stack, WarmStack, here
 from worker.accounts import admission, store
 from worker.accounts.models import Account
 from worker.database import transact
@@ -27,7 +27,7 @@ def _no_accounts(_empty: None) -> None:  # noqa: F811 - the fixture of that name
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Stack]:
     """The stand-in backend alone."""
-    with Stack(tmp_path_factory.mktemp("backend"), database, "") as stack, here(stack.environment):
+    with WarmStack(tmp_path_factory.mktemp("backend"), database, "") as stack, here(stack.environment):
         stack.start_sandbox()
         yield stack
 

@@ -16,7 +16,7 @@ from tests.chaos import gathering
 from tests.chaos.invariants import check
 from tests.chaos.planting import FAULTS
 from tests.journeys.conftest import Journey
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 
 pytestmark = pytest.mark.chaos
 
@@ -27,7 +27,7 @@ START_SECONDS = 120
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     quick = {"VIVIDEO_LEASE_SECONDS": "2", "VIVIDEO_REDISPATCH_SECONDS": "1", "VIVIDEO_STREAM_MAX_SECONDS": "6"}
-    with Stack(tmp_path_factory.mktemp("s"), database, broker_url, **quick) as running, here(running.environment):
+    with WarmStack(tmp_path_factory.mktemp("s"), database, broker_url, **quick) as running, here(running.environment):
         running.start_all()
         Journey(running, "A 2 second clip, first of all.").end(START_SECONDS)
         yield running

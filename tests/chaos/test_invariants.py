@@ -17,7 +17,7 @@ from tests.chaos import gathering
 from tests.chaos.books import Given, Reading, Row, read
 from tests.chaos.invariants import ALL, check, names
 from tests.journeys.conftest import Journey
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 from worker.database import transact
 from worker.owners.store import owner
 from worker.renders import runs, store
@@ -68,7 +68,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Run]:
     """The run, with nothing left to do."""
     with (
-        Stack(tmp_path_factory.mktemp("s"), database, broker_url, VIVIDEO_LEASE_SECONDS="2") as stack,
+        WarmStack(tmp_path_factory.mktemp("s"), database, broker_url, VIVIDEO_LEASE_SECONDS="2") as stack,
         here(stack.environment),
     ):
         stack.start_all()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 from worker.database import transact
 from worker.owners.store import owner
 from worker.remote.intents import Intent
@@ -19,7 +19,7 @@ from worker.renders.store import NewRender
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     """Sandbox, dispatcher and workers; this process reads and writes the same database."""
-    with Stack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running.environment):
+    with WarmStack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running.environment):
         running.start_all()
         yield running
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.journeys.conftest import Journey
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 from worker.database import transact
 from worker.remote import circuit
 from worker.renders import store
@@ -27,7 +27,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: s
         "VIVIDEO_RETRY_LONGEST_SECONDS": "4",
         "VIVIDEO_RETRY_FOR_SECONDS": "10",
     }
-    with Stack(tmp_path_factory.mktemp("stack"), database, broker_url, **waits) as running, here(running.environment):
+    with (
+        WarmStack(tmp_path_factory.mktemp("stack"), database, broker_url, **waits) as running,
+        here(running.environment),
+    ):
         running.start_all()
         yield running
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.journeys.conftest import Journey
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 from worker.accounts import registry
 from worker.accounts.models import Account
 from worker.database import transact
@@ -25,7 +25,7 @@ PATIENT = {
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     """As the journeys' own, more patient and with twice the streams."""
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, database, broker_url, **PATIENT) as running, here(running.environment):
+    with WarmStack(folder, database, broker_url, **PATIENT) as running, here(running.environment):
         running.start_all()
         running.start_worker("stream", 60, "stream2")
         yield running

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from tests.stack import Stack, here, until
+from tests.stack import Stack, WarmStack, here, until
 from worker import app, housekeeping, liveness, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
@@ -39,7 +39,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url:
         "VIVIDEO_CREDITS_SECONDS": "600",
         "VIVIDEO_RATE_LIMIT_SECONDS": "600",
     }
-    with Stack(folder, database, broker_url, **settings) as stack, here(stack.environment):
+    with WarmStack(folder, database, broker_url, **settings) as stack, here(stack.environment):
         pipeline.services.cache_clear()
         circuit.breaker.cache_clear()
         # Read when the module was first imported, which may have been another test's: nobody would answer there.

@@ -4,6 +4,12 @@ from config.logging import setup
 from config.settings import settings
 from worker.migrations.install import install
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Once."""
     setup("migrations")
     install(settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,6 @@
 """A whole stack of the test build, short waits, whose dead processes are put up again."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,9 @@ import httpx
 import psutil
 import psycopg
 
-from deploy.local import leash
 from tests.chaos.points import armed
-from tests.chaos.points.nursery import Nursery
-from tests.stack import ROOT, Stack, until
+from tests.nursery import Nursery
+from tests.stack import Stack, until
 
 SHORT = {
     "VIVIDEO_LEASE_SECONDS": "2",
@@ -52,24 +49,16 @@ class Ground(Stack):
         if arguments[1] not in ("celery", "worker.dispatch"):
             return super().start(name, *arguments, **environment)
         nursery = self._nurseries["patched" if "gevent" in arguments else "plain"]
-        self.running[name] = child = nursery.start(list(arguments[1:]), environment, self.home / f"{name}.log")
+        self.running[name] = child = nursery.start(
+            list(arguments[1:]), os.environ | self.environment | environment, self.home / f"{name}.log"
+        )
         return child
 
     def _nursery(self, kind: str) -> Nursery:
-        """One that ends with this process; its log is of its own."""
-        command = [sys.executable, "-m", "tests.chaos.points.nursery", kind]
-        log = self._logs.enter_context((self.home / f"nursery-{kind}.log").open("ab"))
-        process = subprocess.Popen(
-            leash.command(command),
-            env=os.environ | self.environment,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-        self._logs.callback(process.wait)
-        self._logs.callback(process.kill)
-        return Nursery(process)
+        """One of the test build; it ends with this process."""
+        nursery = Nursery(kind, os.environ | self.environment, self.home / f"nursery-{kind}.log")
+        self._logs.callback(nursery.close)
+        return nursery
 
     def start_all(self) -> None:
         """Everything, the intake too."""

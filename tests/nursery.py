@@ -1,9 +1,10 @@
 """A process that has imported everything and forks the workers off: starting one costs a tenth of a second, not three.
 
-    python -m tests.chaos.points.nursery patched|plain
+    python -m tests.nursery patched|plain
 
-Each line of its input is a child to start: `{"argv": […], "environment": {…}, "log": "…"}`. Each line of its output
-says the pid of a new one, or how one ended. Nothing runs in it before a fork: no thread, no connection, no event loop.
+Each line of its input is a child to start: `{"argv": […], "environment": {…}, "log": "…"}`, with its whole environment.
+Each line of its output says the pid of a new one, or how one ended. Nothing runs in it before a fork: no thread, no
+connection, no event loop.
 """
 
 import ctypes
@@ -17,15 +18,32 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from deploy.local import leash
+
+ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 
 
-class Nursery:
-    """The test's end of it."""
+PROGRAMS = ("celery", "worker.dispatch", "worker.migrations")
+"""What its children can run, as `python -m` names it."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+
+class Nursery:
+    """The test's end of it: a process that ends with this one, its own words in `log`."""
+
+    def __init__(self, kind: str, environment: dict[str, str], log: Path) -> None:
+        with log.open("ab") as said:
+            process = subprocess.Popen(
+                leash.command([sys.executable, "-m", "tests.nursery", kind]),
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
         assert process.stdin is not None
         assert process.stdout is not None
+        self._process = process
         self._in, self._out = process.stdin, process.stdout
         self._rest = b""
         self.ended: dict[int, int] = {}
@@ -39,6 +57,13 @@ class Nursery:
         while not begun:
             begun = self.hear(60)
         return Child(self, begun[0])
+
+    def close(self) -> None:
+        """Its children end with it."""
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
 
     def hear(self, seconds: float = 0) -> list[int]:
         """Take in what it said; the pids of new children."""
@@ -87,7 +112,10 @@ class Child:
 
 def main(kind: str) -> None:
     """Import, then fork until the input ends."""
-    fork = os.fork
+    fork, handle = os.fork, signal.signal
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a run in the background ignores some
+        handle(number, signal.SIG_DFL)
+    handle(signal.SIGCHLD, _wake)
     if kind == "patched":  # as `celery worker -P gevent` does, before anything else
         from gevent import monkey
 
@@ -96,7 +124,7 @@ def main(kind: str) -> None:
     _import(kind)
     buffer = b""
     while True:
-        if _ready(0.02):
+        if _ready(0.5):
             piece = os.read(0, 65536)
             if not piece:
                 return
@@ -104,19 +132,23 @@ def main(kind: str) -> None:
             for line in lines:
                 pid = fork()
                 if pid == 0:
+                    handle(signal.SIGCHLD, signal.SIG_DFL)
                     _child(json.loads(line))
                 _say({"pid": pid})
         _reap()
 
 
+def _wake(_number: int, _frame: object) -> None:
+    """A child's end breaks off the wait for input, which Python's own `poll` would take up again."""
+
+
+_libc = ctypes.CDLL(None)
+
+
 def _ready(seconds: float) -> bool:
-    """Whether there is input; by the kernel's own `poll`, which gevent does not touch."""
-    return bool(_poll(int(seconds * 1000)))
-
-
-def _poll(milliseconds: int) -> int:
+    """Whether there is input; by the kernel's own `poll`, which gevent does not touch. Over sooner if a child ends."""
     entry = (ctypes.c_int * 2)(0, select.POLLIN)  # struct pollfd: fd, events | revents << 16
-    return ctypes.CDLL(None).poll(ctypes.byref(entry), 1, milliseconds)
+    return _libc.poll(ctypes.byref(entry), 1, int(seconds * 1000)) > 0
 
 
 MODULES = (
@@ -132,25 +164,24 @@ MODULES = (
 
 
 def _import(kind: str) -> None:
-    for name in (*MODULES, "celery.concurrency.gevent" if kind == "patched" else "worker.dispatch"):
+    more = ("celery.concurrency.gevent",) if kind == "patched" else ("worker.dispatch", "worker.migrations.install")
+    for name in (*MODULES, *more):
         import_module(name)
 
 
 def _child(wish: dict[str, Any]) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with open(wish["log"], "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
     os.environ.update(wish["environment"])
     program, *_ = sys.argv = wish["argv"]
     status = 1
     try:
-        if program == "celery":
-            from celery.bin.celery import main as run
-        else:
-            from worker.dispatch import main as run
-        run()
+        _read_settings_again()
+        _run(program)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -158,6 +189,26 @@ def _child(wish: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _read_settings_again() -> None:
+    """What was read of the nursery's own environment as it imported."""
+    from config.celery_settings import celery_settings
+    from config.settings import settings
+    from worker.app import app
+
+    settings.cache_clear()
+    app.conf.update(celery_settings(settings().servers.broker_url))
+
+
+def _run(program: str) -> None:
+    if program == "celery":
+        from celery.bin.celery import main as run
+    elif program == "worker.dispatch":
+        from worker.dispatch import main as run
+    else:
+        from worker.migrations.__main__ import main as run
+    run()
 
 
 def _reap() -> None:
