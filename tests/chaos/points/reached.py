@@ -31,7 +31,7 @@ MEANT = {
     "commit api.app._install transact 1": "begun_anew",
     "commit api.auth.look_up transact 1": "begun_anew",
     "commit worker.dispatch.Dispatcher._listen_and_look execute 1": "begun_anew",
-    "commit worker.dispatch.Dispatcher._expire transact 1": "begun_anew",
+    "commit worker.dispatch.Dispatcher._expire transact 1": "held",
     "commit worker.dispatch.Dispatcher._expire transact 2": "expired",
     "commit worker.dispatch.Dispatcher._take_over transact 1": "sender_killed",
     "commit worker.dispatch.Dispatcher._take_over transact 2": "sender_killed",

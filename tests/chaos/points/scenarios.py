@@ -171,7 +171,8 @@ def cancelled_in_export(play: Play) -> None:
 @scenario
 def cancelled_before_message(play: Play) -> None:
     """Cancelled between the claim and the message: the stage lets go and the canceller ends it."""
-    play.ground.rule(do="delay", on="state", seconds=0.8, match="")
+    # Several: messages of earlier scenarios may be watched, and their states read, at the same time.
+    play.ground.rule(do="delay", on="state", seconds=0.8, match="", times=6)
     journey = play.render(ends=("canceled", "succeeded"))
     play.until(lambda: journey.row.stage == "generate", "the message's turn")
     play.until(lambda: (row := journey.row).worker_id or row.stage != "generate", "its claim")
@@ -189,6 +190,19 @@ def export_id_refused(play: Play) -> None:
 def export_refused(play: Play) -> None:
     """The export is refused for want of a subscription, and taken later."""
     play.final(play.render("[[sandbox: no_subscription on=export]]"))
+
+
+@scenario
+def held(play: Play) -> None:
+    """The account is held by hand while a render with a deadline is in the queue: its clock stands meanwhile."""
+    play.final(play.render())  # there is an account then
+    sql("UPDATE accounts SET held_at = now()")
+    try:
+        journey = play.render(deadline_seconds=600)
+        play.until(lambda: journey.row.clock_stopped_at, "the stop of its clock")
+    finally:
+        sql("UPDATE accounts SET held_at = NULL")
+    play.final(journey)
 
 
 @scenario
