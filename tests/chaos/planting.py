@@ -37,6 +37,7 @@ def _drop_the_fence(leases: ModuleType) -> None:
         return run(session, statement.replace(fence, ""), parameters)
 
     leases._run = unfenced
+    leases.lock = lambda _session, _held: None  # it looks at the number too, before anything is written
 
 
 def _send_once(queue: ModuleType) -> None:
