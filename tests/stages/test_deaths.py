@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from ulid import ULID
 
 from tests.stack import Stack
-from tests.stages.test_waits import _anew, a_render, backend, step, the, until_stage  # noqa: F401 - fixtures among them
+from tests.stages.driving import a_render, step, the, until_stage
 from worker import machine
 from worker.database import ago, transact
 from worker.pipeline import MOST_DEATHS
@@ -56,7 +56,7 @@ def dies_with(render: str, ended: tuple[int, int], *, stopped: bool = False) -> 
     [(Stage.SESSION, "none"), (Stage.LOOKUP, "unknown"), (Stage.POLL, "incurred"), (Stage.STORE, "incurred")],
 )
 def test_what_kills_every_worker_that_takes_it_ends(
-    backend: Stack,  # noqa: F811 - the fixture of that name
+    backend: Stack,
     ended: tuple[int, int],
     stage: Stage,
     charge: str,
@@ -74,7 +74,7 @@ def test_what_kills_every_worker_that_takes_it_ends(
 
 
 @pytest.mark.parametrize("stage", [Stage.POLL, Stage.STORE])
-def test_one_death_fewer_may_be_chance(backend: Stack, ended: tuple[int, int], stage: Stage):  # noqa: F811
+def test_one_death_fewer_may_be_chance(backend: Stack, ended: tuple[int, int], stage: Stage):
     """Workers that said goodbye, however many, are no deaths; the next one works on it as if nothing had been."""
     render = a_render()
     until_stage(render, stage)
@@ -87,7 +87,7 @@ def test_one_death_fewer_may_be_chance(backend: Stack, ended: tuple[int, int], s
     assert row.deaths == 0
 
 
-def test_deaths_at_one_stage_are_not_those_of_the_next(backend: Stack, ended: tuple[int, int]):  # noqa: F811
+def test_deaths_at_one_stage_are_not_those_of_the_next(backend: Stack, ended: tuple[int, int]):
     """It got on in between, so it was not what they died of."""
     render = a_render()
     for stage, following in ((Stage.TOKEN, Stage.SESSION), (Stage.SESSION, Stage.GENERATE)):
@@ -97,7 +97,7 @@ def test_deaths_at_one_stage_are_not_those_of_the_next(backend: Stack, ended: tu
         assert step(render, early=True).stage == following.value
 
 
-def test_a_retry_is_not_held_guilty_of_the_run_before(backend: Stack, ended: tuple[int, int]):  # noqa: F811
+def test_a_retry_is_not_held_guilty_of_the_run_before(backend: Stack, ended: tuple[int, int]):
     """The next run is begun like any other."""
     render = a_render()
     for _ in range(MOST_DEATHS):

@@ -5,14 +5,12 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from tests.stack import Stack
-from tests.stages.test_waits import a_render, backend, step, to_its_end, until_stage
+from tests.stages.driving import a_render, step, to_its_end, until_stage
 from worker import pipeline
 from worker.database import ago, transact
 from worker.remote import intents
 from worker.remote.intents import Intent
 from worker.renders.states import Stage
-
-__all__ = ["backend"]
 
 
 def found_late(words: str) -> tuple[str, str]:

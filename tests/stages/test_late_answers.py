@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.stack import Stack
-from tests.stages.test_waits import _anew, a_render, backend, step, the, until_stage  # noqa: F401 - fixtures among them
+from tests.stages.driving import a_render, step, the, until_stage
 from worker import pipeline
 from worker.database import transact
 from worker.job import Job
@@ -40,7 +40,7 @@ def of(exported: Export) -> Export:
     return transact(lambda session: session.get_one(Export, exported.id))
 
 
-def test_a_refusal_that_comes_late_leaves_a_finished_export_as_it_is(backend: Stack):  # noqa: F811 - that fixture
+def test_a_refusal_that_comes_late_leaves_a_finished_export_as_it_is(backend: Stack):
     """The successor recorded it as completed: the zombie's 4xx makes it neither open nor asked once more."""
     job, exported = frozen_at_its_poll()
     before = of(exported)
@@ -49,7 +49,7 @@ def test_a_refusal_that_comes_late_leaves_a_finished_export_as_it_is(backend: St
     assert the(job.render.id).stage == Stage.STORE.value
 
 
-def test_a_refusal_in_the_lease_is_a_question_asked(backend: Stack):  # noqa: F811 - the fixture of that name
+def test_a_refusal_in_the_lease_is_a_question_asked(backend: Stack):
     """Nobody took it over: the answer counts, and the render is told of it."""
     render = a_render()
     until_stage(render, Stage.POLL)
@@ -60,7 +60,7 @@ def test_a_refusal_in_the_lease_is_a_question_asked(backend: Stack):  # noqa: F8
     assert of(asked).polls == asked.polls + 1
 
 
-def test_a_question_by_id_that_is_answered_late_changes_nothing(backend: Stack):  # noqa: F811 - the fixture of that name
+def test_a_question_by_id_that_is_answered_late_changes_nothing(backend: Stack):
     """Asked in the stage that submits, refused, taken over meanwhile: the work stops there."""
     job, exported = frozen_at_its_poll()
     backend.rule(on="poll", do="http_status", status=403, times=1)

@@ -5,17 +5,7 @@ import io
 from PIL import Image
 
 from tests.stack import Stack
-from tests.stages.test_waits import (
-    a_render,
-    backend,
-    break_it,
-    heal,
-    probe_is_due,
-    step,
-    the,
-    to_its_end,
-    until_stage,
-)
+from tests.stages.driving import a_render, break_it, heal, probe_is_due, step, the, to_its_end, until_stage
 from worker import pipeline
 from worker.accounts import registry
 from worker.accounts.models import Account, RemoteSession
@@ -26,8 +16,6 @@ from worker.renders import store as renders
 from worker.renders.models import Render
 from worker.renders.states import Stage
 from worker.renders.store import NewRender
-
-__all__ = ["backend"]
 
 KEY = "uploads/test/lamp.png"
 

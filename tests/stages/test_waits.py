@@ -1,126 +1,26 @@
 """What a render waits for, stage by stage: the pipeline driven by hand against the stand-in backend."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from tests.stack import Stack, WarmStack, here, until
-from worker import app, housekeeping, liveness, pipeline, watching
+from tests.stack import Stack, until
+from tests.stages.driving import a_render, break_it, heal, probe_is_due, refused, step, the, to_its_end, until_stage
+from worker import housekeeping, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
 from worker.database import ago, transact
 from worker.metrics import declared
-from worker.owners.store import owner
 from worker.remote import circuit, intents
-from worker.remote.circuit import Circuit
 from worker.remote.intents import Intent
 from worker.renders import queue, runs
 from worker.renders import store as renders
 from worker.renders.models import Render
 from worker.renders.states import Stage
-from worker.renders.store import NewRender
-
-ANSWERED = ("session", "state", "message", "export", "poll", "credits", "token")
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
-    """The stand-in backend alone; this process is the worker."""
-    folder: Path = tmp_path_factory.mktemp("backend")
-    # Pauses longer than any test: they are ended by hand, not by a slow machine.
-    settings = {
-        "VIVIDEO_CIRCUIT_FAILURES": "3",
-        "VIVIDEO_CREDITS_SECONDS": "600",
-        "VIVIDEO_RATE_LIMIT_SECONDS": "600",
-    }
-    with WarmStack(folder, database, broker_url, **settings) as stack, here(stack.environment):
-        pipeline.services.cache_clear()
-        circuit.breaker.cache_clear()
-        # Read when the module was first imported, which may have been another test's: nobody would answer there.
-        app.app.conf.broker_url = broker_url
-        stack.start_sandbox()
-        stack.migrate()
-        yield stack
-        liveness.goodbye()  # this process was a worker; the next module's may be one anew
-        liveness._process = None
-    pipeline.services.cache_clear()
-    circuit.breaker.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _anew(backend: Stack) -> None:
-    heal(backend)
-    transact(lambda session: session.execute(text("TRUNCATE renders, circuits CASCADE")))
-    pipeline.services().breaker.answered("before the test")
-
-
-def a_render(words: str = "A 2 second clip of a lamp.", on_unconfirmed: str = "fail") -> str:
-    request = NewRender(prompt=words, language="en", on_unconfirmed=on_unconfirmed)
-    return transact(lambda session: renders.accept(session, owner(session, "default").id, request)).id
-
-
-def the(render_id: str) -> Render:
-    return transact(lambda session: session.get_one(Render, render_id))
-
-
-def step(render_id: str, *, early: bool = False) -> Render:
-    """One stage's work once it is due, or before; the row after it."""
-    if not early:
-        until(lambda: the(render_id).ready_at <= transact(queue.now), what="its time")
-    transact(
-        lambda session: session.execute(
-            update(Render).where(Render.id == render_id).values(ready_at=ago(timedelta(seconds=1)))
-        )
-    )
-    row = the(render_id)
-    if row.stage == Stage.POLL.value:
-        pipeline.drive_polls()
-    else:
-        pipeline.drive(render_id, row.lease, Stage(row.stage))
-    return the(render_id)
-
-
-def until_stage(render_id: str, stage: Stage) -> Render:
-    row = the(render_id)
-    for _ in range(30):
-        if row.stage == stage.value:
-            return row
-        row = step(render_id)
-    raise AssertionError(f"{render_id} stands at {row.stage}, {row.status}, {row.reason}")
-
-
-def to_its_end(render_id: str) -> Render:
-    row = the(render_id)
-    for _ in range(60):
-        if row.finished_at is not None:
-            return row
-        row = step(render_id)
-    raise AssertionError(f"{render_id} stands at {row.stage}, {row.status}, {row.reason}")
-
-
-def break_it(backend: Stack) -> None:
-    rules = [{"on": point, "do": "http_status", "status": 503, "times": 1000} for point in ANSWERED]
-    httpx.post(f"{backend.sandbox}/_sandbox/rules", json=rules).raise_for_status()
-
-
-def heal(backend: Stack) -> None:
-    httpx.delete(f"{backend.sandbox}/_sandbox/rules").raise_for_status()
-
-
-def refused(backend: Stack) -> int:
-    """Calls that the broken backend received."""
-    return sum(1000 - rule["times"] for rule in httpx.get(f"{backend.sandbox}/_sandbox/rules").json())
-
-
-def probe_is_due() -> None:
-    moved = update(Circuit).values(open_until=ago(timedelta(seconds=1)))
-    transact(lambda session: session.execute(moved))
 
 
 @pytest.mark.parametrize("stage", [Stage.SESSION, Stage.GENERATE, Stage.VERIFY, Stage.POLL])
