@@ -123,8 +123,9 @@ def drive_polls() -> None:
         return
     with me.holding([(one.render.id, one.lease) for one in held]):
         jobs = at_once(lambda db: _poll_jobs(db, held))
-        ended: list[tuple[Job, poll.Answer]] = [(job, over) for job, _ in jobs if (over := _deadly(job)) is not None]
-        asked = [(job, exported) for job, exported in jobs if job.render.deaths < MOST_DEATHS]
+        over = [(job, _deadly(job)) for job, _ in jobs]
+        ended = [(job, end) for job, end in over if end is not None]
+        asked = [pair for pair, (_, end) in zip(jobs, over, strict=True) if end is None]
         _write_back([*ended, *zip((job for job, _ in asked), poll.ask_all(asked), strict=True)])
 
 

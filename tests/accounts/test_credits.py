@@ -71,7 +71,7 @@ def message(account: Account, render_id: str, state: IntentState) -> None:
 
 
 def reserved(account: Account) -> float:
-    return transact(lambda session: admission.credits_reserved(session, account.id))
+    return transact(lambda session: admission.reserved_by_account(session, [account.id])).get(account.id, 0.0)
 
 
 def reason() -> Reason | None:

@@ -187,14 +187,9 @@ def _covered(account: Account, taken: Taken) -> int | None:
     return max(covered, 0 if reserved else 1)
 
 
-def credits_reserved(session: Session, account_id: str) -> float:
-    """Credits that the account's last balance does not show as spent, and probably will be."""
-    return reserved_by_account(session, [account_id]).get(account_id, 0.0)
-
-
 def reserved_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, float]:
-    """The same for several: messages newer than the balance that may have been received, and renders admitted whose
-    message is still to come. Accounts with nothing reserved are left out."""
+    """Credits that each account's last balance does not show as spent, and probably will be: newer messages that
+    may have been received, and renders admitted whose message is still to come. Accounts with none are left out."""
     found: dict[str, float] = dict(spent_since_reading(session, account_ids))
     for account, count in session.execute(_messages_to_come(account_ids)):
         found[str(account)] = found.get(str(account), 0.0) + count * ABOUT_A_CLIP
@@ -244,13 +239,8 @@ def _paused(session: Session, account: Account) -> bool:
     return bool(session.execute(select(func.now() < account.paused_until)).scalar_one())
 
 
-def slots_in_use(session: Session, account_id: str) -> int:
-    """Renders between admission and the settling of their message."""
-    return slots_by_account(session, [account_id]).get(account_id, 0)
-
-
 def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, int]:
-    """The same for several; those with none in use are left out."""
+    """Each account's renders between admission and the settling of their message; those with none are left out."""
     rows = session.execute(
         select(Render.account_id, func.count())
         .where(

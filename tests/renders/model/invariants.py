@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from tests.renders.model import world
 from tests.renders.model.expected import OVERDUE, Row
 from tests.renders.model.world import Reader
-from worker.accounts.admission import slots_in_use
+from worker.accounts.admission import slots_by_account
 from worker.database import transact
 from worker.renders.states import FINAL, MOVES, Stage
 
@@ -92,7 +92,7 @@ class Invariants:
 
 def slots_are_as_derived(expected: dict[str, Row], slots: int) -> None:
     """Those of renders whose message is not settled yet, and no more than there are."""
-    used = transact(lambda session: slots_in_use(session, "acc"))
+    used = transact(lambda session: slots_by_account(session, ["acc"])).get("acc", 0)
     assert used == in_use(expected.values()), "slots in use are derived from the rows"
     paid_before = sum(row.run > 1 and row.latest() is None and row.stage is Stage.VERIFY for row in expected.values())
     assert used <= slots + paid_before, "no more than there are, but for those that go on from paid work"
