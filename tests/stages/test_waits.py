@@ -13,7 +13,7 @@ from tests.stages.driving import a_render, break_it, heal, probe_is_due, refused
 from worker import housekeeping, pipeline, watching
 from worker.accounts import registry, store
 from worker.accounts.models import Account
-from worker.database import ago, transact
+from worker.database import ago, from_now, transact
 from worker.metrics import declared
 from worker.remote import circuit, intents
 from worker.remote.intents import Intent
@@ -174,6 +174,26 @@ def test_an_attempt_is_not_made_where_the_first_one_turns_up(backend: Stack):
     assert (row.stage, row.remote_session_id) == ("verify", first.remote_session_id)
     assert to_its_end(render).status == "succeeded"
     assert len([one for one in backend.ledger()["messages"] if "just in time" in one["text"]]) == 1
+
+
+def test_an_unforced_run_sends_nothing_beside_an_earlier_turn(backend: Stack):
+    """An error was told and the run failed; the next one waits before its message and takes what turns up by then."""
+    render = a_render("A 2 second clip, refused and then done.")
+    until_stage(render, Stage.GENERATE)
+    backend.rule(on="message", do="error_frame")
+    row = to_its_end(render)
+    assert (row.error_code, row.charge_state) == ("generation.failed", "none")
+    first = transact(lambda session: session.query(Intent).filter(Intent.render_id == render).one())
+    transact(lambda session: session.execute(update(Intent).values(send_by=from_now(timedelta(minutes=5)))))
+    transact(lambda session: runs.retry(session, session.get_one(Render, render), force=False, api_key_id=None))
+    until_stage(render, Stage.GENERATE)
+    row = step(render)
+    assert (row.status, row.reason, row.run) == ("waiting", "session", 2)
+    transact(lambda session: watching.found(session, first, "changed"))
+    transact(lambda session: session.execute(update(Intent).values(send_by=ago(timedelta(hours=1)))))
+    row = step(render, early=True)
+    assert (row.stage, row.remote_session_id) == ("verify", first.remote_session_id)
+    assert len([one for one in backend.ledger()["messages"] if "refused and then done" in one["text"]]) == 1
 
 
 def test_a_draft_that_could_not_be_read_is_retried_from_its_reading(backend: Stack):
