@@ -158,7 +158,7 @@ class Waits(_Group):
     lease_seconds: Seconds = timedelta(seconds=45)
     """A worker silent for this long loses its renders; heartbeats come three times as often."""
     redispatch_seconds: Seconds = timedelta(seconds=30)
-    """Sent and not claimed for this long: sent again."""
+    """Sent and not claimed for this long: sent again, then ever less often, up to eight times this."""
     dispatch_tick_seconds: Seconds = timedelta(seconds=1)
     """The dispatcher's look when nothing wakes it."""
     credits_seconds: Seconds = timedelta(seconds=60)

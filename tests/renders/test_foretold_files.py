@@ -59,3 +59,17 @@ def test_deletion_takes_what_nobody_named_along(storage: Storage):
     transact(lambda session: purge.purge(session, session.merge(the(mine))))
     assert purge.clear(storage) == 1
     assert [storage.exists(key) for key in keys] == [False, True]
+
+
+def test_a_file_whose_storing_outlasts_the_deletion_goes_too(storage: Storage):
+    """A frozen worker lost the render and wakes after the deletion: what it puts there is deleted at its own time."""
+    mine = a_render(status=Status.CANCELED.value, finished_at=text("now()"))
+    key = f"{the(mine).owner_id}/{mine}/1/abc.mp4"
+    transact(lambda session: purge.foretell(session, [key]))
+    transact(lambda session: purge.purge(session, session.merge(the(mine))))
+    assert purge.clear(storage) == 1
+    storage.put_bytes(key, b"video")
+    assert (purge.clear(storage), storage.exists(key)) == (0, True)
+    a_day_later()
+    assert (purge.clear(storage), storage.exists(key)) == (1, False)
+    assert transact(lambda session: session.scalar(text("SELECT count(*) FROM doomed_files"))) == 0

@@ -1,10 +1,12 @@
 """What the dispatcher finds due, hands out and takes over."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
@@ -33,6 +35,14 @@ def begun(**columns: object) -> str:
     return a_render(**{"started_at": ago(timedelta(0)), "status": "running", "stage": "upload"} | columns)
 
 
+def canceled() -> list[str]:
+    return [due.id for due in transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))]
+
+
+def canceling(**columns: object) -> str:
+    return begun(**{"cancel_requested_at": func.now(), "status": "canceling"} | columns)
+
+
 def test_what_was_sent_is_not_sent_again_until_it_is_overdue():
     """Sent: left alone. Sent and not claimed for 30 s: the message is lost, it is sent again with the same lease."""
     render = a_render()
@@ -43,6 +53,53 @@ def test_what_was_sent_is_not_sent_again_until_it_is_overdue():
     assert new() == [lost]
     assert the(lost).lease == 0
     assert the(fresh).lease == 0
+
+
+@pytest.mark.parametrize(("sends", "patience"), [(0, 30), (1, 30), (2, 60), (3, 120), (4, 240), (5, 240), (40, 240)])
+@pytest.mark.parametrize("look", [new, under_way, canceled])
+def test_each_further_message_is_waited_for_twice_as_long(look: Callable[[], list[str]], sends: int, patience: int):
+    """Workers that are behind are not drowned in copies; eight intervals are the longest that a lost one costs."""
+    make = {new: a_render, under_way: begun, canceled: canceling}[look]
+    make(sends=sends, sent_at=ago(timedelta(seconds=patience - 1)))
+    overdue = make(sends=sends, sent_at=ago(timedelta(seconds=patience + 1)))
+    assert look() == [overdue]
+    assert look() == []
+    assert the(overdue).sends == sends + 1
+
+
+def test_a_first_message_counts_as_the_first_whatever_was_before():
+    """Claimed, waiting, and due again: nobody failed to take that."""
+    render = begun(sends=5)
+    assert under_way() == [render]
+    assert the(render).sends == 1
+    held = claimed(render, stage=Stage.UPLOAD)
+    assert held is not None
+    transact(lambda s: s.execute(update(Render).where(Render.id == render).values(sends=5)))
+    transact(lambda s: leases.write(s, held, leases.release(to=Stage.GENERATE)))
+    assert (the(render).sends, the(render).sent_at is not None) == (1, True)
+
+
+def test_overdue_messages_take_up_room_until_they_are_sent_again():
+    """Of what was sent for the third time three minutes ago nobody knows more than of what was sent just now."""
+    begun(sends=3, sent_at=ago(timedelta(seconds=100)))
+    begun(sends=1, sent_at=ago(timedelta(seconds=100)))
+    assert transact(lambda s: queue.on_their_way(s, redispatch=REDISPATCH)) == {Stage.UPLOAD: 1}
+    assert transact(lambda s: queue.before_their_stream_ends(s, redispatch=REDISPATCH)) == 2
+    a_render(sends=3, sent_at=ago(timedelta(seconds=100)))
+    a_render(sends=1, sent_at=ago(timedelta(seconds=100)))
+    assert transact(lambda s: queue.before_their_stream_ends(s, redispatch=REDISPATCH)) == 3
+
+
+def test_what_the_broker_did_not_take_is_sent_again_after_the_first_interval():
+    """However often it refused: an outage makes nobody wait longer after it. What was claimed meanwhile stays."""
+    mine, taken = begun(sends=5, sent_at=ago(timedelta(minutes=5))), begun(sends=5, sent_at=ago(timedelta(minutes=5)))
+    due = transact(lambda s: queue.due_under_way(s, stages=list(Stage), redispatch=REDISPATCH, limit=10))
+    assert claimed(taken, stage=Stage.UPLOAD) is not None
+    transact(lambda s: queue.not_taken(s, due))
+    assert (the(mine).sends, the(taken).sends) == (0, 6)
+    assert under_way() == []
+    transact(lambda s: s.execute(update(Render).where(Render.id == mine).values(sent_at=ago(REDISPATCH))))
+    assert under_way() == [mine]
 
 
 def test_only_what_is_ready_and_free_is_due():

@@ -25,6 +25,7 @@ from config.settings import settings
 from worker.liveness import connection_url
 from worker.metrics import declared
 from worker.metrics.declared import Read
+from worker.renders.queue import MOST_PATIENCE
 from worker.renders.states import QUEUE_OF, Stage, Status
 
 log = get(__name__)
@@ -41,7 +42,8 @@ MOST_UNDER_WAY = 50_000
 UNDER_WAY: LiteralString = """
     SELECT stage, status, coalesce(reason, '') AS reason, count(*) AS number, min(due_at) AS due_at, now() AS now,
         CASE WHEN worker_id IS NOT NULL THEN 'in_hand' WHEN ready_at > now() THEN 'later'
-            WHEN sent_at >= now() - %(redispatch)s THEN 'on_its_way' ELSE 'due' END AS state
+            WHEN sent_at >= now() - %(redispatch)s * least(power(2, greatest(sends, 1) - 1), %(patience)s)
+            THEN 'on_its_way' ELSE 'due' END AS state
     FROM (SELECT *, CASE WHEN worker_id IS NULL AND ready_at <= now() THEN ready_at END AS due_at FROM renders
         WHERE finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL) LIMIT %(under_way)s) AS under_way
     GROUP BY stage, status, 3, state"""
@@ -140,6 +142,7 @@ def _read() -> tuple[Rows, Rows, Rows, Rows]:
         "queued": MOST_QUEUED,
         "under_way": MOST_UNDER_WAY,
         "redispatch": waits.redispatch_seconds,
+        "patience": MOST_PATIENCE,
         "lease": waits.lease_seconds,
     }
     with (

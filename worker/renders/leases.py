@@ -365,6 +365,7 @@ def release(*, to: Stage | None = None, wait: timedelta = timedelta(0), reason: 
         "ready_at": Sql("now() + %(wait)s", {"wait": wait}),
         # One that is being cancelled goes to the canceller: the stage's message finds nothing to claim.
         "sent_at": None if wait else Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE now() END"),
+        "sends": 1,
         "status": Sql(f"CASE WHEN {CANCELING} THEN 'canceling' ELSE %(status)s END", {"status": waiting}),
         "reason": Sql(f"CASE WHEN {CANCELING} THEN NULL ELSE %(reason)s END", {"reason": reason}),
     }

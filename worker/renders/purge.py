@@ -89,13 +89,15 @@ def _doom(session: Session, keys: Sequence[str], wait: timedelta) -> None:
 
 
 def _doom_unnamed(session: Session, render: Render) -> None:
-    """What a worker that died stored for the render, and nobody named, goes with it."""
+    """What a worker stored for the render, and nobody named, goes with it, and once more at its own time: that worker
+    may have lost the render and be storing still."""
     mine = DoomedFile.storage_key.startswith(f"{render.owner_id}/{render.id}/", autoescape=True)
-    session.execute(update(DoomedFile).where(mine).values(doomed_at=func.now()))
+    later = DoomedFile.doomed_at > func.now()
+    session.execute(update(DoomedFile).where(mine, later).values(doomed_at=func.now(), again_at=DoomedFile.doomed_at))
 
 
 def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
-    """Delete doomed files; how many there were. Each leaves the outbox when it is gone from the storage.
+    """Delete doomed files; how many there were. Each leaves the outbox when it is gone from the storage for good.
 
     Raises:
         StorageUnavailable: the rest stays in the outbox.
@@ -105,8 +107,15 @@ def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
     keys = transact(lambda session: session.scalars(oldest).all())
     for key in keys:
         storage.delete(key)
-        transact(lambda session, gone=key: session.execute(delete(DoomedFile).where(DoomedFile.storage_key == gone)))
+        transact(lambda session, gone=key: _gone(session, gone))
     return len(keys)
+
+
+def _gone(session: Session, key: str) -> None:
+    mine = DoomedFile.storage_key == key
+    again = update(DoomedFile).where(mine, DoomedFile.again_at.is_not(None)).returning(DoomedFile.storage_key)
+    if session.scalar(again.values(doomed_at=DoomedFile.again_at, again_at=None)) is None:
+        session.execute(delete(DoomedFile).where(mine))
 
 
 def _files(session: Session, render: Render) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, literal, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Double, and_, case, func, insert, literal, or_, select, text, true, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago, from_now
@@ -23,6 +23,9 @@ DUE = "vivideo_due"
 """NOTIFY channel: something is ready to run now. Never with a payload, at most once a transaction."""
 
 BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
+
+MOST_PATIENCE = 8
+"""Redispatch intervals between two messages at most: a broker that loses several in a row costs minutes, not hours."""
 
 SILENT = "worker silent for a lease"
 STOPPED = "worker stopped"
@@ -64,7 +67,14 @@ def notify_due(session: Session) -> None:
 
 
 def _not_on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
-    return or_(Render.sent_at.is_(None), Render.sent_at < ago(redispatch))
+    return or_(Render.sent_at.is_(None), ~_on_its_way(redispatch))
+
+
+def _on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
+    """Sent, and not overdue: `redispatch` after the first message, twice as long after each further one. A message that
+    is missing was lost, or it waits because the workers are behind: then each copy would put them back further."""
+    longer = func.least(func.power(2.0, func.greatest(Render.sends, 1) - 1), MOST_PATIENCE, type_=Double())
+    return Render.sent_at >= func.now() - func.make_interval(0, 0, 0, 0, 0, 0, redispatch.total_seconds() * longer)
 
 
 def _mark_sent(session: Session, ids: Sequence[str]) -> list[Due]:
@@ -72,13 +82,19 @@ def _mark_sent(session: Session, ids: Sequence[str]) -> list[Due]:
     rows = session.execute(
         update(Render)
         .where(Render.id.in_(ids), before.id == Render.id)
-        .values(sent_at=func.now())
+        .values(sent_at=func.now(), sends=case((Render.sent_at.is_(None), 1), else_=Render.sends + 1))
         .returning(Render.id, Render.stage, Render.lease, Render.cancel_requested_at, before.sent_at)
         .execution_options(synchronize_session=False)
     ).all()
     for stage in (row.stage for row in rows if row.sent_at is not None):
         on_commit(session, SENT_AGAIN.labels(stage).inc)
     return [Due(row.id, Stage(row.stage), row.lease, row.cancel_requested_at is not None) for row in rows]
+
+
+def not_taken(session: Session, due: Sequence[Due]) -> None:
+    """The broker did not take these messages: that makes nobody wait longer than for the first."""
+    mine = tuple_(Render.id, Render.lease).in_([(one.id, one.lease) for one in due])
+    session.execute(update(Render).where(mine, unowned()).values(sends=0))
 
 
 def due_under_way(session: Session, *, stages: Sequence[Stage], redispatch: timedelta, limit: int) -> list[Due]:
@@ -195,7 +211,7 @@ def on_their_way(session: Session, *, redispatch: timedelta) -> dict[Stage, int]
     rows = session.execute(
         select(Render.stage, func.count())
         .where(unowned(), or_(Render.started_at.is_not(None), Render.sent_at.is_not(None)))
-        .where(Render.sent_at >= ago(redispatch), Render.ready_at <= func.now())
+        .where(_on_its_way(redispatch), Render.ready_at <= func.now())
         .group_by(Render.stage)
     ).all()
     return {Stage(stage): count for stage, count in rows}
@@ -209,7 +225,7 @@ def before_their_stream_ends(session: Session, *, redispatch: timedelta) -> int:
         .select_from(Render)
         .where(
             Render.finished_at.is_(None),
-            or_(Render.started_at.is_not(None), Render.sent_at >= ago(redispatch)),
+            or_(Render.started_at.is_not(None), _on_its_way(redispatch)),
             Render.stage.in_([stage.value for stage in BEFORE_STREAM_ENDS]),
             Render.status != Status.WAITING.value,
         )

@@ -51,6 +51,7 @@ class Dispatching(Scene):
         wanted = [Due(row.id, row.stage, row.lease, row.canceling) for row in due]
         assert sorted(found, key=lambda one: one.id) == sorted(wanted, key=lambda one: one.id)
         for row in due:
+            row.sends = 1 if row.sent is None else row.sends + 1
             row.sent = self.now
         self.broker += found
 

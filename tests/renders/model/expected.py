@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from worker.remote.intents import SETTLED, IntentState
-from worker.renders.queue import Due
+from worker.renders.queue import MOST_PATIENCE, Due
 from worker.renders.states import Reason, Stage, Status
 
 NOTHING_DONE = frozenset({IntentState.UNSENT, IntentState.REFUSED, IntentState.NOT_APPLIED})
@@ -47,6 +47,8 @@ class Row:
     lease: int = 0
     owner: str | None = None
     sent: int | None = None
+    sends: int = 0
+    """Messages in a row that nobody took, while `sent` says when the last one was."""
     begun: bool = False
     canceling: bool = False
     final: bool = False
@@ -76,7 +78,7 @@ class Row:
     def released(self, now: int, wait: int, to: Stage | None = None, reason: Reason | None = None) -> None:
         """Its worker let go of it."""
         self.owner, self.ready = None, now + wait
-        self.sent = None if wait or self.canceling else now
+        self.sent, self.sends = None if wait or self.canceling else now, 1
         self.status = "canceling" if self.canceling else "waiting" if reason else "running"
         self.reason = reason.value if reason and not self.canceling else None
         if to is not None:
@@ -202,5 +204,5 @@ class Row:
 
     def is_due(self, now: int) -> bool:
         """Whether a look of the dispatcher finds it: a cancelled one whatever its time."""
-        on_its_way = self.sent is not None and now - self.sent < OVERDUE
+        on_its_way = self.sent is not None and now - self.sent < OVERDUE * min(2 ** (self.sends - 1), MOST_PATIENCE)
         return self.is_free() and not on_its_way and (self.canceling or self.ready <= now)

@@ -17,7 +17,7 @@ from worker.renders.states import FINAL, MOVES, Stage
 ROWS = """SELECT id, run, stage, status, reason, lease, worker_id, started_at IS NOT NULL AS begun, tries, priority,
     cancel_requested_at IS NOT NULL AS canceling, finished_at, charge_state, account_id, remote_session_id,
     event_number, purged_at IS NOT NULL AS purged, error_code, cancel_effect, expiring,
-    extract(epoch FROM ready_at - now()) AS ready, extract(epoch FROM sent_at - now()) AS sent FROM renders"""
+    extract(epoch FROM ready_at - now()) AS ready, extract(epoch FROM sent_at - now()) AS sent, sends FROM renders"""
 RUNS = "SELECT render_id, run, status, stage, charge_state, error_code, cancel_effect, finished_at FROM render_runs"
 INTENTS = """SELECT id, render_id, run, remote_session_id, state, settled_at IS NOT NULL AS settled
     FROM intents ORDER BY created_at, id"""
@@ -140,6 +140,7 @@ def as_the_model_says(rows: dict[str, Found], expected: dict[str, Row], now: int
         if not wanted.final:
             _at_the_time(row["ready"], wanted.ready - now)
             _at_the_time(row["sent"], None if wanted.sent is None else wanted.sent - now)
+            assert wanted.sent is None or row["sends"] == wanted.sends
 
 
 def _at_the_time(found: Any, wanted: int | None) -> None:
