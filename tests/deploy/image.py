@@ -54,7 +54,7 @@ def build(into: Path) -> Path:
     offline = ["--no-deps", "--no-index"]
     subprocess.run([*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", wheels, source], check=True)
     (wheel,) = wheels.iterdir()
-    subprocess.run([*pip, "install", *offline, "--no-compile", "--target", image, wheel], check=True)
+    subprocess.run([*pip, "install", *offline, "--target", image, wheel], check=True)
     return image
 
 

@@ -156,6 +156,19 @@ def test_a_second_up_is_refused_while_the_first_goes_on(embedded: Up) -> None:
     assert httpx.get(f"{before['api']['url']}/readyz").status_code == 200
 
 
+def test_its_notes_are_private_and_name_everything(embedded: Up) -> None:
+    """All that runs by its pid, and Flower behind a password that stands in no command line."""
+    assert (embedded.state / "stack.json").stat().st_mode & 0o777 == 0o600
+    names = {"api", "dispatcher", "worker-stream", "worker-io", "worker-media", "beat", "flower"}
+    assert set(embedded.notes["processes"]) == names | {"postgres", "valkey"}
+    flower = embedded.notes["flower"]
+    assert httpx.get(flower["url"]).status_code == 401
+    known = (flower["user"], flower["password"])
+    assert httpx.get(flower["url"], auth=known, follow_redirects=True).status_code == 200
+    for pid in embedded.notes["processes"].values():
+        assert flower["password"].encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def test_the_machine_dies_and_nothing_is_lost_or_paid_twice(backend: Stack, embedded: Up) -> None:
     """kill -9 of everything with five renders in flight, at the export, in their streams and just accepted: the next
     `up` finds its data, all five succeed, the backend was told each message once and carried it out once."""
@@ -302,3 +315,12 @@ def test_it_writes_no_secret_into_its_logs(backend: Stack, yours: Up, embedded: 
         assert len(logs) >= 8
         for path, text in logs.items():
             assert [secret for secret in secrets if secret in text] == [], path
+
+
+def test_a_killed_supervisor_leaves_nothing_running(yours: Up) -> None:
+    """kill -9 of the supervisor alone: what it started ends with it, and the servers that are yours go on."""
+    assert yours.process is not None
+    assert len(yours.members()) > 6
+    yours.process.kill()
+    yours.process.communicate()
+    until(lambda: not yours.members(), what="the end of everything")

@@ -1,6 +1,6 @@
-"""The real stack, from the `vivideo` program: refused ports, the notes it leaves, kill -9, a clean stop."""
+"""What `vivideo up` starts and with which settings, and what it refuses before anything is started. (The whole of it
+runs in `tests/journeys/test_local_stack.py`.)"""
 
-import json
 import os
 import signal
 import socket
@@ -8,9 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from deploy.local import ports, processes
@@ -18,10 +16,7 @@ from deploy.local.errors import LocalError, PortTaken
 from deploy.local.stack import Wishes, build
 from deploy.local.state import State
 from deploy.local.up import summary
-from tests.local.helpers import ROOT, leave, running, until
-
-START_SECONDS = 90
-"""Nine Python programs on a machine that runs other tests at the same time."""
+from tests.local.helpers import ROOT
 
 
 @pytest.fixture
@@ -60,58 +55,6 @@ def _up(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
         cwd=ROOT,
         env=environment,
     )
-
-
-def _notes(state: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((state / "stack.json").read_text())
-    except FileNotFoundError:
-        return None
-
-
-def _ready(process: subprocess.Popen[str], state: Path) -> dict[str, Any]:
-    def ready() -> bool:
-        if process.poll() is not None:
-            raise AssertionError(process.communicate()[0][-3000:])
-        return _notes(state) is not None
-
-    until(ready, START_SECONDS)
-    notes = _notes(state)
-    assert notes is not None
-    return notes
-
-
-def test_the_whole_stack_starts_survives_kill_9_and_stops(state: Path, environment: dict[str, str]) -> None:
-    """All processes become ready and are noted privately; a second `up` is refused; after kill -9 of the supervisor
-    nothing is left and the next `up` works with the same key; SIGTERM stops it within 15 s."""
-    first = _up(environment, "--quiet")
-    notes = _ready(first, state)
-    assert (state / "stack.json").stat().st_mode & 0o777 == 0o600
-    names = {"api", "dispatcher", "worker-stream", "worker-io", "worker-media", "beat", "flower", "sandbox"}
-    assert set(notes["processes"]) == names | {"postgres", "valkey"}
-    assert all(processes.alive(pid) for pid in notes["processes"].values())
-    assert httpx.get(f"{notes['api']['url']}/readyz").status_code == 200
-    assert httpx.get(notes["flower"]["url"]).status_code == 401
-    flower = (notes["flower"]["user"], notes["flower"]["password"])
-    assert httpx.get(notes["flower"]["url"], auth=flower, follow_redirects=True).status_code == 200
-    for pid in notes["processes"].values():
-        assert notes["flower"]["password"].encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-    second = _up(environment)
-    said, _ = second.communicate(timeout=30)
-    assert (second.returncode, f"pid {first.pid}" in said) == (1, True)
-
-    first.kill()
-    first.communicate()
-    until(lambda: not running(state))
-    (state / "stack.json").unlink()
-
-    again = _up(environment, "--quiet")
-    assert _ready(again, state)["api_key"] == notes["api_key"]
-    assert leave(again) < 15
-    assert again.returncode == 0
-    assert not running(state)
-    assert _notes(state) is None
 
 
 def test_a_taken_api_port_is_named_with_its_setting(state: Path, environment: dict[str, str]) -> None:
