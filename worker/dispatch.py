@@ -11,7 +11,6 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from datetime import datetime
 
 import psycopg
@@ -54,8 +53,8 @@ class Dispatcher:
         self._watched_at = -math.inf
         self._clocks_at = -math.inf
         self._looked_at: datetime | None = None
-        self._left: list[Due] = []
-        """What the broker did not take in the last look."""
+        self._anew = True
+        """Nothing is known of what is in the broker: the first look, or the last one was refused."""
 
     def stop(self) -> None:
         """End after the look under way."""
@@ -90,9 +89,9 @@ class Dispatcher:
 
     def look(self) -> bool:
         """One look; True when there may be more due than one batch."""
-        due = transact(lambda session: _due(session, self._left), retry_for=0)
-        self._left = _send(due)
-        return not self._left and len(due) >= BATCH
+        due = transact(lambda session: _due(session, anew=self._anew), retry_for=0)
+        self._anew = not _send(due)
+        return not self._anew and len(due) >= BATCH
 
     def _take_over(self) -> None:
         """Free what workers hold that are gone or silent; silence says nothing where everybody may have been silent."""
@@ -150,11 +149,11 @@ def _is_watch_due(session: Session) -> bool:
     return intents.is_any_watch_due(session) and circuit.standing(session) is None
 
 
-def _due(session: Session, left: Sequence[Due] = ()) -> list[Due]:
-    """What to send now, marked as sent in this transaction; `left` is what the broker did not take before."""
+def _due(session: Session, *, anew: bool = False) -> list[Due]:
+    """What to send now, marked as sent in this transaction; `anew` where nothing is known of what was sent before."""
     waits = settings().waits
-    if left:
-        queue.not_taken(session, left)
+    if anew:
+        queue.forget_sends(session)
     places = queue.capacity(session, lease=waits.lease_seconds)
     on_way = queue.on_their_way(session, redispatch=waits.redispatch_seconds)
     due = queue.due_cancels(session, redispatch=waits.redispatch_seconds, limit=BATCH)
@@ -188,22 +187,19 @@ def _least(limit: int, places: int | None) -> int:
     return limit if places is None else min(limit, places)
 
 
-def _send(due: list[Due]) -> list[Due]:
-    """Send them; what is left from the first on that the broker does not take. The others would each wait for the same
-    time-out: all of them are sent again once overdue."""
-    polls = [one for one in due if one.stage is Stage.POLL and not one.canceling]
-    single = [one for one in due if one.stage is not Stage.POLL or one.canceling]
-    for place, one in enumerate(single):
-        if not _send_one(one):
-            return single[place:] + polls
-    for place in range(0, len(polls), POLLS_A_MESSAGE):
-        if not app.send_poll():
-            return polls[place:]
-    return []
+def _send(due: list[Due]) -> bool:
+    """Send them; False at the first that the broker does not take. The others would each wait for the same time-out:
+    all of them are sent again once overdue."""
+    polls = sum(one.stage is Stage.POLL and not one.canceling for one in due)
+    return all(_send_one(one) for one in due) and all(app.send_poll() for _ in range(-(-polls // POLLS_A_MESSAGE)))
 
 
 def _send_one(one: Due) -> bool:
-    return app.send_cancel(one.id) if one.canceling else app.send(one.stage, one.id, one.lease)
+    if one.canceling:
+        return app.send_cancel(one.id)
+    if one.stage is Stage.POLL:
+        return True  # several go with one message
+    return app.send(one.stage, one.id, one.lease)
 
 
 POLLS_A_MESSAGE = 100

@@ -317,10 +317,12 @@ def test_it_writes_no_secret_into_its_logs(backend: Stack, yours: Up, embedded: 
             assert [secret for secret in secrets if secret in text] == [], path
 
 
-def test_a_killed_supervisor_leaves_nothing_running(yours: Up) -> None:
+def test_a_killed_supervisor_leaves_nothing_running(yours: Up, database: str, redis_url: str) -> None:
     """kill -9 of the supervisor alone: what it started ends with it, and the servers that are yours go on."""
     assert yours.process is not None
     assert len(yours.members()) > 6
     yours.process.kill()
     yours.process.communicate()
     until(lambda: not yours.members(), what="the end of everything")
+    with psycopg.connect(database) as connection, redis.Redis.from_url(redis_url) as broker:
+        assert (connection.execute("SELECT 1").fetchone(), broker.ping()) == ((1,), True)

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import make_url
@@ -9,7 +10,9 @@ from sqlalchemy import make_url
 from deploy.local.postgres import Postgres
 from tests.journeys.between import Between, Loss
 from tests.metrics.conftest import Scrape
+from tests.renders.conftest import a_render
 from tests.stack import here
+from worker.database import ago
 from worker.metrics import depths
 
 
@@ -25,6 +28,17 @@ def test_a_kind_without_workers_is_0(fresh_database: str):
         scrape = _read(depths.FromDatabase())
     assert scrape.sum("vivideo_database_readable") == 1
     assert scrape.zeros("vivideo_workers", "kind") == {"stream", "io", "media"}
+
+
+def test_what_was_sent_often_is_on_its_way_for_longer(fresh_database: str):
+    """As the dispatcher sees it: up to eight intervals, however often."""
+    with here({"VIVIDEO_DATABASE_URL": fresh_database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        for sends, age in ((1, 10), (1, 31), (2, 40), (4, 220), (4, 241), (2000, 220), (2000, 241)):
+            begun = {"stage": "upload", "status": "running", "started_at": ago(timedelta(seconds=300))}
+            a_render(**begun, sends=sends, sent_at=ago(timedelta(seconds=age)))
+        scrape = _read(depths.FromDatabase())
+    found = {state: scrape.sum("vivideo_queue_renders", state=state) for state in ("on_its_way", "due")}
+    assert found == {"on_its_way": 4, "due": 3}
 
 
 def test_a_database_that_falls_silent_holds_up_no_scrape(database: str, postgres: Postgres):

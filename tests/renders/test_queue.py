@@ -55,12 +55,12 @@ def test_what_was_sent_is_not_sent_again_until_it_is_overdue():
     assert the(fresh).lease == 0
 
 
-@pytest.mark.parametrize(("sends", "patience"), [(0, 30), (1, 30), (2, 60), (3, 120), (4, 240), (5, 240), (40, 240)])
+@pytest.mark.parametrize(("sends", "patience"), [(0, 30), (1, 30), (2, 60), (3, 120), (4, 240), (5, 240), (2000, 240)])
 @pytest.mark.parametrize("look", [new, under_way, canceled])
 def test_each_further_message_is_waited_for_twice_as_long(look: Callable[[], list[str]], sends: int, patience: int):
     """Workers that are behind are not drowned in copies; eight intervals are the longest that a lost one costs."""
     make = {new: a_render, under_way: begun, canceled: canceling}[look]
-    make(sends=sends, sent_at=ago(timedelta(seconds=patience - 1)))
+    make(sends=sends, sent_at=ago(timedelta(seconds=patience - 20)))
     overdue = make(sends=sends, sent_at=ago(timedelta(seconds=patience + 1)))
     assert look() == [overdue]
     assert look() == []
@@ -80,7 +80,7 @@ def test_a_first_message_counts_as_the_first_whatever_was_before():
 
 
 def test_overdue_messages_take_up_room_until_they_are_sent_again():
-    """Of what was sent for the third time three minutes ago nobody knows more than of what was sent just now."""
+    """Of what was sent for the third time 100 s ago nobody knows more than of what was sent just now."""
     begun(sends=3, sent_at=ago(timedelta(seconds=100)))
     begun(sends=1, sent_at=ago(timedelta(seconds=100)))
     assert transact(lambda s: queue.on_their_way(s, redispatch=REDISPATCH)) == {Stage.UPLOAD: 1}
@@ -90,16 +90,26 @@ def test_overdue_messages_take_up_room_until_they_are_sent_again():
     assert transact(lambda s: queue.before_their_stream_ends(s, redispatch=REDISPATCH)) == 3
 
 
-def test_what_the_broker_did_not_take_is_sent_again_after_the_first_interval():
-    """However often it refused: an outage makes nobody wait longer after it. What was claimed meanwhile stays."""
-    mine, taken = begun(sends=5, sent_at=ago(timedelta(minutes=5))), begun(sends=5, sent_at=ago(timedelta(minutes=5)))
-    due = transact(lambda s: queue.due_under_way(s, stages=list(Stage), redispatch=REDISPATCH, limit=10))
-    assert claimed(taken, stage=Stage.UPLOAD) is not None
-    transact(lambda s: queue.not_taken(s, due))
-    assert (the(mine).sends, the(taken).sends) == (0, 6)
-    assert under_way() == []
-    transact(lambda s: s.execute(update(Render).where(Render.id == mine).values(sent_at=ago(REDISPATCH))))
-    assert under_way() == [mine]
+def test_where_nothing_is_known_each_message_counts_as_the_first():
+    """After a refusal, or in a new dispatcher's first look: what is lost is waited for as if it had been sent once. A
+    locked row holds nobody up, and is left as it was."""
+    minute = {"sends": 5, "sent_at": ago(timedelta(minutes=1))}
+    known, held, taken, new_one = (
+        begun(**minute),
+        begun(**minute),
+        begun(**minute, worker_id="io-1"),
+        a_render(**minute),
+    )
+    with Session(engine()) as other, other.begin():
+        other.scalar(select(Render.id).where(Render.id == held).with_for_update())
+        transact(queue.forget_sends)
+    assert {render: the(render).sends for render in (known, held, taken, new_one)} == {
+        known: 1,
+        held: 5,
+        taken: 5,
+        new_one: 1,
+    }
+    assert (under_way(), new()) == ([known], [new_one])
 
 
 def test_only_what_is_ready_and_free_is_due():

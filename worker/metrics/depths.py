@@ -25,7 +25,7 @@ from config.settings import settings
 from worker.liveness import connection_url
 from worker.metrics import declared
 from worker.metrics.declared import Read
-from worker.renders.queue import MOST_PATIENCE
+from worker.renders.queue import MOST_SENDS
 from worker.renders.states import QUEUE_OF, Stage, Status
 
 log = get(__name__)
@@ -42,7 +42,7 @@ MOST_UNDER_WAY = 50_000
 UNDER_WAY: LiteralString = """
     SELECT stage, status, coalesce(reason, '') AS reason, count(*) AS number, min(due_at) AS due_at, now() AS now,
         CASE WHEN worker_id IS NOT NULL THEN 'in_hand' WHEN ready_at > now() THEN 'later'
-            WHEN sent_at >= now() - %(redispatch)s * least(power(2, greatest(sends, 1) - 1), %(patience)s)
+            WHEN sent_at >= now() - %(redispatch)s * power(2.0, least(greatest(sends, 1), %(sends)s) - 1)
             THEN 'on_its_way' ELSE 'due' END AS state
     FROM (SELECT *, CASE WHEN worker_id IS NULL AND ready_at <= now() THEN ready_at END AS due_at FROM renders
         WHERE finished_at IS NULL AND (started_at IS NOT NULL OR sent_at IS NOT NULL) LIMIT %(under_way)s) AS under_way
@@ -142,7 +142,7 @@ def _read() -> tuple[Rows, Rows, Rows, Rows]:
         "queued": MOST_QUEUED,
         "under_way": MOST_UNDER_WAY,
         "redispatch": waits.redispatch_seconds,
-        "patience": MOST_PATIENCE,
+        "sends": MOST_SENDS,
         "lease": waits.lease_seconds,
     }
     with (

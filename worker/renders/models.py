@@ -122,9 +122,9 @@ class Render(Base):
 
     # Who works on it.
     ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    sent_at: Mapped[datetime | None]
     sends: Mapped[int] = mapped_column(server_default="0")
     """Messages in a row that nobody took, with the one of `sent_at`; says nothing where that is NULL."""
+    sent_at: Mapped[datetime | None]
     """When a message about this row was last given to the broker; sent and not claimed in time: sent again."""
     lease: Mapped[int] = mapped_column(server_default="0")
     """Raised by each claim (fencing): a write that names an older number touches no row."""

@@ -9,7 +9,7 @@ whoever dies in between leaves nothing that nobody knows of.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -52,7 +52,9 @@ def purge(session: Session, render: Render) -> None:
     """
     if render.finished_at is None:
         raise NotFinal
-    doom(session, _files(session, render))
+    # Somebody may still be storing the very file that its successor stored and named: the key is the content's.
+    again = datetime.now(UTC) - render.finished_at < UNNAMED_KEPT
+    _doom(session, _files(session, render), timedelta(0), again=UNNAMED_KEPT if again else None)
     _doom_unnamed(session, render)
     _drop_uploads(session, render)
     for model in (Draft, Attempt, Event):
@@ -81,10 +83,11 @@ def name(session: Session, keys: Sequence[str]) -> None:
     session.execute(delete(DoomedFile).where(DoomedFile.storage_key.in_(keys)))
 
 
-def _doom(session: Session, keys: Sequence[str], wait: timedelta) -> None:
+def _doom(session: Session, keys: Sequence[str], wait: timedelta, *, again: timedelta | None = None) -> None:
     if keys:
-        add = insert(DoomedFile).values([{"storage_key": key, "doomed_at": from_now(wait)} for key in keys])
-        at = {"doomed_at": add.excluded.doomed_at}
+        times = {"doomed_at": from_now(wait), "again_at": from_now(again) if again else None}
+        add = insert(DoomedFile).values([{"storage_key": key} | times for key in keys])
+        at = {"doomed_at": add.excluded.doomed_at, "again_at": add.excluded.again_at}
         session.execute(add.on_conflict_do_update(index_elements=["storage_key"], set_=at))
 
 
@@ -112,10 +115,11 @@ def clear(storage: Storage, *, limit: int = AT_ONCE) -> int:
 
 
 def _gone(session: Session, key: str) -> None:
-    mine = DoomedFile.storage_key == key
-    again = update(DoomedFile).where(mine, DoomedFile.again_at.is_not(None)).returning(DoomedFile.storage_key)
+    # Guarded by its time: done twice, or beside another's, this must not take the second deletion for done.
+    mine = DoomedFile.storage_key == key, DoomedFile.doomed_at <= func.now()
+    again = update(DoomedFile).where(*mine, DoomedFile.again_at.is_not(None)).returning(DoomedFile.storage_key)
     if session.scalar(again.values(doomed_at=DoomedFile.again_at, again_at=None)) is None:
-        session.execute(delete(DoomedFile).where(mine))
+        session.execute(delete(DoomedFile).where(*mine))
 
 
 def _files(session: Session, render: Render) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, case, func, insert, literal, or_, select, text, true, tuple_, update
+from sqlalchemy import ColumnElement, Double, and_, case, func, insert, literal, or_, select, text, true, update
 from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago, from_now
@@ -24,8 +24,8 @@ DUE = "vivideo_due"
 
 BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
 
-MOST_PATIENCE = 8
-"""Redispatch intervals between two messages at most: a broker that loses several in a row costs minutes, not hours."""
+MOST_SENDS = 4
+"""From this message on the wait does not grow: at eight intervals a broker that loses several costs minutes."""
 
 SILENT = "worker silent for a lease"
 STOPPED = "worker stopped"
@@ -73,7 +73,8 @@ def _not_on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
 def _on_its_way(redispatch: timedelta) -> ColumnElement[bool]:
     """Sent, and not overdue: `redispatch` after the first message, twice as long after each further one. A message that
     is missing was lost, or it waits because the workers are behind: then each copy would put them back further."""
-    longer = func.least(func.power(2.0, func.greatest(Render.sends, 1) - 1), MOST_PATIENCE, type_=Double())
+    # The exponent is bounded, not its power: that overflows after three days of messages nobody took.
+    longer = func.power(2.0, func.least(func.greatest(Render.sends, 1), MOST_SENDS) - 1, type_=Double())
     return Render.sent_at >= func.now() - func.make_interval(0, 0, 0, 0, 0, 0, redispatch.total_seconds() * longer)
 
 
@@ -91,10 +92,14 @@ def _mark_sent(session: Session, ids: Sequence[str]) -> list[Due]:
     return [Due(row.id, Stage(row.stage), row.lease, row.cancel_requested_at is not None) for row in rows]
 
 
-def not_taken(session: Session, due: Sequence[Due]) -> None:
-    """The broker did not take these messages: that makes nobody wait longer than for the first."""
-    mine = tuple_(Render.id, Render.lease).in_([(one.id, one.lease) for one in due])
-    session.execute(update(Render).where(mine, unowned()).values(sends=0))
+def forget_sends(session: Session) -> None:
+    """Nothing is known of the messages any more (the broker refused some, or this dispatcher is new): each counts as
+    the first, so that nobody waits longer for what is lost."""
+    on_way = unowned(), Render.sent_at.is_not(None), Render.sends > 1
+    free = select(Render.id).where(*on_way).with_for_update(skip_locked=True)
+    session.execute(
+        update(Render).where(Render.id.in_(free)).values(sends=1).execution_options(synchronize_session=False)
+    )
 
 
 def due_under_way(session: Session, *, stages: Sequence[Stage], redispatch: timedelta, limit: int) -> list[Due]:

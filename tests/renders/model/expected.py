@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from worker.remote.intents import SETTLED, IntentState
-from worker.renders.queue import MOST_PATIENCE, Due
+from worker.renders.queue import MOST_SENDS, Due
 from worker.renders.states import Reason, Stage, Status
 
 NOTHING_DONE = frozenset({IntentState.UNSENT, IntentState.REFUSED, IntentState.NOT_APPLIED})
@@ -204,5 +204,5 @@ class Row:
 
     def is_due(self, now: int) -> bool:
         """Whether a look of the dispatcher finds it: a cancelled one whatever its time."""
-        on_its_way = self.sent is not None and now - self.sent < OVERDUE * min(2 ** (self.sends - 1), MOST_PATIENCE)
+        on_its_way = self.sent is not None and now - self.sent < OVERDUE * 2 ** (min(self.sends, MOST_SENDS) - 1)
         return self.is_free() and not on_its_way and (self.canceling or self.ready <= now)
