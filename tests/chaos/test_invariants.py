@@ -15,7 +15,7 @@ import pytest
 
 from tests.chaos import gathering
 from tests.chaos.books import Given, Reading, Row, read
-from tests.chaos.invariants import ALL, check, names
+from tests.chaos.invariants import ALL, check, names, paths
 from tests.journeys.conftest import Journey
 from tests.stack import Stack, WarmStack, here, until
 from worker.database import transact
@@ -341,3 +341,20 @@ def test_a_secret_in_a_log_or_a_file_is_noticed(spoilt: Spoilt):
             assert spoilt.names() == {"secrets"}, name
         finally:
             path.unlink() if before is None else path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "allowed"),
+    [
+        ("message_settled", {"late": True}, True),
+        ("deleted", {}, True),
+        ("message_settled", {"state": "applied"}, False),
+        ("hint", {}, False),
+        ("failed", {}, False),
+    ],
+)
+def test_of_a_run_that_is_over_only_a_late_find_and_its_deletion_are_told(kind: str, data: Row, allowed: bool):
+    """The books are corrected after its end, and the next run has the video."""
+    told = [("queued", {}), ("failed", {}), (kind, data)]
+    events = [{"type": f"render.{what}", "number": number, "data": more} for number, (what, more) in enumerate(told, 1)]
+    assert (list(paths._wrong(events, "failed")) == []) is allowed

@@ -8,8 +8,6 @@ from tests.chaos.invariants.violation import Violation
 from worker.renders.states import MOVES, Stage, Status
 
 ENDS = {f"render.{status}" for status in FINAL}
-AFTERWARDS = frozenset({"render.deleted"})
-"""What may be told of a run that is over."""
 
 
 def path(books: Books) -> Iterator[Violation]:
@@ -28,6 +26,12 @@ def path(books: Books) -> Iterator[Violation]:
                 yield Violation("path", render, f"run {run}: {wrong}")
 
 
+def _may_come_afterwards(event: Row) -> bool:
+    """Of a run that is over nothing is told but that its message was carried out after all, and its deletion."""
+    late = event["type"] == "render.message_settled" and event["data"].get("late") is True
+    return late or event["type"] == "render.deleted"
+
+
 def _short(numbers: list[int]) -> str:
     return f"{numbers[:20]}{'…' if len(numbers) > 20 else ''}"
 
@@ -40,7 +44,7 @@ def _wrong(events: list[Row], status: str | None) -> Iterator[str]:
     for event in events[1:]:
         kind, number = event["type"], event["number"]
         if ended is not None:
-            if kind not in AFTERWARDS:
+            if not _may_come_afterwards(event):
                 yield f"{kind} ({number}) after {ended}"
         elif kind == "render.stage":
             to = Stage(event["data"]["stage"])
