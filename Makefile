@@ -35,7 +35,7 @@ check: install-dev ## format, lint, types, import contracts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-chaos: install-dev ## kill, freeze, flush, restart for half an hour: nothing lost, nothing paid twice (CHAOS="--seeds 1" shortens)
+chaos: install-dev ## kill, freeze, flush, restart for over an hour: nothing lost, nothing paid twice (CHAOS="--seeds 1" shortens)
 	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/journeys/test_recovery.py tests/journeys/test_what_dies.py \
 		tests/journeys/test_broken_backend.py tests/journeys/test_tokens_and_limits.py tests/journeys/test_local_stack.py \
 		tests/chaos tests/renders/test_model.py $(PYTEST)
