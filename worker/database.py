@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal
+from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal, make_url
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -30,8 +30,9 @@ Result = TypeVar("Result")
 RETRY_FOR_SECONDS = 20.0
 """A restart of PostgreSQL takes one to ten seconds; past twice that the work is left to a takeover."""
 
-# Serialization failure, deadlock, the server going down or coming up: the transaction did nothing, run it again.
-RETRYABLE_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300"})
+# Serialization failure, deadlock, the server going down or coming up, an idle transaction ended: the transaction did
+# nothing, run it again.
+RETRYABLE_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300", "25P03"})
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,
@@ -41,6 +42,10 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 """Seconds (the last one milliseconds): a connection whose other end vanished is noticed in 20 s, not in hours."""
+
+IDLE_SECONDS = 10.0
+"""A transaction in which nothing is asked for this long, or for a lease where that is longer, is ended by the server:
+whoever has it open is frozen, and holds locks that a takeover needs."""
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -96,8 +101,16 @@ def _engine(url: str, _pid: int) -> Engine:
         pool_pre_ping=False,
         pool_recycle=1800,
         hide_parameters=True,  # an error's text goes into logs and rows; parameters hold tokens and signed addresses
-        connect_args={"application_name": "vivideo-app", **CONNECTION},
+        connect_args={"application_name": "vivideo-app", "options": _options(url), **CONNECTION},
     )
+
+
+def _options(url: str) -> str:
+    """Those of the address, and ours."""
+    seconds = max(settings().waits.lease_seconds.total_seconds(), IDLE_SECONDS)
+    given = make_url(dialect_url(url)).query.get("options", ())
+    options = [given] if isinstance(given, str) else [*given]
+    return " ".join([f"-c idle_in_transaction_session_timeout={round(seconds * 1000)}", *options])
 
 
 def engine() -> Engine:

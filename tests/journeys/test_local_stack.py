@@ -322,7 +322,7 @@ def test_a_killed_supervisor_leaves_nothing_running(yours: Up, database: str, re
     assert yours.process is not None
     assert len(yours.members()) > 6
     yours.process.kill()
-    yours.process.communicate()
+    yours.process.communicate(timeout=30)
     until(lambda: not yours.members(), what="the end of everything")
     with psycopg.connect(database) as connection, redis.Redis.from_url(redis_url) as broker:
         assert (connection.execute("SELECT 1").fetchone(), broker.ping()) == ((1,), True)

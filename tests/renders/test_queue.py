@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from tests.stack import here, until
+from worker import database
 from worker.database import ago, engine, from_now, transact
 from worker.liveness import Process
 from worker.renders import leases, queue, store
@@ -147,6 +149,43 @@ def test_a_cancel_during_a_stage_is_due_when_the_stage_ends():
     transact(lambda s: leases.write(s, held, leases.release(to=Stage.SESSION)))
     (due,) = transact(lambda s: queue.due_cancels(s, redispatch=REDISPATCH, limit=10))
     assert (due.id, due.stage) == (render, Stage.SESSION)
+
+
+def test_a_frozen_workers_open_transaction_holds_up_no_other_takeover():
+    """It was stopped between a write and its commit: its row stays locked, the others of the silent are freed."""
+    a_worker("io-1", silent_for=timedelta(hours=1))
+    stuck, other = begun(worker_id="io-1"), begun(worker_id="io-1")
+
+    def relieve(session: Session) -> list[str]:
+        session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        return [one.id for one in queue.take_over(session, lease=timedelta(seconds=0.01))]
+
+    with Session(engine()) as frozen, frozen.begin():
+        frozen.execute(update(Render).where(Render.id == stuck).values(fraction=0.5))
+        assert transact(relieve) == [other]
+    assert transact(relieve) == [stuck]
+
+
+def test_the_server_ends_a_transaction_in_which_nothing_happens(monkeypatch: pytest.MonkeyPatch):
+    """Whoever has it open is frozen: its locks are given back, and what it would write is rolled back."""
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.2)
+    render = a_render()
+    with here({"VIVIDEO_LEASE_SECONDS": "0.2"}):
+        database._engine.cache_clear()
+        try:
+            with Session(engine()) as frozen:
+                frozen.execute(update(Render).where(Render.id == render).values(fraction=0.5))
+                until(lambda: transact(lambda s: s.scalar(_free_row(render))) == render, what="the lock's end")
+                with pytest.raises(DBAPIError) as ended:
+                    frozen.commit()
+                assert database.retryable(ended.value)
+        finally:
+            database._engine.cache_clear()
+    assert the(render).fraction == 0
+
+
+def _free_row(render: str) -> Select[str]:
+    return select(Render.id).where(Render.id == render).with_for_update(skip_locked=True)
 
 
 def test_an_open_intake_transaction_does_not_hold_its_lane():

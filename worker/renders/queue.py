@@ -327,11 +327,13 @@ def let_go(session: Session, *, worker: str, claims: Sequence[tuple[str, int]]) 
 def _free(
     session: Session, render_id: str, worker: str, lease: int, why: str, death: Mapping[str, Any] | None = None
 ) -> Taken | None:
-    """None: it changed hands meanwhile."""
+    """None: it changed hands meanwhile, or is locked. A frozen worker may hold it in an open transaction, which must
+    not hold up the others' takeovers: the server ends such a one (`worker.database.IDLE_SECONDS`)."""
     changes = {"ready_at": _unless_polled(func.now())} | dict(death or {})
+    its = Render.id == render_id, Render.worker_id == worker, Render.lease == lease
     row = session.execute(
         update(Render)
-        .where(Render.id == render_id, Render.worker_id == worker, Render.lease == lease)
+        .where(*its, Render.id.in_(select(Render.id).where(*its).with_for_update(skip_locked=True)))
         .values(worker_id=None, sent_at=None, event_number=Render.event_number + 1, **changes)
         .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
         .execution_options(synchronize_session=False)
