@@ -79,7 +79,8 @@ def test_its_types_are_complete(wheel: Path, tmp_path: Path) -> None:
     environment = {"venvPath": str(Path(sys.prefix).parent), "venv": Path(sys.prefix).name, "extraPaths": ["."]}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(environment))
     command = [sys.executable, "-m", "pyright", "--verifytypes", "vivideo_client", "--ignoreexternal"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": "."}, capture_output=True, text=True, timeout=60
-    )
+    # It asks the `python` of PATH, which may be another or none.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    known = os.environ | {"PYTHONPATH": ".", "PATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=known, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "Type completeness score: 100%" in done.stdout) == (0, True), done.stdout
