@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def test_beside_a_running_stack(run: Run, up: Up):
     record; the notes that told it hold no key that is not meant to be on disk."""
     below = up.state.parent / "deep" / "down"
     below.mkdir(parents=True)
+    began = time.monotonic()
     done = run("--json", "--record", str(below / "record"), where=below)
+    took = time.monotonic() - began
     report = json.loads(done.stdout)
     bad = [one for one in report["checks"] if one["level"] != "ok" and one["check"] != "disk"]
     assert bad == []
@@ -123,6 +126,7 @@ def test_beside_a_running_stack(run: Run, up: Up):
         *("settings", "database", "broker", "limits", "storage", "disk", "api", "workers", "flower"),
         *("network", "backend", "surprises"),
     }
+    assert took < LONGEST / 2
     calls = json.loads((below / "record" / "index.json").read_text())["calls"]
     assert [one["call"] for one in calls] == ["anonymous_token", "create_session", "state", "credits"]
     secret = (up.state / "secret-key").read_text().strip()

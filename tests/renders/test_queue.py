@@ -184,6 +184,13 @@ def test_the_server_ends_a_transaction_in_which_nothing_happens(monkeypatch: pyt
     assert the(render).fraction == 0
 
 
+def test_the_addresss_own_options_are_kept():
+    """Ours come first: who names the same one in the address decides."""
+    given = database._options("postgresql://db.example/renders?options=-c%20statement_timeout%3D5s")
+    assert given.endswith(" -c statement_timeout=5s")
+    assert given.startswith("-c idle_in_transaction_session_timeout=")
+
+
 def _free_row(render: str) -> Select[str]:
     return select(Render.id).where(Render.id == render).with_for_update(skip_locked=True)
 

@@ -333,7 +333,7 @@ def _free(
     its = Render.id == render_id, Render.worker_id == worker, Render.lease == lease
     row = session.execute(
         update(Render)
-        .where(*its, Render.id.in_(select(Render.id).where(*its).with_for_update(skip_locked=True)))
+        .where(Render.id.in_(select(Render.id).where(*its).with_for_update(skip_locked=True)))
         .values(worker_id=None, sent_at=None, event_number=Render.event_number + 1, **changes)
         .returning(Render.owner_id, Render.run, Render.stage, Render.lease, Render.event_number)
         .execution_options(synchronize_session=False)
