@@ -11,7 +11,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from config.logging import get
@@ -43,7 +42,7 @@ def collected(process: str, *more: Collector) -> CollectorRegistry:
     every.register(_Build(process))
     ProcessCollector(namespace="vivideo", registry=every)
     if sharing.is_shared():
-        MultiProcessCollector(every)
+        every.register(sharing.Together())
     else:
         every.register(_Own())
     for one in more:
