@@ -27,9 +27,10 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_create_missing_queues": True,
         "task_default_queue": "io",
         "worker_prefetch_multiplier": 1,
-        # A new child waits for its row in the database for up to 30 s (worker/liveness.py) before it says that it is
-        # up; at Celery's own 4 s each would be killed and replaced for as long as the database is away or slow.
-        "worker_proc_alive_timeout": 60.0,
+        # A child that takes a dead one's place waits for its row in the database for up to 30 s (worker/liveness.py)
+        # before it says that it is up; at Celery's own 4 s each would be killed and replaced for as long as the
+        # database is away or slow. The price: one that hangs as it begins costs its place for as long.
+        "worker_proc_alive_timeout": 45.0,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,

@@ -5,8 +5,10 @@ with it, also after Ctrl-C or `kill -9` (parent-death signal).
 """
 
 import fcntl
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,6 +29,7 @@ _numbers = count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _make_haste()
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     home = Path(tempfile.mkdtemp(prefix="vivideo-tests-"))
@@ -38,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
         _running.close()
         raise
     os.environ[_HOME] = str(home)
+
+
+def _make_haste() -> None:
+    """A run starts processes by the hundred: what they import is compiled once, whatever the environment says (Git
+    ignores it, `make clean` removes it). Garbage is looked for less often."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_unconfigure() -> None:

@@ -54,12 +54,21 @@ QUICK = {
 """Every wait, small: the same code runs with the contract's values in production."""
 
 
+_claims: list[socket.socket] = []
+"""The names of the ports that this process gave away, held until it ends."""
+
+
 def free_port() -> int:
-    """A port below the range that outgoing connections use."""
+    """A port below the range that outgoing connections use, never given away twice: its server listens seconds later,
+    and a second one would stand aside while the first one's words are taken for its own."""
     for port in random.sample(range(20_000, 32_000), 200):
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        claim = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):  # as `deploy/local/ports.py` does, under a name that `up` does not look at
+            claim.bind(f"\0vivideo-test-port-{port}")
+            _claims.append(claim)
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", port)) != 0:
+                    return port
     raise RuntimeError("no free port")
 
 

@@ -15,13 +15,13 @@ from api.cli.reporting import Exit, Mistake, os_words, say, show_json
 NAME = "vivideo"
 
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
-"""Python's own 700 make it look for garbage hundreds of times while a command imports, and there is none."""
+"""By itself Python looks for garbage hundreds of times while a command imports, and there is none."""
 
 
 def run(app: typer.Typer) -> NoReturn:
     """Run what the arguments say, and exit."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    atexit.register(gc.freeze)  # the last look through all that was imported took longer than many a command
+    atexit.register(gc.freeze)  # else all that was imported is looked through as it ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no × shows \xd7

@@ -73,7 +73,8 @@ class Watched(Stack):
         return Scrape(*(httpx.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=10).text for name in names))
 
     def answers(self, name: str) -> bool:
-        """Whether a process can be scraped."""
+        """Whether a process can be scraped; not a stranger at its port."""
+        assert "metrics.unserved" not in (self.home / f"{name}.log").read_text()
         try:
             return self.scrape(name).has("vivideo_build_info")
         except httpx.HTTPError:

@@ -26,6 +26,7 @@ BATCH = 12
 def pool(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Watched]:
     """A dispatcher and a media worker with three children; no backend is needed for what they do here."""
     with Watched(tmp_path_factory.mktemp("pool"), database, broker_url) as running, here(running.environment):
+        running.environment["VIVIDEO_LEASE_SECONDS"] = "60"  # a takeover is an attempt that no child counts
         running.migrate()
         running.start("dispatcher", "-m", "worker.dispatch")
         running.start_worker("media", 3)

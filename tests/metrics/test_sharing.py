@@ -1,29 +1,32 @@
-"""What the processes of a pool counted, read while they make their files."""
+"""How processes count together, and how one of them tells what all did."""
 
-from collections.abc import Iterable
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from prometheus_client.core import Metric
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from worker.metrics import sharing
-
-
-def _values(told: Iterable[Metric]) -> dict[str, float]:
-    return {sample.name: sample.value for metric in told for sample in metric.samples}
+from tests.stack import ROOT
+from worker.metrics import serving, sharing
 
 
 def test_a_file_that_is_being_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """It is there and empty for a moment: the scrape looks again instead of failing."""
+    """It is there and empty for a moment, or for good where its child died just then: the others are told."""
     monkeypatch.setenv(sharing.VARIABLE, str(tmp_path))
-    young = tmp_path / "counter_1.db"
-    young.touch()
+    (tmp_path / "counter_1.db").touch()
+    counts = MmapedDict(str(tmp_path / "counter_2.db"))
+    counts.write_value(mmap_key("lamps", "lamps_total", [], [], "Lamps."), 3.0, 0.0)
+    counts.close()
+    told = serving.collected("worker-media").collect()
+    assert {sample.name: sample.value for metric in told for sample in metric.samples}["lamps_total"] == 3.0
 
-    def grow(_seconds: float) -> None:
-        counts = MmapedDict(str(young))
-        counts.write_value(mmap_key("lamps", "lamps_total", [], [], "Lamps."), 3.0, 0.0)
-        counts.close()
 
-    monkeypatch.setattr(sharing.time, "sleep", grow)
-    assert _values(sharing.Together().collect()) == {"lamps_total": 3.0}
+@pytest.mark.parametrize("kind", ["io", "media"])
+def test_what_the_environment_says_of_sharing_is_somebody_elses(tmp_path: Path, kind: str):
+    """A directory named for other programs is neither used nor an obstacle."""
+    environment = os.environ | {sharing.VARIABLE: str(tmp_path), "VIVIDEO_WORKER_KIND": kind}
+    count = "from worker.metrics.declared import RENDERS_ACCEPTED as c; c.labels('new').inc()"
+    subprocess.run([sys.executable, "-c", count], env=environment, cwd=ROOT, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -26,8 +26,7 @@ def test_a_new_child_waits_for_the_database(tmp_path: Path, silent_database: str
     again, for as long as the database is away."""
     with Stack(tmp_path, silent_database, broker_url) as stack:
         main = psutil.Process(stack.start_worker("media", 1).pid)
-        first = until(main.children, 60, what="a child")[0].pid
-        until(lambda: _failures(stack)[first], 60, what="its word about the database")
+        first = next(iter(until(lambda: _failures(stack), 60, what="a child's word about the database")))
         os.kill(first, signal.SIGKILL)
         second = until(lambda: _failures(stack).keys() - {first}, 60, what="the word of another").pop()
         until(lambda: _failures(stack)[second] > 1, 60, what="its second word")

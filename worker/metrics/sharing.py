@@ -9,7 +9,6 @@ import atexit
 import fcntl
 import os
 import shutil
-import struct
 import tempfile
 import time
 from collections.abc import Iterable
@@ -29,9 +28,6 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a directory with a random name is made
 JUST_MADE_SECONDS = 60.0
 """A directory this young may not have its lock yet."""
 
-LOOKS, LOOK_SECONDS = 100, 0.01
-"""How often a scrape looks again, and how soon: the file it waits for is ready microseconds after it is there."""
-
 _main: int | None = None
 
 
@@ -40,6 +36,7 @@ def begin() -> None:
     global _main
     os.environ.pop(VARIABLE, None)
     os.environ.pop(VARIABLE.lower(), None)
+    values.ValueClass = values.MutexValue  # the library looked at that variable as it was imported
     # The media worker alone forks; with no port nobody would read its files.
     if os.environ.get("VIVIDEO_WORKER_KIND") != "media" or not settings().servers.metrics_port:
         return
@@ -62,16 +59,16 @@ def child_began() -> None:
 class Together(Collector):
     """The counts of all places, added up."""
 
-    def __init__(self) -> None:
-        self._files = multiprocess.MultiProcessCollector(None)
-
     def collect(self) -> Iterable[Metric]:
-        """As they stand."""
-        for _ in range(LOOKS):
-            with suppress(struct.error):  # a file that a child makes just then, and has not given a size yet
-                return list(self._files.collect())
-            time.sleep(LOOK_SECONDS)
-        return self._files.collect()
+        """As they stand. A file without a size was made just now, or by a child that died in it: it is empty."""
+        files = Path(os.environ[VARIABLE]).glob("*.db")
+        return multiprocess.MultiProcessCollector.merge([str(one) for one in files if _bytes(one)])
+
+
+def _bytes(file: Path) -> int:
+    with suppress(FileNotFoundError):  # a dead child's gauges are removed
+        return file.stat().st_size
+    return 0
 
 
 def _place() -> str:
