@@ -117,6 +117,21 @@ def test_polls_are_claimed_once_and_never_sooner_than_the_interval():
     assert (last.type, last.data["fraction"]) == ("render.progress", 0.45)
 
 
+def test_an_answer_to_a_poll_after_a_takeover_touches_nothing():
+    """A worker that was thought dead cannot write what it was told, not even if the same process asks again by then."""
+    render = a_render(stage="poll", started_at=ago(timedelta(0)), status="running")
+    a_worker("io-1", silent_for=timedelta(seconds=60))
+    at_once = timedelta(0)
+    (zombie,) = transact(lambda s: leases.claim_polls(s, worker="io-1", limit=1, interval=at_once))
+    transact(lambda s: queue.take_over(s, lease=timedelta(seconds=0.01)))
+    for owner in (None, "io-1"):
+        if owner:
+            assert len(transact(lambda s: leases.claim_polls(s, worker="io-1", limit=1, interval=at_once))) == 1
+        assert transact(lambda s: leases.still_ours(s, [zombie])) == set()
+        assert transact(lambda s: leases.release_polls(s, [(zombie, 0.9)], interval=at_once)) == set()
+        assert (the(render).worker_id, the(render).fraction) == (owner, 0)
+
+
 def test_a_poll_taken_over_keeps_its_time():
     """An export is not asked sooner for having changed hands."""
     a_worker("io-9", silent_for=timedelta(minutes=5))

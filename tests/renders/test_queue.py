@@ -223,6 +223,24 @@ def test_what_a_living_worker_lost_track_of_is_let_go():
     assert claimed(render, worker="io-2", lease=1) is not None
 
 
+def test_what_was_claimed_anew_is_not_let_go():
+    """A worker that frees what it lost track of, late: its next claim of the same row stays, and another's too."""
+    render = a_render()
+    held = claimed(render, worker=a_worker("io-1"))
+    assert held is not None
+    stale = [(render, held.lease)]
+    transact(lambda s: queue.let_go(s, worker="io-1", claims=stale))
+    for worker in ("io-1", "io-2"):
+        assert claimed(render, worker=worker, lease=the(render).lease) is not None
+        transact(lambda s: queue.let_go(s, worker="io-1", claims=stale))
+        assert the(render).worker_id == worker
+        transact(lambda s, mine=worker: queue.let_go(s, worker=mine, claims=[(render, the(render).lease)]))
+    again = claimed(render, worker="io-2", lease=the(render).lease)
+    assert again is not None
+    transact(lambda s: queue.let_go(s, worker="io-1", claims=[(render, again.lease)]))
+    assert the(render).worker_id == "io-2", "a number alone is no proof"
+
+
 def test_one_owners_hundred_do_not_hold_up_anothers_one():
     """Lanes share: the owner with a single render is served in the first handful."""
     for _ in range(100):
