@@ -66,6 +66,8 @@ def test_a_write_after_a_takeover_touches_nothing():
     assert zombie is not None
     (taken,) = transact(lambda session: queue.take_over(session, lease=timedelta(seconds=0.01)))
     assert (taken.id, taken.worker) == (render, "io-1")
+    (attempt,) = transact(lambda session: session.scalars(select(Attempt)).all())
+    assert (attempt.outcome, attempt.ended_at is not None) == ("taken_over", True)
     for again in (None, claimed(render, worker="io-1", lease=1)):
         with pytest.raises(LeaseLost):
             transact(lambda session: leases.write(session, zombie, {"answer": "from the dead"}))
