@@ -176,7 +176,8 @@ def test_it_ends_as_the_contract_says(journeys: dict[str, Journey], name: str):
     assert len(journey.messages()) == case.messages
     assert journey.executed() == case.executed
     assert tuple(intent.state for intent in journey.intents()) == case.intents
-    assert len(journey.exports()) == case.exports
+    exports = journey.exports()
+    assert len(exports) == case.exports, [(one.id, one.state, one.created_at, one.ended_at) for one in exports]
     assert case.answer_has in (row.answer or "")
     for words in case.answer_lacks:
         assert words not in (row.answer or "")

@@ -87,11 +87,12 @@ def _submit(job: Job) -> Outcome:
     if kept is None:
         raise LookupError(f"{job.render.id} is exported but has no draft")
     output = job.render.output
+    token = job.bearer()  # first: without one nothing is sent, and an id on file would be asked after for nothing
     for _ in range(MOST_IDS):
         export_id = _reserve(job)
         try:
             status = job.remote.submit_export(
-                job.bearer(), export_id, job.session_id(), kept.body, output["format"], output["quality"]
+                token, export_id, job.session_id(), kept.body, output["format"], output["quality"]
             )
         except IdTaken:
             transact(lambda session, refused=export_id: _note(session, job, refused, "refused"))
