@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from config.settings import settings
-from deploy.local import leash
+from deploy.local import leash, ports
 from tests import nursery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,13 +62,11 @@ def free_port() -> int:
     """A port below the range that outgoing connections use, never given away twice: its server listens seconds later,
     and a second one would stand aside while the first one's words are taken for its own."""
     for port in random.sample(range(20_000, 32_000), 200):
-        claim = socket.socket(socket.AF_UNIX)
-        with suppress(OSError):  # as `deploy/local/ports.py` does, under a name that `up` does not look at
-            claim.bind(f"\0vivideo-test-port-{port}")
-            _claims.append(claim)
-            with socket.socket() as tried:
-                if tried.connect_ex(("127.0.0.1", port)) != 0:
-                    return port
+        # Under a name of its own: the one that `up` looks at would keep the stack under test from its port.
+        claimed = ports.claim(f"vivideo-test-port-{port}") if ports.is_free("127.0.0.1", port) else None
+        if claimed is not None:
+            _claims.append(claimed)
+            return port
     raise RuntimeError("no free port")
 
 

@@ -11,19 +11,28 @@ _reserved: dict[int, socket.socket] = {}
 """What this process has put its name on, until it ends."""
 
 
+def claim(name: str) -> socket.socket | None:
+    """Take a name that one process of this machine has at a time, until the socket is closed or the process ends; None
+    where another has it. An abstract socket's name is the kernel's: taking it is atomic, it leaves no file, and it is
+    free again however the process ends."""
+    taken = socket.socket(socket.AF_UNIX)
+    try:
+        taken.bind(f"\0{name}")
+    except OSError:
+        taken.close()
+        return None
+    return taken
+
+
 def reserve(port: int) -> bool:
     """Put this process's name on a port, for as long as it lives: between the look at a port and its server's start lie
-    seconds, in which another stack would choose the same. An abstract socket's name is the kernel's: taking it is
-    atomic, it leaves no file, and it is free again however the process ends."""
+    seconds, in which another stack would choose the same."""
     if port in _reserved:
         return True
-    claim = socket.socket(socket.AF_UNIX)
-    try:
-        claim.bind(f"\0vivideo-port-{port}")
-    except OSError:
-        claim.close()
+    claimed = claim(f"vivideo-port-{port}")
+    if claimed is None:
         return False
-    _reserved[port] = claim
+    _reserved[port] = claimed
     return True
 
 
