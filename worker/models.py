@@ -1,6 +1,7 @@
 """Every table, gathered so that the migrations see them all."""
 
 from worker.accounts.models import Account, RemoteSession
+from worker.batches.models import Batch, BatchProblem
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
 from worker.remote.circuit import Circuit
@@ -29,6 +30,8 @@ __all__ = [
     "Account",
     "ApiKey",
     "Attempt",
+    "Batch",
+    "BatchProblem",
     "Circuit",
     "DoomedFile",
     "Draft",

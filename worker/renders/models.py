@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    SmallInteger,
     UniqueConstraint,
     func,
     text,
@@ -59,21 +60,28 @@ class TransactionId(UserDefinedType[int]):
 
 
 class Lane(Base):
-    """A queue of one owner, batch and priority; lanes are served by virtual time, so none starves."""
+    """A queue of one owner, batch and priority; lanes are served by virtual time, so none starves.
+
+    A batch of which only the first few may begin has two parts: 0 are those, 1 the others, held until approved.
+    """
 
     __tablename__ = "lanes"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    batch_id: Mapped[str | None]
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     priority: Mapped[str]
+    part: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     virtual_time: Mapped[float] = mapped_column(server_default="0")
     paused_at: Mapped[datetime | None]
+    held: Mapped[bool] = mapped_column(server_default="false")
+    """Nothing of it begins before its batch is received, or approved. A pause comes and goes beside that."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
-        UniqueConstraint("owner_id", "batch_id", "priority", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("owner_id", "batch_id", "priority", "part", postgresql_nulls_not_distinct=True),
         CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
+        Index("ix_lanes_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
     )
 
 
@@ -102,6 +110,19 @@ class Render(Base):
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     # `metadata` is taken by SQLAlchemy's declarative base.
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    batch_position: Mapped[int | None]
+    """Which of its batch's renders it is, from 1, in the order of the source."""
+    follows_id: Mapped[str | None]
+    """Another render of the owner that it must not overtake: until then its `ready_at` is infinity, and the dispatcher
+    looks (`queue.release_followers`)."""
+    follows_until: Mapped[str | None]
+    """Until when: `export` (its export is accepted, or it is final) or `end` (it is final)."""
+    fingerprint: Mapped[str | None]
+    """SHA-256 of everything that its video depends on, where the request was made from a catalog's product."""
+    reused_from: Mapped[str | None]
+    """The render whose video it took over, because their fingerprints are the same: it cost nothing."""
 
     # Where it stands.
     status: Mapped[str] = mapped_column(server_default="queued")
@@ -221,6 +242,24 @@ class Render(Base):
         Index("ix_renders_external_ref", "owner_id", "external_ref", postgresql_where=text("external_ref IS NOT NULL")),
         Index("ix_renders_api_key", "api_key_id", "queued_at"),
         Index("ix_renders_api_key_open", "api_key_id", postgresql_where=text("finished_at IS NULL")),
+        CheckConstraint("(batch_id IS NULL) = (batch_position IS NULL)", name="batch"),
+        CheckConstraint(
+            "(follows_id IS NULL) = (follows_until IS NULL) AND follows_until IN ('export', 'end')", name="follows"
+        ),
+        Index(
+            "ix_renders_batch",
+            "batch_id",
+            "batch_position",
+            unique=True,
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
+        Index("ix_renders_batch_status", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("ix_renders_fingerprint", "owner_id", "fingerprint", postgresql_where=text("fingerprint IS NOT NULL")),
+        Index(
+            "ix_renders_followers",
+            "follows_id",
+            postgresql_where=text("follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL"),
+        ),
         Index("ix_renders_tags", "tags", postgresql_using="gin"),
     )
 

@@ -1,0 +1,1 @@
+"""Batches: many renders taken on together, steered together, reported together."""
