@@ -8,6 +8,34 @@ from pydantic import BaseModel, Field
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class CheckBody(BaseModel):
+    """One thing that a video was examined for: `passed`, `flagged`, or `not_asked` for."""
+
+    check: str = Field(examples=["black"])
+    verdict: str
+    detail: str
+    stretches: list[tuple[float, float]] = Field(description="From and to, in seconds.")
+    measured: float | str | None
+    asked: float | str | None
+
+
+class QualityBody(BaseModel):
+    """What examining a video came to: `passed`, `flagged`, or `unknown` where it could not be done, which `detail`
+    explains."""
+
+    verdict: str
+    detail: str | None
+    checks: list[CheckBody]
+
+
+class ExpectBody(BaseModel):
+    """What a video is compared with; null: nothing was asked for."""
+
+    duration_seconds: float | None = None
+    aspect: str | None = None
+    silent: bool = False
+
+
 class ResultBody(BaseModel):
     """The finished file; `duration` in seconds, sizes in pixels."""
 
@@ -19,6 +47,7 @@ class ResultBody(BaseModel):
     height: int
     codec: str
     poster: str | None
+    quality: QualityBody | None = Field(description="null where `quality_gate` is `off`.")
 
 
 class ChargeBody(BaseModel):
@@ -104,6 +133,10 @@ class RenderBody(BaseModel):
     output: dict[str, Any]
     priority: str
     on_unconfirmed: str
+    quality_gate: str
+    expect: ExpectBody | None = Field(
+        description="What the video is compared with: as asked for, or as the prompt says."
+    )
     deadline_seconds: float | None
     external_ref: str | None
     tags: list[str]
@@ -143,6 +176,10 @@ class NormalisedBody(BaseModel):
     output: dict[str, Any]
     priority: str
     on_unconfirmed: str
+    quality_gate: str
+    expect: ExpectBody | None = Field(
+        description="What the video is compared with: as asked for, or as the prompt says."
+    )
     deadline_seconds: float | None
     external_ref: str | None
     tags: list[str]

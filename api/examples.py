@@ -15,6 +15,14 @@ SHA256 = "434c8104127dd6ee6c0a2ef8a7a5d0a7c6b2f3f1e0d9c8b7a6958473625140ff"
 NO_CHARGE: Example = {"state": "none", "credits": None}
 CHARGED: Example = {"state": "incurred", "credits": 100.0}
 
+
+def _check(
+    name: str, verdict: str, detail: str, *, measured: float | str | None = None, asked: float | None = None
+) -> Example:
+    compared = {"measured": measured, "asked": asked}
+    return {"check": name, "verdict": verdict, "detail": detail, "stretches": []} | compared
+
+
 ASSET: Example = {
     "upload": UPLOAD,
     "name": "shoe.jpg",
@@ -35,6 +43,8 @@ NORMALISED: Example = {
     "output": {"format": "mp4", "quality": "high"},
     "priority": "normal",
     "on_unconfirmed": "fail",
+    "quality_gate": "report",
+    "expect": {"duration_seconds": 6.0, "aspect": None, "silent": False},
     "deadline_seconds": None,
 }
 QUEUED: Example = {
@@ -74,6 +84,18 @@ _ATTEMPT: Example = {
     "error_code": None,
     "error_message": None,
 }
+EXAMINED: Example = {
+    "verdict": "passed",
+    "detail": None,
+    "checks": [
+        _check("length", "passed", "6.0 s, asked for 6 s", measured=6.0, asked=6.0),
+        _check("aspect", "not_asked", "1080x1920", measured="1080x1920"),
+        _check("black", "passed", "never black for long"),
+        _check("frozen", "passed", "never without movement for long"),
+        _check("silence", "passed", "never silent for long"),
+        _check("ends_early", "passed", "picture and sound play to their end"),
+    ],
+}
 SUCCEEDED: Example = {
     **QUEUED,
     "status": "succeeded",
@@ -92,6 +114,7 @@ SUCCEEDED: Example = {
         "height": 1920,
         "codec": "h264",
         "poster": f"{AT}/poster",
+        "quality": EXAMINED,
     },
     "charge": CHARGED,
     "attempts": [_ATTEMPT],

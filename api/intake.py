@@ -16,6 +16,7 @@ from api.progress import durations
 from api.schemas import RenderRequest, RetryRequest
 from api.views import render_body, shown
 from worker.database import new_id
+from worker.media.quality import words
 from worker.owners import limits
 from worker.remote import hints, intents, language
 from worker.renders import runs, store, uploads
@@ -117,6 +118,8 @@ def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[
         output=request.output.model_dump(),
         priority=request.priority,
         on_unconfirmed=request.on_unconfirmed,
+        quality_gate=request.quality_gate,
+        expect=_expected(request),
         deadline_seconds=request.deadline_seconds,
         external_ref=request.external_ref,
         tags=list(dict.fromkeys(request.tags)),
@@ -124,6 +127,13 @@ def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[
         api_key_id=caller.key_id,
         hints=[{"code": hint.code, "message": hint.message} for hint in hints.hints(request.prompt, names)],
     )
+
+
+def _expected(request: RenderRequest) -> dict[str, Any] | None:
+    """What the video will be compared with: as given, else as the prompt plainly says."""
+    if request.expect is not None:
+        return request.expect.model_dump()
+    return words.read(request.prompt).as_json()
 
 
 def _wanted(request: RenderRequest) -> list[str]:

@@ -19,3 +19,5 @@ LONGEST_PAGE = 200
 EVENTS_PAGE = 500
 LARGEST_NUMBER = 2**31 - 1
 """PostgreSQL's integer."""
+LONGEST_VIDEO_SECONDS = 3600
+"""That a video's length can be compared with: the backend's last a minute."""

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api import limits
 from worker.addresses.form import checked_form
+from worker.media.quality.asked import Aspect
 
 
 def _plain(text: str) -> str:
@@ -85,6 +86,16 @@ class Output(_Request):
     quality: Literal["high"] = "high"
 
 
+class Expect(_Request):
+    """What the finished video is compared with."""
+
+    duration_seconds: Annotated[float, Field(gt=0, le=limits.LONGEST_VIDEO_SECONDS, strict=True)] | None = None
+    aspect: Aspect | None = Field(
+        None, description="Width to height; `portrait` and `landscape` only say which of them is longer."
+    )
+    silent: bool = Field(False, strict=True, description="A video without sound is what is asked for.")
+
+
 Metadata = Annotated[
     dict[str, Any],
     AfterValidator(_bounded),
@@ -104,6 +115,15 @@ class RenderRequest(_Request):
     on_unconfirmed: Literal["fail", "retry"] = Field(
         "fail",
         description="Where nobody can know whether the paid message was received: give up, or pay again.",
+    )
+    quality_gate: Literal["report", "fail", "off"] = Field(
+        "report",
+        description="The finished video is examined. `report`: `result.quality` says what was found; `fail`: a video"
+        " with something wrong ends the render as failed, the video kept; `off`: it is not looked at.",
+    )
+    expect: Expect | None = Field(
+        None,
+        description="What the examination compares with; null: the length and shape that the prompt plainly asks for.",
     )
     deadline_seconds: Annotated[float, Field(ge=1, le=limits.LONGEST_DEADLINE_SECONDS, strict=True)] | None = Field(
         None,

@@ -122,6 +122,8 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         output=render.output,
         priority=render.priority,
         on_unconfirmed=render.on_unconfirmed,
+        quality_gate=render.quality_gate,
+        expect=bodies.ExpectBody.model_validate(render.expect) if render.expect is not None else None,
         deadline_seconds=render.deadline_seconds,
         external_ref=render.external_ref,
         tags=render.tags,
@@ -159,6 +161,7 @@ def _result(row: Result) -> bodies.ResultBody:
         height=row.height,
         codec=row.video_codec,
         poster=f"{at}/poster" if row.poster_key else None,
+        quality=bodies.QualityBody.model_validate(row.quality) if row.quality else None,
     )
 
 

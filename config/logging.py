@@ -48,6 +48,8 @@ EVENTS = frozenset(
         "owners.not_installed",
         "poll.fault",
         "poll.unwritten",
+        "quality.flagged",
+        "quality.unknown",
         "rates.away",
         "rates.back",
         "remote.refused",

@@ -53,6 +53,13 @@ RESULT_UNPLAYABLE = Failure(
     True,
     "Send the render again; if it repeats, keep the render's id for the backend's support.",
 )
+RESULT_QUALITY = Failure(
+    "result.quality",
+    "The video is there, but not as it was asked for or not in order, and the request said to fail then.",
+    True,
+    "Watch it at `/video`: it is kept and paid for, and `result.quality` says what was found. A retry needs `force` "
+    'and pays for another one; sent with `quality_gate: "report"`, a render with such a video succeeds.',
+)
 ASSET_UNSUPPORTED = Failure(
     "asset.unsupported",
     "The backend does not take one of the assets.",

@@ -62,6 +62,10 @@ def create(
     on_unconfirmed: Annotated[
         Literal["fail", "retry"], typer.Option(help="Where nobody can know whether it was paid: give up, or pay again.")
     ] = "fail",
+    quality: Annotated[
+        Literal["report", "fail", "off"],
+        typer.Option(help="A video with something wrong: say so, fail with it, or do not look."),
+    ] = "report",
     deadline: Annotated[
         Any,
         typer.Option(
@@ -91,6 +95,7 @@ def create(
     fields: RenderFields = {
         "priority": priority,
         "on_unconfirmed": on_unconfirmed,
+        "quality_gate": quality,
         "deadline_seconds": deadline.total_seconds() if deadline else None,
         "language": language,
         "external_ref": ref,

@@ -9,7 +9,7 @@ from rich.text import Text
 from api.cli.balances import amount
 from api.cli.progress import label, note
 from api.cli.rows import Cell, fields, table, when
-from api.client import Charge, DryRun, Event, Render, RenderError, Result, Run
+from api.client import Charge, Check, DryRun, Event, Render, RenderError, Result, Run
 
 COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "canceled": "yellow", "waiting": "yellow"}
 
@@ -39,6 +39,7 @@ def show_render(console: Console, render: Render, file: Path | None = None) -> N
         ("answer", render.answer),
         ("timeline", render.timeline),
         ("video", _facts(render.result) if render.result else None),
+        *(("quality", line) for line in _quality(render)),
         ("file", str(file) if file else None),
         ("charge", _charge(render.charge)),
         ("cancelling", render.cancel_effect),
@@ -56,10 +57,15 @@ def show_outcome(console: Console, render: Render, file: Path | None) -> None:
     """What came of a render: the file, or the error with its remedy."""
     if file and render.result:
         console.print(Text(str(file), style="green") + Text(f"  {_facts(render.result)}"))
+        _show_flagged(console, render)
         return
     console.print(_state(render, f"{render.id} ") + Text(f"  {_error(render.error) or render.cancel_effect or ''}"))
+    _show_flagged(console, render)
+    if render.result:
+        console.print(Text(f"The video:  vivideo render get {render.id} -o {render.id}.mp4"))
     if "retry" in render.links:
-        console.print(Text(f"Once more:  vivideo render retry {render.id}"))
+        paid = " --force" if render.result else ""
+        console.print(Text(f"Once more:  vivideo render retry {render.id}{paid}"))
 
 
 def show_event(console: Console, event: Event) -> None:
@@ -92,6 +98,25 @@ def _state(render: Render, before: str = "") -> Text:
 
 def _facts(result: Result) -> str:
     return f"{result.width}×{result.height}, {result.duration:.1f} s, {result.bytes / 1e6:.1f} MB"
+
+
+def _show_flagged(console: Console, render: Render) -> None:
+    quality = render.result.quality if render.result else None
+    for check in quality.flagged if quality else ():
+        console.print(Text(f"  look at it: {_check(check)}", style="yellow"))
+
+
+def _quality(render: Render) -> list[str]:
+    """The verdict, or what was flagged, a line each."""
+    quality = render.result.quality if render.result else None
+    if quality is None:
+        return []
+    flagged = [_check(check) for check in quality.flagged]
+    return flagged or [f"{quality.verdict}: {quality.detail}" if quality.detail else quality.verdict]
+
+
+def _check(check: Check) -> str:
+    return f"{check.check.replace('_', ' ')}: {check.detail}"
 
 
 def _charge(charge: Charge) -> str:

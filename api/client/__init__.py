@@ -200,6 +200,38 @@ class Page(_Model, Generic[Item]):
     next_cursor: str | None = None
 
 
+class Check(_Model):
+    """One thing that a video was examined for: `passed`, `flagged`, or `not_asked` for; stretches in seconds."""
+
+    check: str
+    verdict: str
+    detail: str
+    stretches: list[tuple[float, float]] = []
+    measured: float | str | None = None
+    asked: float | str | None = None
+
+
+class Quality(_Model):
+    """What examining a video came to: `passed`, `flagged`, or `unknown` where it could not be done."""
+
+    verdict: str
+    detail: str | None = None
+    checks: list[Check] = []
+
+    @property
+    def flagged(self) -> list[Check]:
+        """The checks that found something."""
+        return [check for check in self.checks if check.verdict == "flagged"]
+
+
+class Expected(_Model):
+    """What a video is compared with; None: nothing was asked for."""
+
+    duration_seconds: float | None = None
+    aspect: str | None = None
+    silent: bool = False
+
+
 class Result(_Model):
     """A finished file; `duration` in seconds, sizes in pixels."""
 
@@ -211,6 +243,7 @@ class Result(_Model):
     height: int
     codec: str
     poster: str | None = None
+    quality: Quality | None = None
 
 
 class Charge(_Model):
@@ -299,6 +332,8 @@ class Render(_Model):
     output: dict[str, Any] = {}
     priority: str
     on_unconfirmed: str
+    quality_gate: str = "off"
+    expect: Expected | None = None
     deadline_seconds: float | None = None
     external_ref: str | None = None
     tags: list[str] = []
@@ -350,6 +385,8 @@ class NormalisedRender(_Model):
     output: dict[str, Any] = {}
     priority: str
     on_unconfirmed: str
+    quality_gate: str = "off"
+    expect: Expected | None = None
     deadline_seconds: float | None = None
     external_ref: str | None = None
     tags: list[str] = []
@@ -483,6 +520,19 @@ Asset = str | Upload | Mapping[str, str]
 """An address (`https://…`), an upload or its id (`upl_…`), or the JSON for either."""
 
 
+QualityGate = Literal["report", "fail", "off"]
+
+
+class Expect(TypedDict, total=False):
+    """What a finished video is compared with."""
+
+    duration_seconds: float | None
+    aspect: str | None
+    """Width to height (`9:16`), or `portrait` or `landscape`."""
+    silent: bool
+    """A video without sound is asked for."""
+
+
 class RenderFields(TypedDict, total=False):
     """What a render may be asked for with, beside its prompt; what is left out the service fills in."""
 
@@ -492,6 +542,10 @@ class RenderFields(TypedDict, total=False):
     """Of the video (`en`, `zh`); detected from the prompt by default."""
     output: Mapping[str, Any]
     priority: Priority
+    quality_gate: QualityGate
+    """What a video with something wrong leads to: `report` in `result.quality` (the default), `fail`, or `off`."""
+    expect: Expect | None
+    """What it is compared with; None: the length and the shape that the prompt plainly asks for."""
     on_unconfirmed: Literal["fail", "retry"]
     """Where nobody can know whether the paid message was received: give up (the default), or pay again."""
     deadline_seconds: float | None

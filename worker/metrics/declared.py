@@ -52,6 +52,12 @@ RUNS_ENDED = _counter("vivideo_runs_ended_total", "Runs that came to a final sta
 STAGE_SECONDS = _seconds(
     "vivideo_stage_seconds", "Seconds of work on a stage, from claim to outcome.", LONG, "stage", "outcome"
 )
+VIDEOS_EXAMINED = _counter(
+    "vivideo_videos_examined_total",
+    "Finished videos by what examining them came to.",
+    "verdict",
+    known=(("passed", "flagged", "unknown"),),
+)
 LEASES_LOST = _counter(
     "vivideo_leases_lost_total", "Works whose render another worker had moved meanwhile.", "stage", known=(Stage,)
 )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import cast as text_cast
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text, UserDefinedType
 
@@ -106,6 +106,10 @@ class Render(Base):
     output: Mapped[dict[str, Any]] = mapped_column(server_default='{"format": "mp4", "quality": "high"}')
     priority: Mapped[str] = mapped_column(server_default="normal")
     on_unconfirmed: Mapped[str] = mapped_column(server_default="fail")
+    quality_gate: Mapped[str] = mapped_column(server_default="report")
+    """What a video that its examination flags leads to: `report`, `fail`; `off` examines nothing."""
+    expect: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What the video is compared with: `{"duration_seconds": s, "aspect": "9:16", "silent": false}`; NULL: nothing."""
     external_ref: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     # `metadata` is taken by SQLAlchemy's declarative base.
@@ -197,6 +201,7 @@ class Render(Base):
         CheckConstraint("(status IN ('failed', 'expired')) = (error_code IS NOT NULL)", name="error"),
         CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
         CheckConstraint("on_unconfirmed IN ('fail', 'retry')", name="on_unconfirmed"),
+        CheckConstraint("quality_gate IN ('report', 'fail', 'off')", name="quality_gate"),
         CheckConstraint("fraction BETWEEN 0 AND 1", name="fraction"),
         CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged"),
         CheckConstraint("(deadline_seconds IS NULL) = (deadline_at IS NULL)", name="deadline"),
@@ -387,6 +392,8 @@ class Result(Base):
     audio_codec: Mapped[str | None]
     pixel_format: Mapped[str]
     frame_rate: Mapped[float | None]
+    quality: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What the examination came to (`worker.media.quality.report`); NULL: the render asked for none."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (CheckConstraint("bytes > 0 AND duration_seconds > 0", name="playable"),)

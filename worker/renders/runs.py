@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, select
+from sqlalchemy import Select, exists, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
@@ -22,7 +22,7 @@ from worker.metrics.declared import RENDERS_ACCEPTED
 from worker.remote.intents import WANTING, Intent, IntentState, record_finding
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
-from worker.renders.models import Draft, Event, Render, Run
+from worker.renders.models import Draft, Event, Render, Result, Run
 from worker.renders.queue import notify_due
 from worker.renders.states import Charge, Stage, Status
 
@@ -140,11 +140,13 @@ def _charged(session: Session, render: Render) -> Charge:
 
 
 def _has_paid_draft(session: Session, render: Render) -> bool:
-    """Whether the run's draft is kept and the session it belongs to still there: only the export is missing."""
+    """Whether the run's draft is kept and the session it belongs to still there: only the export is missing. Where the
+    run failed although its video is there, another export would give the same one."""
     query = (
         select(Draft.run)
         .join(RemoteSession, RemoteSession.id == render.remote_session_id)
         .where(Draft.render_id == render.id, Draft.run == render.run, RemoteSession.lost_at.is_(None))
+        .where(~exists().where(Result.render_id == render.id, Result.run == render.run))
     )
     return session.scalar(query) is not None
 
@@ -169,6 +171,13 @@ def _drafts(render_id: str) -> Select[Intent]:
         .order_by(Intent.created_at.desc(), Intent.id.desc())
         .limit(1)
     )
+
+
+def refuse_draft(session: Session, render: Render) -> None:
+    """The draft in the render's session gave a video that is not wanted: no later run goes on from it by itself."""
+    mine = Intent.render_id == render.id, Intent.remote_session_id == render.remote_session_id
+    for intent in session.scalars(select(Intent).where(*mine, Intent.state == IntentState.APPLIED.value)):
+        record_finding(session, intent, WANTING)
 
 
 def earlier(session: Session, render_ids: Sequence[str]) -> Sequence[Run]:

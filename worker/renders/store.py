@@ -34,6 +34,9 @@ class NewRender:
     output: dict[str, Any] = field(default_factory=lambda: {"format": "mp4", "quality": "high"})
     priority: str = "normal"
     on_unconfirmed: str = "fail"
+    quality_gate: str = "report"
+    expect: dict[str, Any] | None = None
+    """What the video is compared with; None: what the prompt asks for in words."""
     external_ref: str | None = None
     tags: list[str] = field(default_factory=list[str])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -80,6 +83,7 @@ def accept(session: Session, owner_id: str, request: NewRender, *, render_id: st
     """Take a render on: from this transaction's commit on it will end in exactly one final status."""
     given = {field.name: getattr(request, field.name) for field in fields(request)}
     given |= {name: Jsonb(given[name]) for name in ("assets", "output", "metadata", "hints")}
+    given["expect"] = Jsonb(request.expect) if request.expect is not None else None
     given |= {"id": render_id or new_id("rnd"), "owner_id": owner_id}
     render = session.scalars(_ACCEPT, given).one_or_none()
     if render is None:
@@ -95,11 +99,12 @@ _ACCEPT = select(Render).from_statement(
     text(
         f"""
         WITH made AS (INSERT INTO renders (id, owner_id, api_key_id, lane_id, priority, prompt, language, assets,
-                output, on_unconfirmed, external_ref, tags, metadata, hints, deadline_seconds, deadline_at,
-                event_number)
+                output, on_unconfirmed, quality_gate, expect, external_ref, tags, metadata, hints,
+                deadline_seconds, deadline_at, event_number)
             SELECT :id, lanes.owner_id, :api_key_id, lanes.id, lanes.priority, :prompt, :language, :assets,
-                :output, :on_unconfirmed, :external_ref, :tags, :metadata, :hints,
-                CAST(:deadline_seconds AS float8), now() + CAST(:deadline_seconds AS float8) * interval '1 second', 1
+                :output, :on_unconfirmed, :quality_gate, CAST(:expect AS jsonb), :external_ref, :tags, :metadata,
+                :hints, CAST(:deadline_seconds AS float8),
+                now() + CAST(:deadline_seconds AS float8) * interval '1 second', 1
             FROM lanes WHERE owner_id = :owner_id AND priority = :priority AND batch_id IS NULL
             RETURNING *),
         told AS (INSERT INTO events (owner_id, render_id, run, number, type)

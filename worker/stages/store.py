@@ -1,4 +1,7 @@
-"""The finished file is fetched, probed, hashed, given a poster and put into object storage.
+"""The finished file is fetched, probed, hashed, examined, given a poster and put into object storage.
+
+A video that the examination flags is kept as any other, since it is paid for; where the request says so, its render
+fails all the same.
 
 Dies here: done again; the file has a temporary name until it is whole, and storing the same twice is the same. What is
 stored and never named, since the render was cancelled then, is in the outbox of deletions (`worker.renders.purge`).
@@ -6,6 +9,7 @@ stored and never named, since the render was cancelled then, is in the outbox of
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.dialects.postgresql import insert
@@ -13,17 +17,19 @@ from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker.database import at_once, transact
-from worker.failures import BACKEND_UNAVAILABLE, RESULT_UNPLAYABLE
+from worker.failures import BACKEND_UNAVAILABLE, RESULT_QUALITY, RESULT_UNPLAYABLE
 from worker.job import Job
 from worker.media.download import Downloaded, DownloadFailed, download, save
 from worker.media.poster import poster
 from worker.media.probe import NotPlayable, VideoFacts, probe
+from worker.media.quality.report import Report
 from worker.media.workspace import workspace
 from worker.outcomes import Advance, Done, Failed, Fault, Outcome
 from worker.remote.errors import RateLimited, RemoteError, TokenGone, TryAgain
-from worker.renders import exports, leases, purge
+from worker.renders import exports, leases, purge, runs
 from worker.renders.models import Export, Result
 from worker.renders.states import Stage
+from worker.stages import examining
 
 log = get(__name__)
 
@@ -109,6 +115,7 @@ def _broken(job: Job, export: Export, trouble: _Trouble) -> Outcome:
 def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome:
     render, storage = job.render, job.services.storage
     base = f"{render.owner_id}/{render.id}/{render.run}/{got.sha256[:16]}"
+    report = examining.report(job, got.path)
     picture = poster(got.path, folder)
     keys = [f"{base}.mp4", f"{base}.jpg"]
     transact(lambda session: _foretell(session, job, keys))
@@ -130,6 +137,7 @@ def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome
         "audio_codec": facts.audio_codec,
         "pixel_format": facts.pixel_format,
         "frame_rate": facts.frame_rate,
+        "quality": report.as_json() if report else None,
     }
 
     def keep(session: Session) -> None:
@@ -138,7 +146,16 @@ def _keep(job: Job, got: Downloaded, facts: VideoFacts, folder: Path) -> Outcome
         )
         purge.name(session, keys)
 
-    return Done(also=(keep,))
+    return _judged(job, report, keep)
+
+
+def _judged(job: Job, report: Report | None, keep: Callable[[Session], None]) -> Outcome:
+    """Succeeded, unless the request wants to hear of a flagged video as of a failure."""
+    if report is None or report.verdict != "flagged" or job.render.quality_gate != "fail":
+        return Done(also=(keep,))
+    found = "; ".join(f"{check.check}: {check.detail}" for check in report.flagged)
+    refuse = partial(runs.refuse_draft, render=job.render)
+    return Failed(failure=RESULT_QUALITY, detail=found, also=(keep, refuse))
 
 
 def _foretell(session: Session, job: Job, keys: list[str]) -> None:
