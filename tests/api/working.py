@@ -32,7 +32,16 @@ def finished(session: Session, held: Held, status: Status = Status.SUCCEEDED, **
     leases.write(session, held, leases.finish(status, **changes), [NewEvent(EventType(f"render.{status.value}"))])
 
 
-def with_result(session: Session, held: Held, *, key: str, size: int, sha256: str, poster: str | None = None) -> None:
+def with_result(
+    session: Session,
+    held: Held,
+    *,
+    key: str,
+    size: int,
+    sha256: str,
+    poster: str | None = None,
+    quality: dict[str, Any] | None = None,
+) -> None:
     """The record of a finished file."""
     session.execute(
         insert(Result).values(
@@ -48,6 +57,7 @@ def with_result(session: Session, held: Held, *, key: str, size: int, sha256: st
             height=1920,
             video_codec="h264",
             pixel_format="yuv420p",
+            quality=quality,
         )
     )
 

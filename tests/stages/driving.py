@@ -1,6 +1,7 @@
 """The pipeline driven by hand: renders, one stage's work at a time, and a backend that is broken and healed."""
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from sqlalchemy import update
@@ -19,8 +20,8 @@ from worker.renders.store import NewRender
 ANSWERED = ("session", "state", "message", "export", "poll", "credits", "token")
 
 
-def a_render(words: str = "A 2 second clip of a lamp.", on_unconfirmed: str = "fail") -> str:
-    request = NewRender(prompt=words, language="en", on_unconfirmed=on_unconfirmed)
+def a_render(words: str = "A 2 second clip of a lamp.", **asked: Any) -> str:
+    request = NewRender(prompt=words, language="en", **asked)
     return transact(lambda session: renders.accept(session, owner(session, "default").id, request)).id
 
 
