@@ -59,6 +59,7 @@ def test_a_finished_render_tells_of_its_file(finished: dict[str, Any]) -> None:
         "height": 1920,
         "codec": "h264",
         "poster": f"{at}/poster",
+        "quality": None,
     }
     assert set(finished["links"]) == {"self", "events", "video", "poster", "timeline"}
     assert "storage" not in json.dumps(finished)

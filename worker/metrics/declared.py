@@ -55,7 +55,7 @@ STAGE_SECONDS = _seconds(
 VIDEOS_EXAMINED = _counter(
     "vivideo_videos_examined_total",
     "Finished videos by what examining them came to.",
-    "verdict",
+    "outcome",
     known=(("passed", "flagged", "unknown"),),
 )
 LEASES_LOST = _counter(

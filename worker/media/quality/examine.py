@@ -1,6 +1,7 @@
 """A whole video looked at and listened to in one pass, then judged.
 
-Costs about what decoding costs: 10 s of 1080x1920 at 30 frames take some 1.4 s of one core, of which 1.2 s decode.
+Costs what decoding every frame would cost: 10 s of 1080x1920 at 30 frames a second take 1.7 s of one core, of which
+1.3 s decode.
 Memory does not grow with the length.
 """
 

@@ -24,12 +24,10 @@ BLACK_SECONDS = 1.5
 """A cut through black or a title's beginning takes half a second, a slow fade out and in some more than one. What is
 longer looks like a video that has failed."""
 
-MOVED = 12
-"""Levels by which a pixel differs from the stretch's first picture: at key frames a still picture's differ by up to
-five."""
-MOVED_SHARE = 0.001
-"""Of the pixels that must move for something to happen: a dozen of 7,296, two thousandths of the picture's width
-along an edge. A slow zoom moves more than that within two seconds."""
+MOVES = ((8, 0.001), (4, 0.05))
+"""Something moves where more than this share of the pixels differs from the stretch's first picture by so many levels:
+a few of them plainly (words, an edge), or many of them a little (soft light, slowly zoomed). What an encoder makes of a
+still picture of 1080x1920 stays below both at any usual rate; in a tiny, coarse video a freeze is rather missed."""
 FROZEN_SECONDS = 6.0
 """A slide, a price or an end card stands for three to five seconds, and longer ones come with some movement."""
 STILL_SECONDS = 2.0
@@ -105,4 +103,5 @@ def is_black(picture: Image.Image) -> bool:
 def is_same(one: Image.Image, other: Image.Image) -> bool:
     """Whether nothing moved between two pictures."""
     levels = ImageChops.difference(one, other).histogram()
-    return sum(levels[MOVED:]) <= MOVED_SHARE * sum(levels)
+    pixels = sum(levels)
+    return all(sum(levels[by:]) <= share * pixels for by, share in MOVES)
