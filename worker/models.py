@@ -22,6 +22,7 @@ from worker.renders.models import (
     WebhookDelivery,
     Worker,
 )
+from worker.templates.models import Template, TemplateVersion
 
 metadata = Base.metadata
 
@@ -44,6 +45,8 @@ __all__ = [
     "Result",
     "Run",
     "Surprise",
+    "Template",
+    "TemplateVersion",
     "Upload",
     "UploadUse",
     "WebhookDelivery",

@@ -40,6 +40,8 @@ class NewRender:
     hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     api_key_id: str | None = None
     deadline_seconds: float | None = None
+    template_version_id: str | None = None
+    variables: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = 
 def accept(session: Session, owner_id: str, request: NewRender, *, render_id: str | None = None) -> Render:
     """Take a render on: from this transaction's commit on it will end in exactly one final status."""
     given = {field.name: getattr(request, field.name) for field in fields(request)}
-    given |= {name: Jsonb(given[name]) for name in ("assets", "output", "metadata", "hints")}
+    given |= {name: Jsonb(given[name]) for name in ("assets", "output", "metadata", "hints", "variables")}
     given |= {"id": render_id or new_id("rnd"), "owner_id": owner_id}
     render = session.scalars(_ACCEPT, given).one_or_none()
     if render is None:
@@ -96,10 +98,11 @@ _ACCEPT = select(Render).from_statement(
         f"""
         WITH made AS (INSERT INTO renders (id, owner_id, api_key_id, lane_id, priority, prompt, language, assets,
                 output, on_unconfirmed, external_ref, tags, metadata, hints, deadline_seconds, deadline_at,
-                event_number)
+                template_version_id, variables, event_number)
             SELECT :id, lanes.owner_id, :api_key_id, lanes.id, lanes.priority, :prompt, :language, :assets,
                 :output, :on_unconfirmed, :external_ref, :tags, :metadata, :hints,
-                CAST(:deadline_seconds AS float8), now() + CAST(:deadline_seconds AS float8) * interval '1 second', 1
+                CAST(:deadline_seconds AS float8), now() + CAST(:deadline_seconds AS float8) * interval '1 second',
+                :template_version_id, :variables, 1
             FROM lanes WHERE owner_id = :owner_id AND priority = :priority AND batch_id IS NULL
             RETURNING *),
         told AS (INSERT INTO events (owner_id, render_id, run, number, type)
