@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
@@ -188,7 +188,7 @@ def page(session: Session, owner_id: str, *, limit: int, after: tuple[datetime, 
     newest = (
         select(TemplateVersion)
         .where(TemplateVersion.template_id.in_([row.id for row in rows]))
-        .distinct(TemplateVersion.template_id)
+        .ext(distinct_on(TemplateVersion.template_id))
         .order_by(TemplateVersion.template_id, TemplateVersion.number.desc())
     )
     by_template = {version.template_id: version for version in session.scalars(newest)} if rows else {}
