@@ -128,6 +128,8 @@ class RenderBody(BaseModel):
     progress: Fraction
     eta: datetime | None = Field(description="When it is expected to be finished; an estimate.")
     prompt: str
+    template: str | None = Field(description="The version it was made from, `name@3`.")
+    variables: dict[str, Any] = Field(description="What that was filled with, as given.")
     language: str
     assets: list[dict[str, Any]]
     output: dict[str, Any]
@@ -171,6 +173,8 @@ class NormalisedBody(BaseModel):
     """A request with everything that was left out filled in."""
 
     prompt: str
+    template: str | None
+    variables: dict[str, Any]
     language: str
     assets: list[dict[str, Any]]
     output: dict[str, Any]
@@ -200,6 +204,76 @@ class RenderPage(BaseModel):
 
     data: list[RenderBody]
     next_cursor: str | None
+
+
+class VariableBody(BaseModel):
+    """What a template is filled with: `max_length` in characters of a text, or items of a list."""
+
+    type: str = Field(examples=["text"])
+    required: bool
+    default: str | bool | int | float | list[str | bool | int | float] | None
+    description: str
+    max_length: int | None
+
+
+class TemplateContentBody(BaseModel):
+    """What a version of a template holds."""
+
+    prompt: str
+    variables: dict[str, VariableBody]
+    language: str | None = Field(description="Of the renders that name none.")
+    tags: list[str] = Field(description="Of the renders that name none.")
+
+
+class TemplateVersionBody(TemplateContentBody):
+    """A version: it never changes."""
+
+    template: str = Field(description="What means this version: `name@3`.", examples=["promo@3"])
+    number: int
+    created_at: datetime
+
+
+class TemplateBody(BaseModel):
+    """A template with its newest version."""
+
+    id: str = Field(examples=["tpl_01jz0000000000000000000000"])
+    name: str
+    version: TemplateVersionBody
+    created_at: datetime
+    archived_at: datetime | None = Field(description="Since then nothing new is made of it.")
+    links: dict[str, str]
+
+
+class TemplatePage(BaseModel):
+    """Newest first; `next_cursor` leads to the older ones."""
+
+    data: list[TemplateBody]
+    next_cursor: str | None
+
+
+class TemplateVersionPage(BaseModel):
+    """Newest first; `next_cursor` leads to the older ones."""
+
+    data: list[TemplateVersionBody]
+    next_cursor: str | None
+
+
+class TemplateDryRunBody(BaseModel):
+    """A template that would be taken, as it would be; nothing was kept of it."""
+
+    valid: bool = True
+    name: str
+    content: TemplateContentBody
+    hints: list[HintBody]
+
+
+class PreviewBody(BaseModel):
+    """What a render would be asked for with; nothing was kept of it."""
+
+    template: str = Field(examples=["promo@3"])
+    prompt: str
+    language: str
+    hints: list[HintBody]
 
 
 class EventBody(BaseModel):

@@ -38,6 +38,8 @@ ASKED: Example = {
 }
 NORMALISED: Example = {
     **ASKED,
+    "template": None,
+    "variables": {},
     "assets": [ASSET, {"url": "https://shop.example/shoe-2.jpg"}],
     "language": "en",
     "output": {"format": "mp4", "quality": "high"},
@@ -46,6 +48,53 @@ NORMALISED: Example = {
     "quality_gate": "report",
     "expect": {"duration_seconds": 6.0, "aspect": None, "silent": False},
     "deadline_seconds": None,
+}
+TEMPLATE = "tpl_01m83n5t2kqv0w1x7y3z9a8b6c"
+VARIABLES: Example = {
+    "title": {"type": "text", "max_length": 120},
+    "seconds": {"type": "number", "default": 6},
+    "features": {"type": "list", "required": False, "description": "One line each."},
+}
+WRITTEN: Example = {
+    "prompt": "create a {{ seconds }}-second video about {{ title }}"
+    "{% if features %}: {{ features|join(', ') }}{% endif %}",
+    "variables": VARIABLES,
+    "language": "en",
+    "tags": ["shoes"],
+}
+CONTENT: Example = {
+    **WRITTEN,
+    "variables": {
+        "title": {"type": "text", "required": True, "default": None, "description": "", "max_length": 120},
+        "seconds": {"type": "number", "required": False, "default": 6, "description": "", "max_length": None},
+        "features": {
+            "type": "list",
+            "required": False,
+            "default": None,
+            "description": "One line each.",
+            "max_length": None,
+        },
+    },
+}
+VERSION: Example = {**CONTENT, "template": "promo@3", "number": 3, "created_at": "2026-03-02T08:41:07.300912Z"}
+KEPT_TEMPLATE: Example = {
+    "id": TEMPLATE,
+    "name": "promo",
+    "version": VERSION,
+    "created_at": "2026-02-11T14:02:55.118230Z",
+    "archived_at": None,
+    "links": {
+        "self": f"/v1/templates/{TEMPLATE}",
+        "versions": f"/v1/templates/{TEMPLATE}/versions",
+        "preview": f"/v1/templates/{TEMPLATE}/preview",
+    },
+}
+FILLED: Example = {"title": "our new running shoe", "features": ["light", "waterproof"]}
+PREVIEW: Example = {
+    "template": "promo@3",
+    "prompt": "create a 6-second video about our new running shoe: light, waterproof",
+    "language": "en",
+    "hints": [],
 }
 QUEUED: Example = {
     "id": RENDER,
@@ -276,7 +325,20 @@ TIMELINE: Example = {
 CHECKS = {"database": True, "migrations": True, "worker-stream": True, "worker-io": True, "worker-media": True}
 
 EXAMPLES: dict[str, dict[str, Example]] = {
-    "RenderRequest": {"a shoe": ASKED, "the least": {"prompt": "a quiet morning by the sea, 20 seconds"}},
+    "RenderRequest": {
+        "a shoe": ASKED,
+        "the least": {"prompt": "a quiet morning by the sea, 20 seconds"},
+        "of a template": {"template": "promo@3", "variables": FILLED, "external_ref": "sku-1"},
+    },
+    "TemplateRequest": {"a promotion": {"name": "promo", **WRITTEN}},
+    "TemplateContent": {"the next version": WRITTEN},
+    "PreviewRequest": {"the newest": {"variables": FILLED}, "an older one": {"variables": FILLED, "version": 2}},
+    "TemplateBody": {"a promotion": KEPT_TEMPLATE},
+    "TemplateVersionBody": {"the third": VERSION},
+    "TemplatePage": {"one": {"data": [KEPT_TEMPLATE], "next_cursor": None}},
+    "TemplateVersionPage": {"one": {"data": [VERSION], "next_cursor": None}},
+    "TemplateDryRunBody": {"rehearsed": {"valid": True, "name": "promo", "content": CONTENT, "hints": []}},
+    "PreviewBody": {"filled": PREVIEW},
     "RenderChange": {"sooner": {"priority": "high"}, "other words": {"metadata": {"season": "summer"}}},
     "RetryRequest": {"as it is": {"force": False}, "pay again": {"force": True}},
     "RenderBody": {
@@ -317,6 +379,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
 _POSSIBLE = {
     ("renders_create", "200"): ("succeeded", "failed", "rehearsed"),
     ("renders_create", "202"): ("queued",),
+    ("templates_create", "200"): ("rehearsed",),
     ("renders_change", "200"): ("queued",),
     ("renders_cancel", "200"): ("canceled", "succeeded"),
     ("renders_cancel", "202"): ("canceling",),

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api import idempotency
+from api import idempotency, templating
 from api.auth import Caller
 from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody, RenderBody
 from api.database import transact
@@ -14,17 +14,20 @@ from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
 from api.schemas import RenderRequest, RetryRequest
+from api.templating import Words
 from api.views import render_body, shown
 from worker.database import new_id
-from worker.media.quality import words
+from worker.media.quality import words as asked_in_words
 from worker.owners import limits
-from worker.remote import hints, intents, language
+from worker.remote import hints, intents
 from worker.renders import runs, store, uploads
 from worker.renders.models import Render, Upload
 from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
 
 ROUTE = "POST /v1/renders"
+LATER = ("template", "variables", "quality_gate", "expect")
+"""Fields that are younger than idempotency keys which may still come again."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,16 @@ class Answer:
 def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     """Take the render on that is asked for.
 
-    Raises Problem `idempotency.…`, `upload.unknown`, `render.deleted`, LimitReached.
+    Raises Problem `idempotency.…`, `upload.unknown`, `template.…`, `render.deleted`, LimitReached.
     """
-    hashed = idempotency.body_hash(request.model_dump(mode="json"))
-    spoken = request.language or language.detect(request.prompt)
+    hashed = idempotency.body_hash(_normalised(request))
+    written = templating.written(request)
     render_id = new_id("rnd")
 
     def make(session: Session) -> Render:
         taken = uploads.take(session, caller.owner_id, _wanted(request))
-        new = _new(caller, request, spoken, _assets(request, taken))
+        words = written or templating.filled(session, caller.owner_id, request)
+        new = _new(caller, request, words, _assets(request, taken))
         limits.check(session, caller.key_id, caller.limits)
         return store.accept(session, caller.owner_id, new, render_id=render_id)
 
@@ -88,52 +92,64 @@ def _once(
 
 
 def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
-    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`."""
-    spoken = request.language or language.detect(request.prompt)
+    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`, `template.…`."""
+    written = templating.written(request)
 
     def work(session: Session) -> DryRunBody:
         found = {id: row for id in _wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
-        new = _new(caller, request, spoken, _assets(request, found))
+        words = written or templating.filled(session, caller.owner_id, request)
+        new = _new(caller, request, words, _assets(request, found))
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
-        return _rehearsed(new, seconds)
+        return _rehearsed(new, words.template, seconds)
 
     return transact(work)
 
 
-def _rehearsed(new: NewRender, seconds: float) -> DryRunBody:
-    names = set(NormalisedBody.model_fields) - {"assets"}
+def _rehearsed(new: NewRender, template: str | None, seconds: float) -> DryRunBody:
+    kept = {name: getattr(new, name) for name in set(NormalisedBody.model_fields) - {"assets", "template"}}
     return DryRunBody(
-        render=NormalisedBody(assets=[shown(asset) for asset in new.assets], **{n: getattr(new, n) for n in names}),
+        render=NormalisedBody(assets=[shown(asset) for asset in new.assets], template=template, **kept),
         hints=[HintBody(**hint) for hint in new.hints],
         estimate=EstimateBody(credits=intents.ABOUT_A_CLIP, seconds=round(seconds, 1)),
     )
 
 
-def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
+def _normalised(request: RenderRequest) -> dict[str, Any]:
+    """The request with its defaults filled in, those of the fields that came later apart: older keys stay valid."""
+    return request.model_dump(mode="json", exclude={name for name in LATER if _is_default(request, name)})
+
+
+def _is_default(request: RenderRequest, name: str) -> bool:
+    return getattr(request, name) == RenderRequest.model_fields[name].get_default(call_default_factory=True)
+
+
+def _new(caller: Caller, request: RenderRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
     names = [asset.get("name") or asset["url"] for asset in assets]
     return NewRender(
-        prompt=request.prompt,
-        language=spoken,
+        prompt=words.prompt,
+        language=words.language,
+        template_version_id=words.version_id,
+        variables=request.variables,
         assets=assets,
         output=request.output.model_dump(),
         priority=request.priority,
         on_unconfirmed=request.on_unconfirmed,
         quality_gate=request.quality_gate,
-        expect=_expected(request),
+        expect=_expected(request, words.prompt),
         deadline_seconds=request.deadline_seconds,
         external_ref=request.external_ref,
-        tags=list(dict.fromkeys(request.tags)),
+        tags=list(dict.fromkeys(words.tags)),
         metadata=request.metadata,
         api_key_id=caller.key_id,
-        hints=[{"code": hint.code, "message": hint.message} for hint in hints.hints(request.prompt, names)],
+        hints=[{"code": hint.code, "message": hint.message} for hint in hints.hints(words.prompt, names)],
     )
 
 
-def _expected(request: RenderRequest) -> dict[str, Any] | None:
+def _expected(request: RenderRequest, prompt: str) -> dict[str, Any] | None:
     """What the video will be compared with: as given, else as the prompt plainly says."""
     if request.expect is not None:
         return request.expect.model_dump()
-    return words.read(request.prompt).as_json()
+    return asked_in_words.read(prompt).as_json()
 
 
 def _wanted(request: RenderRequest) -> list[str]:

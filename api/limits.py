@@ -1,10 +1,11 @@
 """What the intake takes at most."""
 
+from worker.templates.limits import PROMPT_CHARACTERS as PROMPT_CHARACTERS
+
 JSON_BYTES = 256 * 1024
 """A request of 20 assets with the longest addresses and a full prompt is 80 KiB."""
 UPLOAD_BYTES = 200 * 1000 * 1000
 """The backend's contract: at most 200 MB a file."""
-PROMPT_CHARACTERS = 8_000
 ASSETS = 20
 URL_CHARACTERS = 2_048
 TAGS = 20

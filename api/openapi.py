@@ -18,6 +18,7 @@ Document = dict[str, Any]
 
 TAGS = [
     {"name": "renders", "description": "A video asked for, followed, changed, cancelled, made again, deleted."},
+    {"name": "templates", "description": "Prompts with variables, in versions: many videos of one kind."},
     {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
     {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
     {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},

@@ -86,6 +86,24 @@ KINDS: dict[str, Kind] = {
     "upload.cut": Kind(400, "The upload ended early", "Send it again; nothing of it was kept."),
     "upload.format": Kind(415, "The file's format is not taken", "Convert it to one of the accepted formats."),
     "upload.too_large": Kind(413, "The file is too large", "At most 200 MB: compress it, trim it, or split it."),
+    "template.unknown": Kind(
+        422, "There is no such template", "GET /v1/templates lists yours; `name@3` needs a version 3."
+    ),
+    "template.not_found": Kind(
+        404, "There is no such template", "Check the id or name; GET /v1/templates lists yours."
+    ),
+    "template.invalid": Kind(
+        422, "The template is not in the language", "Change the line that `errors` names; docs/templates.md has it all."
+    ),
+    "template.variables": Kind(
+        422,
+        "The template cannot be filled with these variables",
+        "Change what `errors` names; the template declares it.",
+    ),
+    "template.exists": Kind(
+        409, "You have a template of this name", "Choose another name, or POST its next version to /versions."
+    ),
+    "template.archived": Kind(409, "The template is archived", "Use another; its name is free for a new one."),
     "account.unknown": Kind(404, "There is no such account", "GET /v1/accounts lists those that you may use."),
     "database.unavailable": Kind(503, "The database is away", "Send the request again; with its key nothing doubles."),
     "storage.unavailable": Kind(503, "The file storage is away", "Send the request again a little later."),

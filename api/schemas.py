@@ -3,11 +3,23 @@
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from api import limits
 from worker.addresses.form import checked_form
 from worker.media.quality.asked import Aspect
+from worker.templates import limits as templates
+from worker.templates.store import NAME, REFERENCE
+from worker.templates.variables import Name, Variable, reserved
 
 
 def _plain(text: str) -> str:
@@ -102,13 +114,28 @@ Metadata = Annotated[
     Field(description="Kept and returned: up to 16 KiB as JSON, 8 levels deep."),
 ]
 Priority = Literal["high", "normal", "low"]
+TemplateRef = Annotated[str, StringConstraints(pattern=REFERENCE)]
+Variables = Annotated[
+    dict[str, Any],
+    Field(max_length=templates.VARIABLES, description="The template's, by name: texts, numbers, booleans, lists."),
+]
 
 
 class RenderRequest(_Request):
     """A video to be made."""
 
-    prompt: Prompt = Field(examples=["create a 30-second promotional video about our new running shoe"])
-    language: Language | None = Field(None, description="Of the video (`en`, `zh`); null: detected from the prompt.")
+    model_config = ConfigDict(json_schema_extra={"oneOf": _given("prompt", "template")})
+
+    template: TemplateRef | None = Field(
+        None, description="In the place of a prompt: id or name, with `@3` that version, else the newest."
+    )
+    prompt: Prompt | None = Field(
+        None, examples=["create a 30-second promotional video about our new running shoe"], validate_default=True
+    )
+    variables: Variables = {}
+    language: Language | None = Field(
+        None, description="Of the video (`en`, `zh`); null: the template's, or detected from the prompt."
+    )
     assets: list[Asset] = Field(default=[], max_length=limits.ASSETS)
     output: Output = Output()
     priority: Priority = "normal"
@@ -131,8 +158,22 @@ class RenderRequest(_Request):
         " count; null: it may take as long as it takes.",
     )
     external_ref: Reference | None = Field(None, description="Your own reference.", examples=["sku-1"])
-    tags: list[Tag] = Field(default=[], max_length=limits.TAGS)
+    tags: list[Tag] = Field(default=[], max_length=limits.TAGS, description="Left out: the template's.")
     metadata: Metadata = {}
+
+    @field_validator("prompt")
+    @classmethod
+    def _one_source(cls, prompt: str | None, others: ValidationInfo) -> str | None:
+        if "template" in others.data and (prompt is None) == (others.data["template"] is None):
+            raise ValueError("give either `prompt` or `template`")
+        return prompt
+
+    @field_validator("variables")
+    @classmethod
+    def _of_a_template(cls, variables: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
+        if variables and others.data.get("prompt") is not None:
+            raise ValueError("they are for a `template`; a `prompt` has none")
+        return variables
 
 
 class RenderChange(_Request):
@@ -157,4 +198,42 @@ class RetryRequest(_Request):
         default=False,
         strict=True,
         description="From the beginning, with a new message that is charged, whatever became of the run before.",
+    )
+
+
+def _unreserved(variables: dict[str, Variable]) -> dict[str, Variable]:
+    if taken := [name for name in variables if reserved(name)]:
+        raise ValueError(f"{taken[0]} is a word of the language: call it otherwise")
+    return variables
+
+
+class TemplateContent(_Request):
+    """A template's next version; what is left out is empty in it."""
+
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=limits.PROMPT_CHARACTERS), Plain] = Field(
+        description="The text, in the language of docs/templates.md.",
+        examples=["a {{ seconds }}-second video about {{ title }}"],
+    )
+    variables: Annotated[dict[Name, Variable], AfterValidator(_unreserved)] = Field(
+        default={}, max_length=templates.VARIABLES, description="What it is filled with, by name."
+    )
+    language: Language | None = Field(None, description="Of the renders that name none.")
+    tags: list[Tag] = Field(default=[], max_length=limits.TAGS, description="Of the renders that name none.")
+
+
+class TemplateRequest(TemplateContent):
+    """A template to be made."""
+
+    name: Annotated[str, StringConstraints(pattern=NAME)] = Field(
+        description="Small letters, digits, `.`, `_` and `-`; unique among yours, and never changed.",
+        examples=["promo"],
+    )
+
+
+class PreviewRequest(_Request):
+    """What to fill a template with."""
+
+    variables: Variables = {}
+    version: Annotated[int, Field(ge=1, le=limits.LARGEST_NUMBER, strict=True)] | None = Field(
+        None, description="Its number; null: the newest."
     )

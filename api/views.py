@@ -1,4 +1,4 @@
-"""From rows to answers: five queries for a page of renders, however long."""
+"""From rows to answers: six queries for a page of renders, however long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from worker.renders import runs, uploads
 from worker.renders.events import EventType
 from worker.renders.models import Attempt, Event, Render, Result, Run, Upload
 from worker.renders.states import Charge
+from worker.templates import store as templates
 
 FINAL_EVENTS = frozenset(
     {EventType.SUCCEEDED.value, EventType.FAILED.value, EventType.CANCELED.value, EventType.EXPIRED.value}
@@ -32,6 +33,8 @@ class _Related:
     runs: dict[str, list[Run]] = field(default_factory=dict[str, list[Run]])
     attempts: dict[str, list[Attempt]] = field(default_factory=dict[str, list[Attempt]])
     sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
+    templates: dict[str, str] = field(default_factory=dict[str, str])
+    """`name@3` by the version's id."""
 
 
 def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.RenderBody]:
@@ -39,6 +42,8 @@ def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.Re
     if not renders:
         return []
     related = _related(session, renders)
+    if versions := {render.template_version_id for render in renders if render.template_version_id}:
+        related.templates = templates.refs(session, versions)
     seconds = durations.now(session)
     return [_render(render, related, seconds) for render in renders]
 
@@ -117,6 +122,8 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         progress=round(high_water.raised(render, progress), 4),
         eta=related.now + timedelta(seconds=left) if left is not None else None,
         prompt=render.prompt,
+        template=related.templates.get(render.template_version_id or ""),
+        variables=render.variables,
         language=render.language,
         assets=[shown(asset) for asset in render.assets],
         output=render.output,

@@ -23,6 +23,7 @@ from worker.renders.models import (
     WebhookDelivery,
     Worker,
 )
+from worker.templates.models import Template, TemplateVersion
 
 metadata = Base.metadata
 
@@ -47,6 +48,8 @@ __all__ = [
     "Result",
     "Run",
     "Surprise",
+    "Template",
+    "TemplateVersion",
     "Upload",
     "UploadUse",
     "WebhookDelivery",

@@ -4,10 +4,11 @@ What is wrong raises Mistake.
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from api.cli.reporting import Mistake, say
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 PROMPT_BYTES = 100_000
 """Over three times the longest prompt in the widest characters: what is longer is refused unread."""
+VARIABLES_BYTES = 256 * 1024
+"""The largest request."""
 
 
 def prompt_text(prompt: str | None, file: Path | None) -> str:
@@ -35,16 +38,16 @@ def prompt_text(prompt: str | None, file: Path | None) -> str:
         raise Mistake(f"{source} is longer than a prompt may be (8,000 characters)") from None
 
 
-def _read(source: Path) -> bytes:
+def _read(source: Path, most: int = PROMPT_BYTES) -> bytes:
     """Raises OSError; OverflowError where it is too long."""
     if source == Path("-"):
         if sys.stdin.isatty():
             say("type the prompt, then Ctrl-D")
-        text = sys.stdin.buffer.read(PROMPT_BYTES + 1)
+        text = sys.stdin.buffer.read(most + 1)
     else:
         with source.open("rb") as file:
-            text = file.read(PROMPT_BYTES + 1)
-    if len(text) > PROMPT_BYTES:
+            text = file.read(most + 1)
+    if len(text) > most:
         raise OverflowError
     return text
 
@@ -58,6 +61,46 @@ def metadata(pairs: Sequence[str]) -> dict[str, str]:
             raise Mistake(f"--metadata takes key=value, not {pair!r}")
         found[name] = value
     return found
+
+
+def variables(pairs: Sequence[str], file: Path | None) -> dict[str, Any]:
+    """Those of a file, and over them `name=text` or `name:=JSON` each."""
+    found = _object(file, "--var-file") if file is not None else {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise Mistake(f"--var takes name=text or name:=JSON, not {pair!r}")
+        found[name.removesuffix(":")] = _json(value, pair) if name.endswith(":") else value
+    return found
+
+
+def _json(text: str, pair: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Mistake(
+            f"what follows := in {pair!r} is no JSON (a number, true, a list); name=text gives a text"
+        ) from None
+
+
+def _object(file: Path, option: str) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        found: Any = json.loads(_read(file, VARIABLES_BYTES))
+    except OSError as problem:
+        raise Mistake(f"{file} cannot be read: {problem.strerror}") from None
+    except OverflowError:
+        raise Mistake(f"{file} is larger than a request may be (256 KiB)") from None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Mistake(f"{option} takes a file with one JSON object, which {file} is not")
+    return found
+
+
+def declarations(file: Path | None) -> dict[str, Any]:
+    """A template's variables: the JSON object in a file."""
+    return {} if file is None else _object(file, "--var-file")
 
 
 def assets(given: Sequence[str]) -> list[str | Path]:

@@ -14,6 +14,13 @@ Output = Annotated[
 ]
 RenderId = Annotated[str, typer.Argument(metavar="ID", help="rnd_…", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it and download the video, or only print its id.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="NAME=TEXT|NAME:=JSON", help="A template's variable; several times."),
+]
+VariablesFile = Annotated[
+    Path | None, typer.Option("--var-file", metavar="FILE", help="Variables as one JSON object; --var goes over them.")
+]
 Priority = Literal["high", "normal", "low"]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from api.cli import asking
-from api.cli.options import Json, Output, Priority, RenderId, Since, Status, Until, Wait, span
+from api.cli.options import Json, Output, Priority, RenderId, Since, Status, Until, Variables, VariablesFile, Wait, span
 from api.cli.reporting import Exit, connected, fail, say, show_json, show_json_line, words
 from api.cli.short import Short
 
@@ -52,6 +52,11 @@ def create(
     ] = None,
     output: Output = None,
     prompt_file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME[@N]", help="In the place of a prompt: a template, its newest version.")
+    ] = None,
+    var: Variables = None,
+    var_file: VariablesFile = None,
     language: Annotated[str | None, typer.Option(help="Of the video, such as en or zh; detected by default.")] = None,
     priority: Annotated[Priority, typer.Option()] = "normal",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="To find it by; several times.")] = None,
@@ -87,9 +92,10 @@ def create(
     \b
       vivideo render "a 10-second video about the sea" -a waves.jpg -o sea.mp4
       vivideo render create --prompt-file brief.txt --tag spring --no-wait
+      vivideo render create --template promo --var title="Red mug" --var price:=9.5
       vivideo render "…" --dry-run
     """
-    text = asking.prompt_text(prompt, prompt_file)
+    text = None if template and prompt is None and prompt_file is None else asking.prompt_text(prompt, prompt_file)
     given = asking.assets(asset or [])
     asking.check_output(output)
     fields: RenderFields = {
@@ -99,9 +105,14 @@ def create(
         "deadline_seconds": deadline.total_seconds() if deadline else None,
         "language": language,
         "external_ref": ref,
-        "tags": tag or [],
         "metadata": asking.metadata(metadata or []),
     }
+    if tag:
+        fields["tags"] = tag  # left out, they are the template's
+    if template is not None:
+        fields["template"] = template
+    if given_variables := asking.variables(var or [], var_file):
+        fields["variables"] = given_variables
     with connected(as_json=as_json) as client:
         if dry_run:
             return _rehearse(client, text, fields, given, as_json=as_json)
@@ -268,7 +279,9 @@ def open_render(render_id: RenderId, output: Output = None, as_json: Json = Fals
         return words().print(address, markup=False)
 
 
-def _rehearse(client: "Client", text: str, fields: "RenderFields", given: list[str | Path], *, as_json: bool) -> None:
+def _rehearse(
+    client: "Client", text: str | None, fields: "RenderFields", given: list[str | Path], *, as_json: bool
+) -> None:
     """Say what the request would come to; files stay here."""
     fields["assets"] = [one for one in given if isinstance(one, str)]
     found = client.dry_run(text, **fields)
@@ -280,7 +293,7 @@ def _rehearse(client: "Client", text: str, fields: "RenderFields", given: list[s
 
 
 def _made(
-    client: "Client", text: str, fields: "RenderFields", given: list[str | Path], idempotency_key: str | None
+    client: "Client", text: str | None, fields: "RenderFields", given: list[str | Path], idempotency_key: str | None
 ) -> "Render":
     try:
         fields["assets"] = asking.sent(client, given, idempotency_key)

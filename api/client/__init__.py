@@ -327,6 +327,9 @@ class Render(_Model):
     progress: float
     eta: datetime | None = None
     prompt: str
+    template: str | None = None
+    """`name@3`, which made the prompt with `variables`."""
+    variables: dict[str, Any] = {}
     language: str
     assets: list[RenderAsset] = []
     output: dict[str, Any] = {}
@@ -380,6 +383,9 @@ class NormalisedRender(_Model):
     """A request with everything that was left out filled in."""
 
     prompt: str
+    template: str | None = None
+    """`name@3`, which made the prompt with `variables`."""
+    variables: dict[str, Any] = {}
     language: str
     assets: list[RenderAsset] = []
     output: dict[str, Any] = {}
@@ -407,6 +413,62 @@ class DryRun(_Model):
     render: NormalisedRender
     hints: list[Hint] = []
     estimate: Estimate
+
+
+class TemplateVariable(_Model):
+    """What a template is filled with; `max_length` in characters of a text, or items of a list."""
+
+    type: str
+    required: bool = True
+    default: Any = None
+    description: str = ""
+    max_length: int | None = None
+
+
+class TemplateContent(_Model):
+    """What a version of a template holds."""
+
+    prompt: str
+    variables: dict[str, TemplateVariable] = {}
+    language: str | None = None
+    tags: list[str] = []
+
+
+class TemplateVersion(TemplateContent):
+    """A version, which never changes; `template` is what means it: `name@3`."""
+
+    template: str
+    number: int
+    created_at: datetime
+
+
+class Template(_Model):
+    """A template with its newest version."""
+
+    id: str
+    name: str
+    version: TemplateVersion
+    created_at: datetime
+    archived_at: datetime | None = None
+    links: dict[str, str] = {}
+
+
+class TemplateDryRun(_Model):
+    """A template that would be taken; nothing was kept of it."""
+
+    valid: bool
+    name: str
+    content: TemplateContent
+    hints: list[Hint] = []
+
+
+class Preview(_Model):
+    """The prompt of a template with some variables."""
+
+    template: str
+    prompt: str
+    language: str
+    hints: list[Hint] = []
 
 
 class Event(_Model):
@@ -536,6 +598,10 @@ class Expect(TypedDict, total=False):
 class RenderFields(TypedDict, total=False):
     """What a render may be asked for with, beside its prompt; what is left out the service fills in."""
 
+    template: str
+    """In the place of a prompt: `name`, `tpl_…`, and with `@3` that version."""
+    variables: Mapping[str, Any]
+    """The template's."""
     assets: Sequence[Asset]
     """Pictures, clips and sounds, up to 20."""
     language: str | None
@@ -555,6 +621,17 @@ class RenderFields(TypedDict, total=False):
     tags: Sequence[str]
     metadata: Mapping[str, Any]
     """Anything JSON up to 16 KiB; kept and returned."""
+
+
+class TemplateFields(TypedDict, total=False):
+    """What a template's version may hold beside its prompt."""
+
+    variables: Mapping[str, Mapping[str, Any]]
+    """By name: `{"type": "text", "required": …, "default": …, "description": …, "max_length": …}`."""
+    language: str | None
+    """Of the renders that name none."""
+    tags: Sequence[str]
+    """Of the renders that name none."""
 
 
 class RenderFilters(TypedDict, total=False):
@@ -611,17 +688,20 @@ class Client:
 
     def create_render(
         self,
-        prompt: str,
+        prompt: str | None = None,
         *,
         idempotency_key: str | None = None,
         wait: int | None = None,
         **fields: Unpack[RenderFields],
     ) -> Render:
-        """Ask for a video. With `wait` the answer comes once the render is final, or after that many seconds (≤ 60)."""
+        """Ask for a video, by a prompt or a `template`.
+
+        With `wait` the answer comes once the render is final, or after that many seconds (≤ 60).
+        """
         body = _render_body(prompt, fields)
         return self._render("POST", "/v1/renders", body=body, idempotency_key=idempotency_key, wait=wait)
 
-    def dry_run(self, prompt: str, **fields: Unpack[RenderFields]) -> DryRun:
+    def dry_run(self, prompt: str | None = None, **fields: Unpack[RenderFields]) -> DryRun:
         """The request as it would be accepted, what it would cost and take; nothing is kept or charged."""
         body = _render_body(prompt, fields)
         return self._ask(DryRun, "POST", "/v1/renders", body=body, params={"dry_run": "true"})
@@ -700,6 +780,55 @@ class Client:
                 # Whatever is on the way does not know how to wait: ask again and again.
                 time.sleep(min(pause, left))
                 pause = min(pause * 1.5, 2.0)
+
+    # Templates
+
+    def create_template(
+        self, name: str, prompt: str, *, idempotency_key: str | None = None, **fields: Unpack[TemplateFields]
+    ) -> Template:
+        """Make a template and its version 1. Raises Conflict where one of yours has the name, Invalid with the line."""
+        body = {"name": name, "prompt": prompt, **fields}
+        return self._ask(Template, "POST", "/v1/templates", body=body, idempotency_key=idempotency_key)
+
+    def check_template(self, name: str, prompt: str, **fields: Unpack[TemplateFields]) -> TemplateDryRun:
+        """The template as it would be made; nothing is kept."""
+        body = {"name": name, "prompt": prompt, **fields}
+        return self._ask(TemplateDryRun, "POST", "/v1/templates", body=body, params={"dry_run": "true"})
+
+    def update_template(
+        self, template: str, prompt: str, *, idempotency_key: str | None = None, **fields: Unpack[TemplateFields]
+    ) -> TemplateVersion:
+        """Make a template's next version, whole: what is left out is empty in it. By id or name."""
+        path, body = f"{_template(template)}/versions", {"prompt": prompt, **fields}
+        return self._ask(TemplateVersion, "POST", path, body=body, idempotency_key=idempotency_key)
+
+    def template(self, template: str) -> Template:
+        """A template with its newest version, by id or name."""
+        return self._ask(Template, "GET", _template(template))
+
+    def templates(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Template]:
+        """One page (50, at most 200), newest first, without archived ones."""
+        return self._ask(Page[Template], "GET", "/v1/templates", params=_params({"limit": limit, "cursor": cursor}))
+
+    def template_version(self, template: str, number: int) -> TemplateVersion:
+        """One version of a template."""
+        return self._ask(TemplateVersion, "GET", f"{_template(template)}/versions/{number}")
+
+    def template_versions(
+        self, template: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[TemplateVersion]:
+        """One page of a template's versions, newest first."""
+        params = _params({"limit": limit, "cursor": cursor})
+        return self._ask(Page[TemplateVersion], "GET", f"{_template(template)}/versions", params=params)
+
+    def preview_template(self, template: str, variables: Mapping[str, Any], *, version: int | None = None) -> Preview:
+        """The prompt with these variables; nothing is kept or charged. Raises Invalid `template.variables`."""
+        body = {"variables": variables, "version": version}
+        return self._ask(Preview, "POST", f"{_template(template)}/preview", body=body)
+
+    def archive_template(self, template: str) -> None:
+        """Have nothing new made of a template; its name is free then, and its renders keep it."""
+        self._send("DELETE", _template(template))
 
     # Events
 
@@ -1081,6 +1210,10 @@ def _path(render_id: str) -> str:
     return f"/v1/renders/{quote(render_id, safe='', errors='replace')}"
 
 
+def _template(template: str) -> str:
+    return f"/v1/templates/{quote(template, safe='', errors='replace')}"
+
+
 def _if_match(tag: str | None) -> dict[str, str]:
     return {} if tag is None else {"If-Match": tag}
 
@@ -1091,8 +1224,8 @@ def _longer(timeout: httpx.Timeout, seconds: float) -> httpx.Timeout:
     )
 
 
-def _render_body(prompt: str, fields: RenderFields) -> dict[str, Any]:
-    body: dict[str, Any] = {"prompt": prompt, **fields}
+def _render_body(prompt: str | None, fields: RenderFields) -> dict[str, Any]:
+    body: dict[str, Any] = {"prompt": prompt, **fields} if prompt is not None else {**fields}
     if "assets" in fields:
         body["assets"] = [_asset(asset) for asset in fields["assets"]]
     return body

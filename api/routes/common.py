@@ -10,12 +10,13 @@ from urllib.parse import unquote_to_bytes
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-from api import intake, limits
+from api import intake, limits, templating
 from api.problems import FieldError, Problem
 from api.schemas import Plain
 
 ULID_LENGTH = 26
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+_TEMPLATE = r"^(tpl_[0-9a-z]{26}|[a-z0-9][a-z0-9.-]{0,63})$"
 NAMED = 20
 """Wrong fields named in one answer."""
 
@@ -86,6 +87,14 @@ async def _account_id(id: Annotated[str, _place("acc_")]) -> str:
     return id
 
 
+async def _template_id(
+    id: Annotated[str, Path(description="`tpl_…`, or its name.", json_schema_extra={"pattern": _TEMPLATE})],
+) -> str:
+    if not re.fullmatch(_TEMPLATE, id):
+        raise templating.not_found(_printable(id))
+    return id
+
+
 def _can_be(id: str, prefix: str) -> bool:
     """Whether a text can be an id at all: what cannot is not asked for (a NUL would be an error of the database)."""
     return len(id) == len(prefix) + ULID_LENGTH and id.startswith(prefix) and id.isascii() and id[4:].isalnum()
@@ -114,7 +123,8 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_i
 RenderId = Annotated[str, Depends(_render_id)]
 UploadId = Annotated[str, Depends(_upload_id)]
 AccountId = Annotated[str, Depends(_account_id)]
-"""Raise Problem `….unknown` (`upload.not_found`) for what is no id."""
+TemplateId = Annotated[str, Depends(_template_id)]
+"""Raise Problem `….unknown` (`upload.not_found`, `template.not_found`) for what is no id."""
 Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE, description="Entries in one answer.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 Words = Annotated[

@@ -34,7 +34,7 @@ ANSWERED: dict[str, Entry] = {
     "RateLimit-Policy": _header("Requests in a span of seconds.", '"writes";q=600;w=60'),
     "Retry-After": _header("Seconds to wait.", 5, "integer"),
     "WWW-Authenticate": _header("How to say who you are.", "Bearer"),
-    "Location": _header("The render's address.", "/v1/renders/rnd_01jz0000000000000000000000"),
+    "Location": _header("The address of what was made.", "/v1/renders/rnd_01jz0000000000000000000000"),
     "ETag": _header("The state's tag, for `If-Match` and `If-None-Match`.", 'W/"5f2b9c0d8e7a4b1c5f2b9c0d8e7a4b1c"'),
     "Idempotent-Replayed": _header("`true` where an earlier request with this key had made it.", "true"),
     "Preference-Applied": _header("The wait that was granted.", "wait=30"),

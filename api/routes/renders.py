@@ -40,7 +40,16 @@ _RUN_HEADERS = ("Location", "ETag", "Preference-Applied", "Idempotent-Replayed")
     dependencies=[Depends(json_only)],
     response_model=RenderBody,
     summary="Ask for a video",
-    responses=problems(*JSON_BODY, *IDEMPOTENT, *_RUNS, "upload.unknown", "render.deleted")
+    responses=problems(
+        *JSON_BODY,
+        *IDEMPOTENT,
+        *_RUNS,
+        "upload.unknown",
+        "render.deleted",
+        "template.unknown",
+        "template.variables",
+        "template.archived",
+    )
     | {
         200: answer(
             "Final within the time of `Prefer: wait`; or, with `dry_run`, valid.",

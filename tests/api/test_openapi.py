@@ -140,6 +140,8 @@ def test_headers_that_are_read_are_parameters() -> None:
         "POST /v1/renders",
         "POST /v1/renders/{id}/retry",
         "POST /v1/uploads",
+        "POST /v1/templates",
+        "POST /v1/templates/{id}/versions",
     }
     assert {name for name in heeded if "If-Match" in heeded[name]} == {
         "PATCH /v1/renders/{id}",

@@ -42,6 +42,8 @@ LISTS = [(path, parameters) for method, path, parameters in OPERATIONS if method
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/renders/{id}"): {"priority": "high"},
     ("POST", "/v1/renders/{id}/retry"): {"force": True},
+    ("POST", "/v1/templates/{id}/versions"): {"prompt": "another wall"},
+    ("POST", "/v1/templates/{id}/preview"): {"variables": {}},
 }
 HEADERS: list[dict[str, str]] = [
     {},
@@ -77,7 +79,7 @@ class Theirs:
 
 @pytest.fixture(scope="module")
 def theirs(service: Service) -> Iterator[Theirs]:
-    """A render in each state, one deleted; files used and unused; an account; takeovers."""
+    """A render in each state, one deleted; files used and unused; an account; takeovers; templates, one archived."""
     with caller(service, new_key(service, OWNER)) as client:
         renders = [_render(service, client, status) for status in Status]
         renders.append(_render(service, client, Status.FAILED))
@@ -85,7 +87,16 @@ def theirs(service: Service) -> Iterator[Theirs]:
         given = [service.write(_upload) for _ in range(2)]
         use = insert(UploadUse).values(upload_id=given[0], render_id=renders[0])
         service.write(lambda session: session.execute(use))
-        yield Theirs(client, {"renders": renders, "uploads": given, "accounts": [service.write(_account)]})
+        accounts, templates = [service.write(_account)], [_template(client, f"wall-{place}") for place in range(5)]
+        assert client.delete(f"/v1/templates/{templates[0]}").status_code == 204
+        ids = {"renders": renders, "uploads": given, "accounts": accounts, "templates": templates}
+        yield Theirs(client, ids)
+
+
+def _template(client: httpx.Client, name: str) -> str:
+    made = client.post("/v1/templates", json={"name": name, "prompt": f"a wall, {TAG}", "tags": [TAG]})
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
 
 
 def _render(service: Service, client: httpx.Client, status: Status) -> str:
@@ -144,13 +155,14 @@ def _account(session: Session) -> str:
 
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
-    found = re.fullmatch(r"/v1/(renders|uploads|accounts)/\{id\}(/[a-z]+)?", path)
+    found = re.fullmatch(r"/v1/(renders|uploads|accounts|templates)/\{id\}(/[a-z]+)?(/\{number\})?", path)
     assert found, f"say in this file which ids of another owner {path} is to be tried with"
     return found[1]
 
 
 def _asked(client: httpx.Client, method: str, path: str, id: str, headers: dict[str, str]) -> httpx.Response:
-    return client.request(method, path.replace("{id}", id), json=BODIES.get((method, path)), headers=headers)
+    body, path = BODIES.get((method, path)), path.replace("{number}", "1")
+    return client.request(method, path.replace("{id}", id), json=body, headers=headers)
 
 
 def _shape(answer: httpx.Response, id: str) -> Any:
@@ -230,6 +242,21 @@ def test_a_file_of_theirs_is_no_asset(service: Service, theirs: Theirs, query: s
     shapes = [_shape(answer, id) for id, answer in answers.items()]
     assert {answer.json()["code"] for answer in answers.values()} == {"upload.unknown"}
     assert shapes == [shapes[0]] * len(shapes)
+    assert contents(service) == before
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+@pytest.mark.parametrize("version", ["", "@1"])
+def test_a_template_of_theirs_makes_nothing(service: Service, theirs: Theirs, query: str, version: str):
+    """422 as for one that never was, by id and by name, and no render."""
+    before = contents(service)
+    for never, *refs in (("tpl_" + NEVER, *theirs.ids["templates"]), ("no-wall", "wall-0", "wall-1")):
+        answers = {
+            ref: service.first.post(f"/v1/renders{query}", json={"template": ref + version}) for ref in (never, *refs)
+        }
+        shapes = [_shape(answer, ref) for ref, answer in answers.items()]
+        assert {answer.json()["code"] for answer in answers.values()} == {"template.unknown"}
+        assert [shape[2].replace("ID", "") for shape in shapes] == [shapes[0][2].replace("ID", "")] * len(shapes)
     assert contents(service) == before
 
 

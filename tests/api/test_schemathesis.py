@@ -52,6 +52,7 @@ checks.not_a_server_error.enabled = false
 renders = {{ values = {renders} }}
 uploads = {{ values = {uploads} }}
 accounts = {{ values = {accounts} }}
+templates = {{ values = {templates} }}
 
 {bindings}
 """
@@ -87,7 +88,17 @@ def ids(service: Service) -> dict[str, list[str]]:
     account = new_id("acc")
     row = insert(Account).values(id=account, kind="registered", name="one", disabled_at=func.now())
     service.write(lambda session: session.execute(row))
-    return {"renders": [*renders, canceled], "uploads": [upload.json()["id"]], "accounts": [account]}
+    templates = [_template(service, name) for name in ("of-schemathesis", "archived")]
+    assert service.first.delete("/v1/templates/archived").status_code == 204
+    known = {"renders": [*renders, canceled], "uploads": [upload.json()["id"]], "accounts": [account]}
+    return known | {"templates": [*templates, "of-schemathesis"]}
+
+
+def _template(service: Service, name: str) -> str:
+    content = {"prompt": "a video about {{ title }}", "variables": {"title": {"required": False}}}
+    made = service.first.post("/v1/templates", json={"name": name, **content})
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
 
 
 def _ended(service: Service, status: Status) -> str:
@@ -151,7 +162,8 @@ def _calls() -> Iterator[tuple[str, str, Any]]:
             if "security" in operation:
                 content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
                 sent = next((one["value"] for one in content.get("examples", {}).values()), None)
-                yield method.upper(), path.replace("{id}", "rnd_" + "0" * 26), sent
+                address = path.replace("{id}", "rnd_" + "0" * 26).replace("{number}", "1")
+                yield method.upper(), address, sent
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,14 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/renders/{id}/poster"): READ,
     ("get", "/v1/renders/{id}/timeline"): READ,
     ("get", "/v1/events"): READ,
+    ("get", "/v1/templates"): READ,
+    ("post", "/v1/templates"): WRITE,
+    ("get", "/v1/templates/{id}"): READ,
+    ("delete", "/v1/templates/{id}"): WRITE,
+    ("get", "/v1/templates/{id}/versions"): READ,
+    ("post", "/v1/templates/{id}/versions"): WRITE,
+    ("get", "/v1/templates/{id}/versions/{number}"): READ,
+    ("post", "/v1/templates/{id}/preview"): READ,
     ("post", "/v1/uploads"): FILES,
     ("get", "/v1/uploads/{id}"): FILES,
     ("delete", "/v1/uploads/{id}"): FILES,
@@ -41,9 +49,11 @@ NO_ID = "0" * 26
 
 def _path(template: str) -> str:
     prefix = (
-        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_"}[template.split("/")[2]] if "{" in template else ""
+        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_", "templates": "tpl_"}[template.split("/")[2]]
+        if "{" in template
+        else ""
     )
-    return template.replace("{id}", prefix + NO_ID)
+    return template.replace("{id}", prefix + NO_ID).replace("{number}", "1")
 
 
 def test_every_address_is_known_to_these_tests():

@@ -17,9 +17,8 @@ from worker.database import new_id
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED
 from worker.renders.models import UploadUse
-from worker.renders.store import NewRender
+from worker.renders.store import AS_JSON, NewRender
 
-_AS_JSON = frozenset({"assets", "output", "metadata", "hints", "expect"})
 _REQUEST = tuple(field.name for field in fields(NewRender) if field.name not in ("priority", "deadline_seconds"))
 _PLACE = ("batch_id", "batch_position", "fingerprint", "follows_id", "follows_until")
 _COLUMNS = ("id", "owner_id", "lane_id", "priority", *_REQUEST, *_PLACE)
@@ -61,7 +60,7 @@ def _row(render_id: str, owner_id: str, one: Placed) -> Iterator[Any]:
     yield from (render_id, owner_id, one.lane_id, one.request.priority)
     for name in _REQUEST:
         value = getattr(one.request, name)
-        yield Jsonb(value) if name in _AS_JSON and value is not None else value
+        yield Jsonb(value) if name in AS_JSON and value is not None else value
     for name in _PLACE:
         yield getattr(one, name)
     yield "infinity" if one.follows_id else "now"

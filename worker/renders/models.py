@@ -114,6 +114,10 @@ class Render(Base):
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     # `metadata` is taken by SQLAlchemy's declarative base.
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+    template_version_id: Mapped[str | None] = mapped_column(ForeignKey("template_versions.id"))
+    """What `prompt` was made from, with `variables`: a render pins its version."""
+    variables: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """As they were given."""
 
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     batch_position: Mapped[int | None]

@@ -61,8 +61,8 @@ def purge(session: Session, render: Render) -> None:
         session.execute(delete(model).where(model.render_id == render.id))
     _scrub(session, render)
     _scrub_session(session, render)
-    emptied = {"prompt": "", "assets": [], "tags": [], "meta": {}, "hints": [], "purged_at": func.now()}
-    emptied |= dict.fromkeys(("external_ref", "answer", "timeline"))
+    emptied = {"prompt": "", "assets": [], "tags": [], "meta": {}, "hints": [], "variables": {}}
+    emptied |= {"purged_at": func.now()} | dict.fromkeys(("external_ref", "answer", "timeline"))
     if render.error_code is not None:
         emptied |= {"error_message": None, "error_help": None}
     store.change(session, render, emptied, NewEvent(EventType.DELETED))

@@ -43,6 +43,8 @@ class NewRender:
     hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     api_key_id: str | None = None
     deadline_seconds: float | None = None
+    template_version_id: str | None = None
+    variables: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = 
 
 def accept(session: Session, owner_id: str, request: NewRender, *, render_id: str | None = None) -> Render:
     """Take a render on: from this transaction's commit on it will end in exactly one final status."""
-    given = {field.name: getattr(request, field.name) for field in fields(request)}
-    given |= {name: Jsonb(given[name]) for name in ("assets", "output", "metadata", "hints")}
-    given["expect"] = Jsonb(request.expect) if request.expect is not None else None
+    given = {name: _stored(name, getattr(request, name)) for name in _GIVEN}
     given |= {"id": render_id or new_id("rnd"), "owner_id": owner_id}
     render = session.scalars(_ACCEPT, given).one_or_none()
     if render is None:
@@ -95,15 +95,30 @@ def accept(session: Session, owner_id: str, request: NewRender, *, render_id: st
     return render
 
 
+AS_JSON = frozenset({"assets", "output", "expect", "metadata", "hints", "variables"})
+_GIVEN = tuple(field.name for field in fields(NewRender))
+"""Each is a column of its own name."""
+_COPIED = tuple(name for name in _GIVEN if name != "priority")
+"""The lane gives the priority."""
+
+
+def _stored(name: str, value: Any) -> Any:
+    return Jsonb(value) if name in AS_JSON and value is not None else value
+
+
+def _value(name: str) -> str:
+    """A parameter whose NULL would have no type."""
+    return {"expect": "CAST(:expect AS jsonb)", "deadline_seconds": "CAST(:deadline_seconds AS float8)"}.get(
+        name, f":{name}"
+    )
+
+
 _ACCEPT = select(Render).from_statement(
     text(
         f"""
-        WITH made AS (INSERT INTO renders (id, owner_id, api_key_id, lane_id, priority, prompt, language, assets,
-                output, on_unconfirmed, quality_gate, expect, external_ref, tags, metadata, hints,
-                deadline_seconds, deadline_at, event_number)
-            SELECT :id, lanes.owner_id, :api_key_id, lanes.id, lanes.priority, :prompt, :language, :assets,
-                :output, :on_unconfirmed, :quality_gate, CAST(:expect AS jsonb), :external_ref, :tags, :metadata,
-                :hints, CAST(:deadline_seconds AS float8),
+        WITH made AS (INSERT INTO renders (id, owner_id, lane_id, priority, {", ".join(_COPIED)}, deadline_at,
+                event_number)
+            SELECT :id, lanes.owner_id, lanes.id, lanes.priority, {", ".join(map(_value, _COPIED))},
                 now() + CAST(:deadline_seconds AS float8) * interval '1 second', 1
             FROM lanes WHERE owner_id = :owner_id AND priority = :priority AND batch_id IS NULL
             RETURNING *),

@@ -69,6 +69,28 @@ def asked(play: Play) -> None:
 
 
 @scenario
+def templated(play: Play) -> None:
+    """A template is made, looked at, changed, tried and archived; each call is repeated with its key where it died."""
+    name, prompt = play.name.replace(" ", "-").replace("_", "-").lower(), "a 1 second clip of {{ what }}"
+    content = {"prompt": prompt, "variables": {"what": {}}}
+    ground, at = play.ground, f"/v1/templates/{name}"
+    ground.ask("POST", "/v1/templates?dry_run=true", json={"name": name, **content})
+    for path, body in (("/v1/templates", {"name": name, **content}), (f"{at}/versions", content)):
+        answer = ground.ask("POST", path, json=body, headers={"Idempotency-Key": f"{name}-{len(path)}"})
+        assert answer.status_code == 201, answer.text
+    for path in ("/v1/templates", at, f"{at}/versions", f"{at}/versions/2"):
+        assert ground.ask("GET", path).status_code == 200
+    assert [one.number for one in rows(_NUMBERS, name=name)] == [1, 2]
+    filled = ground.ask("POST", f"{at}/preview", json={"variables": {"what": "a kite"}}).json()
+    assert filled["prompt"] == "a 1 second clip of a kite"
+    assert ground.ask("DELETE", at).status_code == 204
+
+
+_NUMBERS = """
+SELECT number FROM template_versions JOIN templates ON templates.id = template_id WHERE name = :name ORDER BY number"""
+
+
+@scenario
 def changed(play: Play) -> None:
     """Changed while it is queued, cancelled, begun again by the intake; an upload thrown away."""
     ground = play.ground

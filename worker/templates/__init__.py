@@ -1,0 +1,1 @@
+"""Prompts with variables: the language, what is declared, the versions that are kept."""
