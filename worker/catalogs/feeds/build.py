@@ -1,12 +1,11 @@
 """A product out of the fields of one record, whatever the format; with what is wrong with it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from worker.catalogs.feeds.currencies import code_of
 from worker.catalogs.feeds.pictures import Pictures
-from worker.catalogs.feeds.plain_text import to_plain_text
+from worker.catalogs.feeds.plain_text import has_markup, to_plain_text
 from worker.catalogs.feeds.prices import NoPrice, read_price
 from worker.catalogs.feeds.problems import Item, Problem, problem
 from worker.catalogs.feeds.products import Product
@@ -18,7 +17,6 @@ MAX_DESCRIPTION = 20_000
 MAX_NAME = 255
 """Characters of a brand."""
 _LONGEST_ADDRESS = 2048
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 
 
 @dataclass(slots=True)
@@ -94,9 +92,9 @@ def _price(draft: Draft, text: str, ref: str, remarks: list[Problem]) -> tuple[s
 
 
 def _title(text: str) -> str:
-    """One line. Entities are decoded: shops escape titles once too often, and none is called "&amp;"."""
+    """One line, without markup: shops escape titles once too often, and none is called "&amp;"."""
     line = one_line(text[: 8 * MAX_TITLE])
-    return to_plain_text(line).replace("\n", " ") if _ENTITY.search(line) else line
+    return to_plain_text(line).replace("\n", " ") if has_markup(line) else line
 
 
 def _link(text: str) -> str | None:

@@ -18,6 +18,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9_-]{1,40})["']""")
+_HALVES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+"""Halves of surrogate pairs, which some write in UTF-8."""
 _CODE_PAGES = re.compile(r"(?:iso-?8859-?(?:[2-9]|1[0-6])|windows-?125[0134578]|cp125[0134578]|koi8-[ru]|shift_?jis|"
                          r"euc-(?:jp|kr)|gb2312|gbk|gb18030|big5)$", re.IGNORECASE)  # fmt: skip
 
@@ -69,10 +71,11 @@ def _is_mostly_utf8(head: bytes) -> bool:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
+        head = _HALVES.sub(b"", head)
         text = head.decode("utf-8", errors="replace")
         wrong = text.count("\ufffd")
         right = len(text) - wrong - _ascii_in(head)
-        return right > wrong
+        return wrong == 0 or right > wrong
     return True
 
 

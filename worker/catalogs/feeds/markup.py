@@ -35,6 +35,10 @@ class Splitter:
         self._buffer = ""
         self._start = 0
         self._drained = False
+        self._before = 0
+        """Characters that were read and are no longer kept."""
+        self._unclosed: dict[str, int] = {}
+        """Up to where, from the file's start, a search for a closing sign found none: nothing is searched twice."""
         tag = rf"(?:[A-Za-z][\w.-]{{0,30}}:)?{name}"
         self._mark = re.compile(rf"<!\[CDATA\[|<!--|<{tag}(?=[\s>/])|</{tag}\s*>")
 
@@ -95,14 +99,16 @@ class Splitter:
 
     def _behind(self, match: re.Match[str]) -> int:
         """Behind a comment or a CDATA section; only behind its mark where that is never closed within an item."""
-        inner, closing = match.end() - self._start, _CLOSING[match[0]]
-        at = inner
+        mark, closing = match[0], _CLOSING[match[0]]
+        inner = match.end() - self._start
+        at = max(inner, self._unclosed.get(closing, 0) - self._before - self._start)
         while (end := self._buffer.find(closing, self._start + at) - self._start) < 0:
             at = max(self._length - len(closing), inner)
+            self._unclosed[closing] = self._before + self._start + at
             if self._length - inner > MAX_ITEM or not self._more():
                 return inner
-        between = self._buffer[self._start + inner : self._start + end]
-        if match[0] in between and "</" in between:
+        between = self._start + inner, self._start + end
+        if self._buffer.rfind(mark, *between) >= 0 and self._buffer.rfind("</", *between) >= 0:
             return inner  # a second one is opened in it: the end of this one was forgotten
         return end + len(closing)
 
@@ -114,6 +120,7 @@ class Splitter:
         """Read on, keeping what begins at `_start`."""
         piece = "" if self._drained else self._text.read(_PIECE)
         self._drained = not piece
+        self._before += self._start
         self._buffer = self._buffer[self._start :] + piece.replace("\0", "")
         self._start = 0
         return bool(piece)

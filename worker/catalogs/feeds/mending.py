@@ -1,10 +1,12 @@
 """One item's markup made well-formed, and parsed: bare `&`, HTML entities, raw `<br>`, undeclared prefixes."""
 
 import re
+import sys
 from collections.abc import Iterator
 from html.entities import html5
 from typing import Any
 
+from worker.catalogs.feeds.text import clean
 from worker.catalogs.feeds.untyped import etree
 
 _CDATA = "<![CDATA["
@@ -15,7 +17,7 @@ _TEXTS = ("title", "description", "summary", "content", "short_description", "ri
 _TEXT_TAG = re.compile(rf"<((?:[A-Za-z][\w.-]{{0,30}}:)?(?:{'|'.join(_TEXTS)}))(?:\s[^<>]*)?(?<!/)>")
 _PREFIX = re.compile(r"[<\s/]([A-Za-z_][\w.-]{0,30}):[A-Za-z_]")
 _GOOGLE = "http://base.google.com/ns/1.0"
-_FORBIDDEN = re.compile(r"&#(?:0*(?:[0-8]|1[1-24-9]|2[0-9]|3[01]|1[12])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));")
+_NUMBERED = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 
 
 class Unreadable(Exception):
@@ -30,7 +32,7 @@ def parse_item(markup: str, namespaces: dict[str, str]) -> tuple[Any, str | None
     try:
         return _strictly(markup, namespaces), None
     except etree.XMLSyntaxError:
-        mended = _with_known_entities(_with_escaped_texts(markup))
+        mended = _with_known_entities(_with_escaped_texts(clean(markup)))
         undeclared = set(_PREFIX.findall(markup)) - {"g", "xml", "xmlns"}
         namespaces = {prefix: f"urn:undeclared:{prefix}" for prefix in undeclared} | namespaces
     try:
@@ -104,9 +106,15 @@ def _escape(text: str) -> str:
 def _with_known_entities(markup: str) -> str:
     """Bare `&` escaped, HTML's entities as characters, those that a document type may define as they are written."""
     return "".join(
-        text if whole else _FORBIDDEN.sub("", _BARE.sub(_known, text.replace(_CDATA, "")))
+        text if whole else _NUMBERED.sub(_allowed, _BARE.sub(_known, text.replace(_CDATA, "")))
         for text, whole in _by_cdata(markup)
     )
+
+
+def _allowed(match: re.Match[str]) -> str:
+    """A numbered character; none where XML forbids it (NUL, half a surrogate pair)."""
+    code = int(match[1], 16) if match[1] else int(match[2])
+    return match[0] if code <= sys.maxunicode and clean(chr(code)) else ""
 
 
 def _known(match: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ _LINES = (
     "address article aside blockquote br center dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
     "header hr li main nav ol option p pre section table tbody tfoot thead title tr ul"
 )
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _BLOCKS = frozenset(_LINES.split())
 """Elements that begin and end a line."""
 _CELLS = frozenset({"td", "th"})
@@ -39,6 +40,11 @@ def to_plain_text(markup: str) -> str:
         if _KNOWN.search(text):  # the markup was escaped as a whole
             return _text_of(text)
     return paragraphs(text)
+
+
+def has_markup(text: str) -> bool:
+    """Whether it holds an entity or a tag of HTML; other words in angle brackets may be meant."""
+    return bool(_ENTITY.search(text) or _KNOWN.search(text))
 
 
 def _text_of(markup: str) -> str:

@@ -46,6 +46,10 @@ KINDS = {
     "row.unclosed_quote": Kind(
         'A quote that is opened here is never closed: close it, or write a quote inside a cell as "".', fatal=True
     ),
+    "row.stray_quote": Kind(
+        'A cell begins with a quote that its row does not close, so it is taken as text: write "" instead.',
+        fatal=False,
+    ),
     "row.too_large": Kind("The row is larger than {limit} characters: shorten it.", fatal=True),
     "item.no_ref": Kind("There is no {name} here, so nothing tells this product from others: fill it in.", fatal=True),
     "item.bad_ref": Kind("The {name} is longer than {limit} characters: shorten it.", fatal=True),

@@ -35,8 +35,11 @@ def read_rows(lines: Lines, delimiter: str, columns: int) -> Iterator[Row | Prob
         row = Row(lines.place, cells or [])
         if len(lines.record) > 1 or lines.ended:
             if literal := _without_quotes(lines, row, delimiter, columns):
-                row = Row(row.place, literal)
+                yield problem("row.stray_quote", row.place)
+                row, lost = Row(row.place, literal), lines.ended
                 lines.give_back(keep=1)
+                yield from _checked(row, columns)
+                continue
             elif lines.ended:
                 yield problem("row.unclosed_quote", row.place)
                 lines.give_back(keep=1)
@@ -45,8 +48,7 @@ def read_rows(lines: Lines, delimiter: str, columns: int) -> Iterator[Row | Prob
         if lost and len(row.cells) != columns:
             continue  # the inside of a cell whose beginning was lost
         lost = False
-        if checked := _checked(row, columns):
-            yield from checked
+        yield from _checked(row, columns)
 
 
 def _overlong(lines: Lines) -> Problem:

@@ -22,8 +22,7 @@ from worker.catalogs.feeds.untyped import etree
 
 _FIELDS = fields_of(MERCHANT)
 _DECLARED = re.compile(r"""xmlns:([A-Za-z_][\w.-]{0,30})\s*=\s*["']([^"'<>&]{1,200})["']""")
-_ROOT = re.compile(r"<([A-Za-z_][\w.:-]{0,60})(?=[\s>/])")
-_BEFORE_ROOT = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^<>\[]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
+_OPENING = re.compile(r"<!--|<\?|<!DOCTYPE|<([A-Za-z_][\w.:-]{0,60})(?=[\s>/])", re.IGNORECASE)
 _FORMATS = {"rss": ("google_rss", "item"), "rdf": ("google_rss", "item"), "feed": ("google_atom", "entry")}
 _END = re.compile(r"</(?:[\w.-]{1,30}:)?(?:rss|rdf|feed)\s*>", re.IGNORECASE)
 _LOOKED_AT = 20
@@ -57,7 +56,7 @@ class XmlFeed:
                     continue
                 for child, name, _ in _children(element):
                     prefix = f"{child.prefix}:" if child.prefix else ""
-                    names[prefix + etree.QName(child).localname] = _field(name)
+                    names[prefix + _parts(child.tag)[1]] = _field(name)
         return names
 
     def _items(self) -> Items:
@@ -78,10 +77,10 @@ class XmlFeed:
         else:
             try:
                 element, reason = _parsed(segment, self.namespaces)
-            except Unreadable as unreadable:
-                yield problem("item.broken", segment.number, reason=unreadable)
+                fields = fields_in(element)
+            except (Unreadable, UnicodeDecodeError) as error:  # the latter: recovered, but no text
+                yield problem("item.broken", segment.number, reason=error)
                 return
-            fields = fields_in(element)
             if reason:
                 yield problem("item.repaired", segment.number, first(fields, "ref") or None, reason=reason)
             yield from read_record(segment.number, fields)
@@ -89,16 +88,31 @@ class XmlFeed:
 
 def find_items(head: str, path: Path, encoding: Encoding) -> XmlFeed:
     """The feed that an XML text is. Raises NotAFeed."""
-    root = _ROOT.search(_BEFORE_ROOT.sub("", head[:_PROLOG]))
-    name = root[1].rpartition(":")[2].lower() if root else ""
+    root = _root(head[:_PROLOG])
+    name = root.rpartition(":")[2].lower()
     if name not in _FORMATS:
-        code = foreign(plain(tag) for tag in set(_ROOT.findall(head[:_PROLOG]))) or "feed.not_products"
-        raise NotAFeed(code, f"It is XML of another kind: <{root[1]}>." if root and code == "feed.not_products" else "")
+        code = foreign(plain(tag) for tag in set(_OPENING.findall(head[:_PROLOG]))) or "feed.not_products"
+        raise NotAFeed(code, f"It is XML of another kind: <{root}>." if root and code == "feed.not_products" else "")
     format, element = _FORMATS[name]
     before = re.split(rf"<(?:[\w.-]{{1,30}}:)?{element}[\s>/]", head, maxsplit=1)[0]
     feed = XmlFeed(path, encoding, format, element, dict(_DECLARED.findall(before)))
     _look(feed)
     return feed
+
+
+def _root(text: str) -> str:
+    """The root's name, behind comments, instructions and a document type with all that it defines; "" without one."""
+    at = 0
+    while match := _OPENING.search(text, at):
+        if match[1]:
+            return match[1]
+        closing = {"<!--": "-->", "<?": "?>"}.get(match[0])
+        if closing is None:
+            bracket, angle = text.find("[", at), text.find(">", at)
+            closing = "]>" if 0 <= bracket < angle else ">"
+        end = text.find(closing, match.end())
+        at = end + len(closing) if end >= 0 else match.end()
+    return ""
 
 
 def _look(feed: XmlFeed) -> None:
@@ -135,7 +149,7 @@ def fields_in(element: Any) -> Fields:
 
 def _children(element: Any) -> Iterator[tuple[Any, str, bool]]:
     """Children that may be fields, with their plain name; those of other vocabularies (media:title) are none."""
-    own = etree.QName(element).namespace
+    own = _parts(element.tag)[0]
     for child in element:
         tag = child.tag
         if isinstance(tag, str):  # no comment
@@ -145,11 +159,17 @@ def _children(element: Any) -> Iterator[tuple[Any, str, bool]]:
 
 
 @lru_cache(maxsize=1024)
-def _name(tag: str, prefix: str | None, own: str | None) -> tuple[str, bool, bool]:
+def _name(tag: str, prefix: str | None, own: str) -> tuple[str, bool, bool]:
     """An element's plain name, and whether it is of the item's own vocabulary or of Google's."""
-    name = etree.QName(tag)
-    is_google = prefix == "g" or _GOOGLE in (name.namespace or "")
-    return plain(name.localname.rpartition(":")[2]), not prefix or name.namespace == own, is_google
+    namespace, local = _parts(tag)
+    is_google = prefix == "g" or _GOOGLE in namespace
+    return plain(local.rpartition(":")[2]), not prefix or namespace == own, is_google
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    """Namespace and local name; lxml's own QName refuses what its own parser recovers (a tag called ":")."""
+    namespace, brace, local = tag.rpartition("}")
+    return namespace.removeprefix("{"), local if brace else tag
 
 
 def _field(name: str) -> str | None:
