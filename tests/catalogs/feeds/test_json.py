@@ -1,0 +1,74 @@
+"""JSON in a list, in an object, and one a line."""
+
+import json
+
+import pytest
+
+from tests.catalogs.feeds.reading import PICTURE, read
+from worker.catalogs.feeds.json_text import MAX_ITEM
+
+ITEMS = [
+    {"id": 1, "title": "One", "price": 19.5, "image_link": PICTURE, "availability": "out of stock"},
+    {"id": "2", "name": "Two", "price": {"value": "5.00", "currency": "eur"}, "brand": {"name": "Oak"},
+     "images": ["https://shop.example/a.jpg", {"src": PICTURE}, {"alt": "none"}, None]},
+    {"id": 3, "title": "Three", "body_html": "<p>a</p>b", "variants": [{"price": "8.00", "compare_at_price": "9.00"}],
+     "image": None, "images": []},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        (json.dumps(ITEMS), "json"),
+        (json.dumps({"products": ITEMS}), "json"),
+        (json.dumps({"version": [1], "data": {"items": ITEMS}}, indent=2), "json"),
+        ("\n".join(map(json.dumps, ITEMS)), "jsonl"),
+        ("\r\n".join(map(json.dumps, ITEMS)) + "\r\n\r\n", "jsonl"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_wrapping(tmp_path, text: str, format: str, encoding: str):
+    """Gives the same products; prices are as they were written."""
+    feed = read(tmp_path, text, encoding)
+    assert feed.reading.format == format
+    one, two, three = feed.products
+    assert (one.ref, one.price, one.available, one.place, one.pictures) == ("1", "19.5", False, 1, (PICTURE,))
+    assert (two.title, two.price, two.currency, two.brand) == ("Two", "5.00", "EUR", "Oak")
+    assert two.pictures == ("https://shop.example/a.jpg", PICTURE)
+    assert (three.description, three.price, three.sale_price, three.pictures) == ("a\nb", "9.00", "8.00", ())
+
+
+def test_one_product_in_its_wrapper(tmp_path):
+    """Shopify's REST answer for one."""
+    assert read(tmp_path, json.dumps({"product": ITEMS[0]}, indent=1)).only.ref == "1"
+
+
+def test_a_broken_line_costs_itself(tmp_path):
+    """And only that: no JSON, no object, nested without end."""
+    lines = [json.dumps(ITEMS[0]), "{broken", "[1]", "[" * 100_000, json.dumps(ITEMS[1])]
+    feed = read(tmp_path, "\n".join(lines))
+    assert [one.ref for one in feed.products] == ["1", "2"]
+    assert feed.codes == [("item.broken", 2), ("item.broken", 3), ("item.broken", 4)]
+
+
+def test_a_broken_list_ends_there(tmp_path):
+    """What came before is read, the rest is told of."""
+    feed = read(tmp_path, json.dumps(ITEMS)[:-40])
+    assert [one.ref for one in feed.products] == ["1", "2"]
+    assert feed.codes == [("feed.broken", 3)]
+
+
+def test_an_item_that_is_too_large(tmp_path):
+    """Is not held in memory."""
+    feed = read(tmp_path, json.dumps([ITEMS[0], {"id": 2, "title": "x" * (MAX_ITEM + 70_000)}, ITEMS[2]]))
+    assert [one.ref for one in feed.products] == ["1"]
+    assert [code for code, _ in feed.codes] == ["item.too_large", "feed.broken"]
+
+
+@pytest.mark.parametrize("wrap", [lambda text: f"[{text}]", lambda text: text], ids=["json", "jsonl"])
+def test_half_surrogates_are_cleaned_away(tmp_path, wrap):
+    """Escaped ones too; whole pairs and escaped backslashes stay."""
+    text = r'{"id": "1", "title": "a\ud800b\udc00c\ud83d\ude00 \\ud800 \u0000d"}'.replace(
+        "}", f', "image": "{PICTURE}"}}'
+    )
+    assert read(tmp_path, wrap(text)).only.title == "abc😀 \\ud800 d"

@@ -1,0 +1,58 @@
+"""WooCommerce: variations belong to parents that may come later; lists, guards and newlines in its own spelling."""
+
+from tests.catalogs.feeds.reading import read, table
+
+HEADER = "ID,Type,SKU,Name,Published,Short description,Description,In stock?,Sale price,Regular price,Images,Parent"
+SHOP = "https://woo.example"
+
+
+def row(number: str, kind: str, sku: str, name: str, pictures: str = "", parent: str = "", published: str = "1",
+        text: str = "", stock: str = "1", sale: str = "", price: str = "5") -> list[str]:  # fmt: skip
+    return [number, kind, sku, name, published, "short", text, stock, sale, price, pictures, parent]
+
+
+def test_variations_belong_to_their_parent(tmp_path):
+    """Named by SKU in any case or by id, before the parent or after it; their pictures come behind the parent's."""
+    rows = [
+        row("2", "variation", "tee-red", "Tee - Red", f"{SHOP}/red.jpg", "TEE"),
+        row("1", "variable", "tee", "Tee", f"{SHOP}/1.jpg, {SHOP}/2.jpg", price=""),
+        row("3", "variation", "tee-blue", "Tee - Blue", f"{SHOP}/1.jpg", "id:1"),
+        row("4", "variation, virtual", "", "Lost", "", "nobody"),
+        row("5", "variation", "", "Lost too"),
+        row("6", "simple", "", "By id"),
+    ]
+    feed = read(tmp_path, "\ufeff" + table(HEADER, rows))
+    tee, other = feed.products
+    assert (tee.ref, tee.price, tee.pictures) == ("tee", None, (f"{SHOP}/1.jpg", f"{SHOP}/2.jpg", f"{SHOP}/red.jpg"))
+    assert other.ref == "6"
+    assert sorted(feed.codes) == [("variation.no_parent", 5), ("variation.no_parent", 6)]
+
+
+def test_its_own_spelling(tmp_path):
+    r"""`\,` in lists, `\n` for a line end, `'` before what a spreadsheet would run."""
+    rows = [
+        row("1", "simple", "a", "'=Sum", rf"{SHOP}/w_1\,h_2.jpg, {SHOP}/b.jpg", text=r"One\nTwo\n\n'Three'", sale="4")
+    ]
+    one = read(tmp_path, table(HEADER, rows)).only
+    assert (one.title, one.description) == ("=Sum", "One\nTwo\n'Three'")
+    assert one.pictures == (f"{SHOP}/w_1,h_2.jpg", f"{SHOP}/b.jpg")
+    assert (one.price, one.sale_price) == ("5", "4")
+
+
+def test_marks(tmp_path):
+    """Private and draft are drafts; 0 in `In stock?` is sold out, `backorder` is not."""
+    rows = [
+        row("1", "simple", "a", "A", published="0", stock="0"),
+        row("2", "simple", "b", "B", published="-1", stock="backorder"),
+        row("3", "grouped", "c", "C", published="1"),
+    ]
+    products = read(tmp_path, table(HEADER, rows)).products
+    assert [(one.status, one.available) for one in products] == [("draft", False), ("draft", True), ("active", True)]
+
+
+def test_a_repeated_sku(tmp_path):
+    """The first is the product; a row with neither SKU nor id is none."""
+    rows = [row("1", "simple", "a", "A"), row("2", "simple", "a", "B"), row("", "simple", "", "C")]
+    feed = read(tmp_path, table(HEADER, rows))
+    assert feed.only.title == "A"
+    assert sorted(feed.codes) == [("item.no_ref", 4), ("item.repeated", 3)]

@@ -1,0 +1,1 @@
+"""Shop catalogs: many products, each the subject of a render."""
