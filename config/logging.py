@@ -19,6 +19,8 @@ EVENTS = frozenset(
         "backend.surprise",
         "balance.fault",
         "balance.unread",
+        "batch.finished",
+        "batch.paused",
         "cancel.export",
         "cancel.unseen",
         "circuit.closed",
