@@ -19,6 +19,7 @@ EVENTS = frozenset(
         "backend.surprise",
         "balance.fault",
         "balance.unread",
+        "batch.fault",
         "batch.finished",
         "batch.paused",
         "cancel.export",

@@ -115,8 +115,15 @@ class Dispatcher:
         return _due(session, anew=self._anew, shares=self._shares)
 
     def _keep_batches(self) -> bool:
-        """One piece of what batches need; True where there is more. Between two pieces the renders get their look."""
-        return transact(self._keeper.keep, retry_for=0)
+        """One piece of what batches need; True where there is more. Between two pieces the renders get their look, and
+        a fault in one must not keep them from it."""
+        try:
+            return transact(self._keeper.keep, retry_for=0)
+        except DBAPIError as error:
+            if retryable(error):
+                raise
+            log.exception("batch.fault")
+            return False
 
     def _take_over(self) -> None:
         """Free what workers hold that are gone or silent; silence says nothing where everybody may have been silent."""

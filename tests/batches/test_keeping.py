@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from tests.renders.conftest import a_batch, the
 from worker.accounts.models import Account, RemoteSession
@@ -14,6 +16,7 @@ from worker.batches import keeping
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
 from worker.database import ago, engine, new_id, transact
+from worker.dispatch import Dispatcher
 from worker.remote.intents import Intent
 from worker.renders import lanes, runs, store
 from worker.renders.models import Event, Lane, Render, Run
@@ -388,6 +391,20 @@ def test_another_dispatchers_batch_is_passed_over():
         other.scalars(select(Batch.id).with_for_update(key_share=True)).all()
         assert keep() == 0
     assert (batch_row(counted).allowance, batch_row(over).state) == (None, "open")
+
+
+def test_a_fault_of_ours_in_a_batch_keeps_no_render_from_its_look(monkeypatch: pytest.MonkeyPatch):
+    """A statement that the database refuses is logged, and the dispatcher goes on; one that it could not answer is for
+    whoever waits until it is back."""
+    dispatcher = Dispatcher()
+    monkeypatch.setattr(dispatcher._keeper, "keep", lambda session: session.execute(text("SELECT 1 / 0")))
+    with capture_logs() as said:
+        assert dispatcher._keep_batches() is False
+    assert [line["event"] for line in said] == ["batch.fault"]
+    ended_by_the_server = text("SELECT pg_terminate_backend(pg_backend_pid())")
+    monkeypatch.setattr(dispatcher._keeper, "keep", lambda session: session.execute(ended_by_the_server))
+    with pytest.raises(OperationalError):
+        dispatcher._keep_batches()
 
 
 def test_store_cancel_is_what_a_piece_does_to_each():

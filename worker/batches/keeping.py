@@ -19,7 +19,7 @@ from config.logging import get
 from worker.batches.models import Batch, BatchState, PauseReason
 from worker.metrics.commits import on_commit
 from worker.remote.intents import ABOUT_A_CLIP
-from worker.renders import store
+from worker.renders import queue, store
 from worker.renders.models import Lane, Render
 from worker.renders.states import Stage, Status
 
@@ -81,6 +81,7 @@ class Keeper:
 
     def keep(self, session: Session) -> bool:
         """Do one piece of what is to be done; False where there is nothing (more)."""
+        queue.by_index(session)
         found = session.execute(_UNFINISHED).all()
         self._count_at = {row.id: self._count_at[row.id] for row in found if row.id in self._count_at}
         return bool(found) and (

@@ -28,9 +28,6 @@ look. Three are the rule: a lane that ran empty takes no part in the next round.
 
 _ONLY_ONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('what nobody began', 0))")
 
-_BY_INDEX = text("SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan']) name")
-"""A planner whose statistics are of an emptier table would read all of it."""
-
 _BUSY = text(
     """
     WITH RECURSIVE busy AS (
@@ -97,7 +94,7 @@ def due_new(
     """
     if limit <= 0:
         return []
-    session.execute(_BY_INDEX)
+    queue.by_index(session)
     look = _Look(session, shares or Shares(), redispatch)
     places = Places(limit, of_batches)
     return [due for opening in openings for due in look.serve(opening, places)]
