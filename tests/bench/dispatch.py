@@ -12,11 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
+from config.logging import setup
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running
 from tests.bench.figures import percentile
+from tests.bench.meter import cpu_seconds
 from tests.bench.report import Cell, Report
 from tests.stack import here
 from worker import migrations
@@ -48,6 +50,7 @@ def measure(report: Report, home: Path) -> None:
     """Fill, look, and print the figures."""
     size = QUICK if report.quick else FULL
     home.mkdir(mode=0o700)
+    setup("bench", level="WARNING")  # each batch that ends has its line
     with ExitStack() as stack:
         postgres = Postgres(home / "postgres")
         stack.enter_context(Running(postgres, home / "postgres.log"))
@@ -57,12 +60,12 @@ def measure(report: Report, home: Path) -> None:
         stack.enter_context(here(given))
         stack.callback(engine().dispose)
         rows = [row for lanes in size.lanes for row in _in_lanes(report, size, lanes)]
-    report.say(f"ms; medians and 99th percentiles of {size.looks}, {PLACES} renders handed out by each")
-    report.table(("lanes", "queued", "look", "p99", "tick", "p99"), rows)
+    report.say(f"ms; medians, 99th percentiles and mean CPU of {size.looks}, {PLACES} renders handed out by each")
+    report.table(("lanes", "queued", "look", "p99", "CPU", "tick", "p99", "CPU"), rows)
     for lanes in size.lanes:
-        looks = [float(row[2]) for row in rows if row[0] == lanes and row[1]]
-        growth = looks[-1] / looks[0]
-        report.timed(f"look with most rows / with fewest, {lanes} lanes", round(growth, 2), growth <= GROWTH, "3")
+        looks = [float(row[4]) for row in rows if row[0] == lanes and row[1]]
+        growth = looks[-1] / max(looks[0], 1.0)
+        report.timed(f"CPU of a look, most rows / fewest, {lanes} lanes", round(growth, 2), growth <= GROWTH, "3")
 
 
 def _in_lanes(report: Report, size: Size, lanes: int) -> list[list[Cell]]:
@@ -75,9 +78,7 @@ def _in_lanes(report: Report, size: Size, lanes: int) -> list[list[Cell]]:
         there = rows
         report.say(f"{rows:,} renders in {lanes} lanes ({time.monotonic() - began:.0f} s to write them)")
         course = _Course(0 if not rows else PLACES if lanes == 1 else PLACES - kept_free(PLACES))
-        looks, ticks = _times(course.look, size.looks), _times(course.tick, size.looks)
-        medians = [statistics.median(looks), percentile(looks, 0.99), statistics.median(ticks), percentile(ticks, 0.99)]
-        found.append([lanes, rows, *medians])
+        found.append([lanes, rows, *_figures(course.look, size.looks), *_figures(course.tick, size.looks)])
     return found
 
 
@@ -115,15 +116,25 @@ _DONE = text(
 )
 
 
-def _times(work: Callable[[], None], count: int) -> list[float]:
-    """Milliseconds of each; what it handed out is done before the next."""
+def _figures(work: Callable[[], None], count: int) -> tuple[float, float, float]:
+    """Milliseconds: the median, the 99th percentile, and the mean of the CPU that this process and PostgreSQL's took.
+    What each handed out is done before the next."""
     took: list[float] = []
+    cpu = 0.0
     for _ in range(count + 1):
-        began = time.monotonic()
+        began, used = time.monotonic(), _cpu_seconds()
         work()
         took.append((time.monotonic() - began) * 1000)
+        cpu += (_cpu_seconds() - used) * 1000 if len(took) > 1 else 0.0
         transact(lambda s: s.execute(_DONE))
-    return took[1:]  # the first one plans
+    del took[0]  # it plans
+    return statistics.median(took), percentile(took, 0.99), cpu / count
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of the one of PostgreSQL that serves it: always the same, the pool has one connection."""
+    backend = transact(lambda s: s.execute(select(func.pg_backend_pid())).scalar_one())
+    return time.process_time() + cpu_seconds(backend)
 
 
 class _Course:
