@@ -3,7 +3,7 @@
 from typing import Any
 
 from worker.failures import EXPORT_FAILED
-from worker.renders.queue import SILENT
+from worker.renders.takeover import SILENT
 
 Example = dict[str, Any]
 

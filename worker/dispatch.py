@@ -1,7 +1,8 @@
 """The dispatcher: hands due rows to Celery and takes over what silent workers held.
 
 Woken by NOTIFY and by a one-second tick. What is due: ready to run, due for a poll, asked to be cancelled, or owned by
-a worker that fell silent. Two dispatchers share the work (`FOR UPDATE SKIP LOCKED`), one is enough.
+a worker that fell silent. Two dispatchers share the work (`FOR UPDATE SKIP LOCKED`), one is enough; what nobody began
+is handed out by one of them at a time.
 
 At most a small multiple of the workers' free places is in the broker: a hundred thousand queued renders stay in
 PostgreSQL, where they can be reordered, paused or cancelled.
@@ -21,13 +22,16 @@ from config.logging import get, setup
 from config.settings import settings
 from worker import app
 from worker.accounts import admission
+from worker.batches.keeping import Keeper
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
 from worker.metrics import depths, serving
 from worker.remote import circuit, intents
-from worker.renders import deadlines, queue
-from worker.renders.queue import DUE, Due, Taken
+from worker.renders import deadlines, following, lanes, queue, takeover
+from worker.renders.queue import DUE, Due
+from worker.renders.sharing import Shares, kept_free
 from worker.renders.states import Stage
+from worker.renders.takeover import Taken
 
 log = get(__name__)
 
@@ -40,6 +44,8 @@ CLOCK_TICKS = 5
 """Between two looks at who is on hold: a deadline is seldom a matter of seconds."""
 CLOCK_ROUNDS = 5
 """Batches of clocks set in one look: a queue of a hundred thousand is done in ten looks, and none holds up the rest."""
+TURNS_SECONDS = 0.25
+"""Between two looks at whose turn has come: they cost by those that wait, and wake-up calls may come by the hundred."""
 
 
 class Dispatcher:
@@ -52,6 +58,9 @@ class Dispatcher:
         self._taken_at = 0.0
         self._watched_at = -math.inf
         self._clocks_at = -math.inf
+        self._turns_at = -math.inf
+        self._shares = Shares()
+        self._keeper = Keeper()
         self._looked_at: datetime | None = None
         self._anew = True
         """Nothing is known of what is in the broker: the first look, or the last one was refused."""
@@ -76,22 +85,45 @@ class Dispatcher:
         with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="vivideo-dispatch") as listening:
             listening.execute(f"LISTEN {DUE}")
             self._database_back()
+            more_to_keep = False
             while not self._stop.is_set():
                 # Its own clock: wake-up calls may come faster than the tick for hours.
-                if time.monotonic() - self._taken_at >= tick:
+                ticks = time.monotonic() - self._taken_at >= tick
+                if ticks:
                     self._taken_at = time.monotonic()
                     self._take_over()
                     self._watch()
                     self._expire()
-                if not self.look():
+                if ticks or more_to_keep:
+                    more_to_keep = self._keep_batches()
+                if not self.look() and not more_to_keep:
                     for _ in listening.notifies(timeout=tick, stop_after=1):
                         pass
 
     def look(self) -> bool:
         """One look; True when there may be more due than one batch."""
-        due = transact(lambda session: _due(session, anew=self._anew), retry_for=0)
+        turns = time.monotonic() - self._turns_at >= TURNS_SECONDS
+        if turns:
+            self._turns_at = time.monotonic()
+        due = transact(lambda session: self._due(session, turns=turns), retry_for=0)
         self._anew = not _send(due)
         return not self._anew and len(due) >= BATCH
+
+    def _due(self, session: Session, *, turns: bool) -> list[Due]:
+        if turns:
+            following.release_followers(session)
+        return _due(session, anew=self._anew, shares=self._shares)
+
+    def _keep_batches(self) -> bool:
+        """One piece of what batches need; True where there is more. Between two pieces the renders get their look, and
+        a fault in one must not keep them from it."""
+        try:
+            return transact(self._keeper.keep, retry_for=0)
+        except DBAPIError as error:
+            if retryable(error):
+                raise
+            log.exception("batch.fault")
+            return False
 
     def _take_over(self) -> None:
         """Free what workers hold that are gone or silent; silence says nothing where everybody may have been silent."""
@@ -102,7 +134,7 @@ class Dispatcher:
             self._patient_until = time.monotonic() + lease.total_seconds()
             log.warning("database.stalled", seconds=round((now - self._looked_at).total_seconds(), 1))
         self._looked_at = now
-        for worker in transact(queue.bury, retry_for=0):
+        for worker in transact(takeover.bury, retry_for=0):
             log.warning("worker.gone", worker=worker)
         impatient = time.monotonic() >= self._patient_until
         for taken in transact(lambda session: _taken(session, silent=impatient), retry_for=0):
@@ -141,7 +173,7 @@ class Dispatcher:
 def _taken(session: Session, *, silent: bool) -> list[Taken]:
     waits = settings().waits
     first, longest = waits.retry_first_seconds, waits.retry_longest_seconds
-    return queue.take_over(session, lease=waits.lease_seconds, silent=silent, first=first, longest=longest)
+    return takeover.take_over(session, lease=waits.lease_seconds, silent=silent, first=first, longest=longest)
 
 
 def _is_watch_due(session: Session) -> bool:
@@ -149,9 +181,10 @@ def _is_watch_due(session: Session) -> bool:
     return intents.is_any_watch_due(session) and circuit.standing(session) is None
 
 
-def _due(session: Session, *, anew: bool = False) -> list[Due]:
+def _due(session: Session, *, anew: bool = False, shares: Shares | None = None) -> list[Due]:
     """What to send now, marked as sent in this transaction; `anew` where nothing is known of what was sent before."""
     waits = settings().waits
+    hands_out = lanes.hands_out(session)
     if anew:
         queue.forget_sends(session)
     places = queue.capacity(session, lease=waits.lease_seconds)
@@ -163,28 +196,35 @@ def _due(session: Session, *, anew: bool = False) -> list[Due]:
         due += queue.due_under_way(session, stages=stages, redispatch=waits.redispatch_seconds, limit=min(free, BATCH))
     # New ones are admitted as streams become free, so that no session is made long before its message is sent.
     begun = queue.before_their_stream_ends(session, redispatch=waits.redispatch_seconds)
-    open_places = places.get("stream", 0) - begun
+    streams = places.get("stream", 0)
+    open_places = streams - begun.all
     probes = circuit.probes_due(session)
     if probes is not None:  # the backend is broken: nothing new is begun but one that tries it
         open_places = min(open_places, probes)
     free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
-    return due + _new(session, min(open_places, free_io, BATCH))
+    if not hands_out:  # another dispatcher does, and looks again for whatever is new
+        return due
+    of_batches = streams - kept_free(streams) - begun.of_batches
+    return due + _new(session, min(open_places, free_io, BATCH), of_batches=of_batches, shares=shares)
 
 
-def _new(session: Session, limit: int) -> list[Due]:
-    """New renders, as far as their owners' accounts take any: one owner's free account opens nothing for the others."""
+def _new(session: Session, limit: int, *, of_batches: int | None = None, shares: Shares | None = None) -> list[Due]:
+    """New renders, as far as their owners' accounts take any: one owner's free account opens nothing for the others.
+    At most `of_batches` of batches: they leave some streams, and some of an account's slots, to the others."""
     if limit <= 0:
         return []
     found = admission.openings(session, default_slots=settings().capacity.account_slots)
-    wait = settings().waits.redispatch_seconds
-    due = queue.due_new(session, redispatch=wait, limit=_least(limit, found.shared), without=found.left_out)
-    for owner, places in found.own.items():
-        due += queue.due_new(session, redispatch=wait, limit=_least(limit - len(due), places), only=owner)
-    return due
-
-
-def _least(limit: int, places: int | None) -> int:
-    return limit if places is None else min(limit, places)
+    # Their own accounts first: what an owner begins there counts for him when the shared ones are given away.
+    groups = [lanes.Opening(places, found.own_batches[owner], only=owner) for owner, places in found.own.items()]
+    groups.append(lanes.Opening(found.shared, found.shared_batches, without=found.left_out))
+    return lanes.due_new(
+        session,
+        redispatch=settings().waits.redispatch_seconds,
+        limit=limit,
+        of_batches=of_batches,
+        openings=groups,
+        shares=shares,
+    )
 
 
 def _send(due: list[Due]) -> bool:

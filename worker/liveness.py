@@ -23,7 +23,7 @@ from config.settings import settings
 from worker import machine
 from worker.database import CONNECTION, transact
 from worker.remote import surprises
-from worker.renders import queue
+from worker.renders import takeover
 from worker.renders.store import CANCEL
 
 log = get(__name__)
@@ -156,7 +156,7 @@ def _look_for_strays(connection: psycopg.Connection, me: Process) -> None:
 
 def _let_go(me: Process, claims: list[tuple[str, int]]) -> None:
     try:
-        transact(lambda session: queue.let_go(session, worker=me.id, claims=claims), retry_for=0)
+        transact(lambda session: takeover.let_go(session, worker=me.id, claims=claims), retry_for=0)
     except (SQLAlchemyError, psycopg.Error) as error:
         log.warning("strays.kept", worker=me.id, error=type(error).__name__)  # seen again at the next beat
 

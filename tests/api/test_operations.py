@@ -11,7 +11,7 @@ from tests.api.service import Service
 from worker.accounts.models import Account, RemoteSession
 from worker.database import ago
 from worker.owners.models import Owner
-from worker.renders import queue
+from worker.renders import takeover
 from worker.renders.models import Render, Worker
 
 
@@ -76,7 +76,7 @@ def test_takeovers_are_shown_to_their_owner(service: Service) -> None:
     for render_id in ids:
         service.write(lambda session, one=render_id: working.claimed(session, one, "stream@tests"))
     # A lease of a day: the other tests' worker, which never reports, is none of this test's business.
-    service.write(lambda session: queue.take_over(session, lease=timedelta(days=1)))
+    service.write(lambda session: takeover.take_over(session, lease=timedelta(days=1)))
     page = service.first.get("/v1/recoveries", params={"limit": 2}).json()
     rest = service.first.get("/v1/recoveries", params={"limit": 2, "cursor": page["next_cursor"]}).json()
     found = page["data"] + rest["data"]

@@ -1,7 +1,7 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
-    python -m tests.bench [renders] [intake] [uploads] [waiters] [kill] [leave] [restart] [--quick]
-        [--renders 1000] [--stream-seconds 20] [--contract]
+    python -m tests.bench [renders] [intake] [uploads] [waiters] [fairness] [dispatch]
+        [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
 this machine, on servers of its own.
@@ -13,12 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import intake, kill, leave, renders, restart, uploads, waiters
+from tests.bench import dispatch, fairness, intake, kill, leave, renders, restart, uploads, waiters
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
-NAMES = ("renders", "intake", "uploads", "waiters", "kill", "leave", "restart")
-ALONE = ("renders", "kill", "leave", "restart")
+NAMES = ("renders", "intake", "uploads", "waiters", "fairness", "dispatch", "kill", "leave", "restart")
+ALONE = ("renders", "fairness", "dispatch", "kill", "leave", "restart")
 """On stacks of their own."""
 
 
@@ -37,6 +37,12 @@ def main() -> None:
             count, stream = (20, 2.0) if wanted.quick else (wanted.renders, wanted.stream_seconds)
             (home := Path(folder) / "renders").mkdir(mode=0o700)
             renders.measure(report, home, count, stream)
+        if "fairness" in chosen:
+            report.say("\nfairness")
+            fairness.measure(report, Path(folder) / "fairness")
+        if "dispatch" in chosen:
+            report.say("\ndispatch")
+            dispatch.measure(report, Path(folder) / "dispatch")
         if "kill" in chosen:
             report.say("\nkill")
             kill.measure(report, Path(folder) / "kill", contract=wanted.contract)

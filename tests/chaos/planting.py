@@ -42,7 +42,7 @@ def _drop_the_fence(leases: ModuleType) -> None:
 
 def _send_once(queue: ModuleType) -> None:
     """What was given to the broker is taken for delivered, for ever."""
-    queue._not_on_its_way = lambda _redispatch: queue.Render.sent_at.is_(None)
+    queue.not_on_its_way = lambda _redispatch: queue.Render.sent_at.is_(None)
 
 
 def _trust_the_first_read(lookup: ModuleType) -> None:

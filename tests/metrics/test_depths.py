@@ -5,15 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text, update
 
 from deploy.local.postgres import Postgres
 from tests.journeys.between import Between, Loss
 from tests.metrics.conftest import Scrape
-from tests.renders.conftest import a_render
+from tests.renders.conftest import a_batch, a_render
 from tests.stack import here
-from worker.database import ago
+from worker.database import ago, transact
 from worker.metrics import depths
+from worker.renders.models import Render
 
 
 def _read(gauges: depths.FromDatabase) -> Scrape:
@@ -39,6 +40,22 @@ def test_what_was_sent_often_is_on_its_way_for_longer(fresh_database: str):
         scrape = _read(depths.FromDatabase())
     found = {state: scrape.sum("vivideo_queue_renders", state=state) for state in ("on_its_way", "due")}
     assert found == {"on_its_way": 4, "due": 3}
+
+
+def test_lanes_that_stand_still_make_nothing_late(fresh_database: str):
+    """A batch that waits for an approval, and a render that waits for its turn, wait for somebody: they are counted,
+    and nobody is told that the workers are behind."""
+    hour = ago(timedelta(hours=1))
+    with here({"VIVIDEO_DATABASE_URL": fresh_database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        a_batch(3, priority="low", held=True)
+        transact(lambda s: s.execute(update(Render).values(ready_at=hour)))
+        a_render(priority="normal", ready_at=text("'infinity'::timestamptz"))
+        a_render(priority="high", ready_at=hour)
+        scrape = _read(depths.FromDatabase())
+    assert scrape.by("vivideo_lane_renders", "priority") == {"low": 3, "normal": 1, "high": 1}
+    late = "vivideo_lane_oldest_wait_seconds"
+    assert scrape.zeros(late, "priority") == {"low", "normal"}
+    assert scrape.sum(late, priority="high") > 3000
 
 
 def test_a_database_that_falls_silent_holds_up_no_scrape(database: str, postgres: Postgres):

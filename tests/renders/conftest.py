@@ -5,14 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import func, insert, text, update
+from sqlalchemy.orm import Session
 
 from tests.stack import here
-from worker.database import transact
+from worker.batches.models import Batch
+from worker.database import new_id, transact
 from worker.owners.store import owner
-from worker.renders import leases, store
+from worker.renders import bulk, leases, store
+from worker.renders.bulk import Placed
 from worker.renders.leases import Held
-from worker.renders.models import Render
+from worker.renders.models import Lane, Render
 from worker.renders.states import Stage
 from worker.renders.store import NewRender
 
@@ -25,7 +28,7 @@ def _settings(database: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty(_settings: None) -> None:
-    transact(lambda session: session.execute(text("TRUNCATE renders, workers, lanes, owners CASCADE")))
+    transact(lambda session: session.execute(text("TRUNCATE renders, workers, lanes, accounts, owners CASCADE")))
 
 
 def a_render(owner_name: str = "default", **columns: Any) -> str:
@@ -39,6 +42,26 @@ def a_render(owner_name: str = "default", **columns: Any) -> str:
         if columns:
             session.execute(update(Render).where(Render.id == row.id).values(**columns))
         return row.id
+
+    return transact(make)
+
+
+def a_batch(renders: int, owner_name: str = "default", **columns: Any) -> str:
+    """A batch that was accepted, with so many renders queued; its id. `part` and `held` are its lane's, `priority` is
+    both's."""
+    lane = {name: columns.pop(name) for name in ("part", "held") if name in columns}
+
+    def make(session: Session) -> str:
+        mine = owner(session, owner_name).id
+        batch = new_id("bat")
+        given = {"source": "inline", "state": "open", "accepted_at": func.now(), "total": renders} | columns
+        session.execute(insert(Batch).values(id=batch, owner_id=mine, **given))
+        priority = columns.get("priority", "normal")
+        row = {"owner_id": mine, "batch_id": batch, "priority": priority} | lane
+        lane_id = session.scalars(insert(Lane).values(**row).returning(Lane.id)).one()
+        request = NewRender(prompt="a lamp", language="en", priority=priority)
+        bulk.insert(session, mine, [Placed(request, lane_id, batch, place + 1) for place in range(renders)])
+        return batch
 
     return transact(make)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker.database import ago, from_now, transact
-from worker.renders import events, leases, queue, store
+from worker.renders import events, leases, store, takeover
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import LeaseLost
 from worker.renders.models import Attempt, Event
@@ -64,7 +64,7 @@ def test_a_write_after_a_takeover_touches_nothing():
     render = a_render()
     zombie = claimed(render, worker=a_worker("io-1", silent_for=timedelta(seconds=60)))
     assert zombie is not None
-    (taken,) = transact(lambda session: queue.take_over(session, lease=timedelta(seconds=0.01)))
+    (taken,) = transact(lambda session: takeover.take_over(session, lease=timedelta(seconds=0.01)))
     assert (taken.id, taken.worker) == (render, "io-1")
     (attempt,) = transact(lambda session: session.scalars(select(Attempt)).all())
     assert (attempt.outcome, attempt.ended_at is not None) == ("taken_over", True)
@@ -125,7 +125,7 @@ def test_an_answer_to_a_poll_after_a_takeover_touches_nothing():
     a_worker("io-1", silent_for=timedelta(seconds=60))
     at_once = timedelta(0)
     (zombie,) = transact(lambda s: leases.claim_polls(s, worker="io-1", limit=1, interval=at_once))
-    transact(lambda s: queue.take_over(s, lease=timedelta(seconds=0.01)))
+    transact(lambda s: takeover.take_over(s, lease=timedelta(seconds=0.01)))
     for owner in (None, "io-1"):
         if owner:
             assert len(transact(lambda s: leases.claim_polls(s, worker="io-1", limit=1, interval=at_once))) == 1
@@ -140,7 +140,7 @@ def test_a_poll_taken_over_keeps_its_time():
     later = from_now(timedelta(seconds=25))
     render = a_render(stage="poll", started_at=ago(timedelta(0)), status="running", worker_id="io-9", ready_at=later)
     before = the(render).ready_at
-    transact(lambda session: queue.take_over(session, lease=timedelta(seconds=0.01)))
+    transact(lambda session: takeover.take_over(session, lease=timedelta(seconds=0.01)))
     assert (the(render).worker_id, the(render).ready_at) == (None, before)
 
 

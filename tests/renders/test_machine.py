@@ -11,7 +11,7 @@ from sqlalchemy import update
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker import machine
 from worker.database import ago, transact
-from worker.renders import queue
+from worker.renders import takeover
 from worker.renders.models import Recovery, Render, Worker
 
 
@@ -48,8 +48,8 @@ def registered(pid: int, began: int | None, where: str | None) -> str:
 
 def taken(**pauses: timedelta) -> list[tuple[str, str]]:
     """One look of a dispatcher that believes nobody's silence; what it took and why."""
-    transact(queue.bury)
-    transact(lambda session: queue.take_over(session, lease=timedelta(seconds=45), silent=False, **pauses))
+    transact(takeover.bury)
+    transact(lambda session: takeover.take_over(session, lease=timedelta(seconds=45), silent=False, **pauses))
     return [(row.render_id, row.why) for row in transact(lambda session: session.query(Recovery).all())]
 
 
@@ -61,7 +61,7 @@ def test_what_a_killed_worker_held_is_free_at_once():
     assert claimed(render, worker)
     assert taken() == []
     ended(process)
-    assert taken() == [(render, queue.DIED)]
+    assert taken() == [(render, takeover.DIED)]
     assert the(render).worker_id is None
 
 
@@ -104,8 +104,8 @@ def test_the_last_word_of_a_worker_is_what_its_look_up_counts_from():
     silent = a_worker("io-silent", silent_for=timedelta(seconds=50))
     render = a_render()
     assert claimed(render, silent)
-    transact(lambda session: queue.take_over(session, lease=timedelta(seconds=0.5)))
+    transact(lambda session: takeover.take_over(session, lease=timedelta(seconds=0.5)))
     recovery = the(render).recovery_id
-    heard = transact(lambda session: queue.last_heard_of(session, recovery))
+    heard = transact(lambda session: takeover.last_heard_of(session, recovery))
     assert heard == transact(lambda session: session.get_one(Worker, silent).seen_at)
-    assert transact(lambda session: queue.last_heard_of(session, None)) is None
+    assert transact(lambda session: takeover.last_heard_of(session, None)) is None

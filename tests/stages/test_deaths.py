@@ -14,7 +14,7 @@ from worker import machine
 from worker.database import ago, transact
 from worker.pipeline import MOST_DEATHS
 from worker.remote.intents import Intent
-from worker.renders import leases, queue, runs
+from worker.renders import leases, runs, takeover
 from worker.renders.models import Render, Worker
 from worker.renders.states import Stage
 
@@ -46,8 +46,8 @@ def dies_with(render: str, ended: tuple[int, int], *, stopped: bool = False) -> 
     else:
         claim = {"lease": row.lease, "stage": Stage(row.stage), "worker": mine["id"]}
         assert transact(lambda session: leases.claim(session, render, **claim))
-    transact(queue.bury)
-    transact(lambda session: queue.take_over(session, lease=timedelta(hours=1), silent=False))
+    transact(takeover.bury)
+    transact(lambda session: takeover.take_over(session, lease=timedelta(hours=1), silent=False))
     assert the(render).worker_id is None
 
 

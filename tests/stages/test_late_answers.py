@@ -11,7 +11,7 @@ from worker import pipeline
 from worker.database import transact
 from worker.job import Job
 from worker.remote.errors import RemoteError
-from worker.renders import exports, leases, queue
+from worker.renders import exports, leases, takeover
 from worker.renders.leases import LeaseLost
 from worker.renders.models import Export
 from worker.renders.states import Stage
@@ -28,7 +28,7 @@ def frozen_at_its_poll() -> tuple[Job, Export]:
         held = transact(lambda session: leases.claim_polls(session, **due))
     ((job, exported),) = transact(lambda session: pipeline._poll_jobs(session, held))
     assert exported is not None
-    transact(lambda session: queue.let_go(session, worker="io-frozen", claims=[(render, job.held.lease)]))
+    transact(lambda session: takeover.let_go(session, worker="io-frozen", claims=[(render, job.held.lease)]))
     while the(render).stage == Stage.POLL.value:
         step(render)
     assert of(exported).state == "completed"

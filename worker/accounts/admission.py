@@ -5,11 +5,11 @@ the credits reserved those of messages that the last balance cannot show, whoeve
 Admission holds the account's row lock, so two cannot take the last slot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from worker.accounts import pauses, store
@@ -17,6 +17,7 @@ from worker.accounts.models import Account
 from worker.database import id_of_moment
 from worker.remote.intents import ABOUT_A_CLIP, MAY_HAVE_BEEN_RECEIVED, Intent, IntentState
 from worker.renders.models import Render
+from worker.renders.sharing import kept_free
 from worker.renders.states import Reason, Stage
 
 HOLDS_A_SLOT = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE, Stage.LOOKUP, Stage.VERIFY)
@@ -51,6 +52,8 @@ class Taken:
     now: datetime
     slots: dict[str, int]
     credits: dict[str, float]
+    of_batches: dict[str, int]
+    """Of the slots."""
 
 
 def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | NotAdmitted:
@@ -87,6 +90,9 @@ class Openings:
     """By those that are one owner's, where they take any."""
     left_out: tuple[str, ...]
     """Owners whom the shared ones are not for: the trial serves those alone who have no registered account."""
+    shared_batches: int | None
+    """As `shared`, of batches: they leave some of an account's slots free for renders that are in none."""
+    own_batches: dict[str, int | None]
 
     @property
     def total(self) -> int | None:
@@ -102,26 +108,37 @@ def openings(session: Session, *, default_slots: int) -> Openings:
     registered = [row for row in rows if row.kind == "registered"]
     for_all = [row for row in registered if row.owner_id is None]
     owners = {row.owner_id for row in registered if row.owner_id is not None}
-    own = {
-        owner: _together([row for row in registered if row.owner_id == owner], taken, default_slots)
-        for owner in sorted(owners)
-    }
+    mine = {owner: [row for row in registered if row.owner_id == owner] for owner in sorted(owners)}
+    own = {owner: _together(_places(accounts, taken, default_slots)) for owner, accounts in mine.items()}
     shared = for_all or [row for row in rows if row.kind != "registered"]
     return Openings(
-        _together(shared, taken, default_slots),
+        _together(_places(shared, taken, default_slots)),
         {owner: places for owner, places in own.items() if places != 0},
         () if for_all else tuple(sorted(owners)),
+        _together(_for_batches(shared, taken, default_slots)),
+        {owner: _together(_for_batches(accounts, taken, default_slots)) for owner, accounts in mine.items()},
     )
 
 
-def _together(accounts: Sequence[Account], taken: Taken, default_slots: int) -> int | None:
-    total = 0
+def _together(places: Iterable[int | None]) -> int | None:
+    known = list(places)
+    return None if None in known else sum(one for one in known if one is not None)
+
+
+def _places(accounts: Sequence[Account], taken: Taken, default_slots: int) -> Iterator[int | None]:
     for account in accounts:
         places = places_of(account, taken, default_slots=default_slots)
-        if places is None:
-            return None
-        total += places if isinstance(places, int) else 0
-    return total
+        yield 0 if isinstance(places, NotAdmitted) else places
+
+
+def _for_batches(accounts: Sequence[Account], taken: Taken, default_slots: int) -> Iterator[int | None]:
+    for account, places in zip(accounts, _places(accounts, taken, default_slots), strict=True):
+        slots = _slots(account, default_slots)
+        if not slots or places is None:
+            yield places
+        else:
+            open_to_them = slots - kept_free(slots) - taken.of_batches.get(account.id, 0)
+            yield max(min(places, open_to_them), 0)
 
 
 def _taken(session: Session, accounts: Sequence[Account], default_slots: int) -> Taken:
@@ -133,6 +150,7 @@ def _taken(session: Session, accounts: Sequence[Account], default_slots: int) ->
         now,
         slots_by_account(session, limited) if limited else {},
         reserved_by_account(session, told) if told else {},
+        slots_by_account(session, limited, Render.batch_id.is_not(None)) if limited else {},
     )
 
 
@@ -239,7 +257,7 @@ def _paused(session: Session, account: Account) -> bool:
     return bool(session.execute(select(func.now() < account.paused_until)).scalar_one())
 
 
-def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, int]:
+def slots_by_account(session: Session, account_ids: Sequence[str], *of_those: ColumnElement[bool]) -> dict[str, int]:
     """Each account's renders between admission and the settling of their message; those with none are left out."""
     rows = session.execute(
         select(Render.account_id, func.count())
@@ -247,6 +265,7 @@ def slots_by_account(session: Session, account_ids: Sequence[str]) -> dict[str, 
             Render.account_id.in_(account_ids),
             Render.finished_at.is_(None),
             Render.stage.in_([stage.value for stage in HOLDS_A_SLOT]),
+            *of_those,
         )
         .group_by(Render.account_id)
     ).all()

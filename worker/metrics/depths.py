@@ -56,7 +56,8 @@ LANES: LiteralString = """
         SELECT (SELECT renders.lane_id FROM renders WHERE started_at IS NULL AND finished_at IS NULL
             AND renders.lane_id > busy.lane_id ORDER BY renders.lane_id LIMIT 1)
         FROM busy WHERE busy.lane_id IS NOT NULL)
-    SELECT priority, count(*) AS lanes, extract(epoch FROM now() - min(head.ready_at))::float8 AS oldest,
+    SELECT priority, count(*) AS lanes, coalesce(extract(epoch FROM now() - min(head.ready_at)
+            FILTER (WHERE paused_at IS NULL AND NOT held AND isfinite(head.ready_at)))::float8, 0) AS oldest,
         (SELECT count(*) FROM (SELECT 1 FROM busy JOIN lanes AS own ON own.id = busy.lane_id, LATERAL (
                 SELECT 1 FROM renders WHERE renders.lane_id = busy.lane_id AND started_at IS NULL
                 AND finished_at IS NULL OFFSET 0) AS one
@@ -66,7 +67,8 @@ LANES: LiteralString = """
             AND finished_at IS NULL ORDER BY ready_at LIMIT 1) AS head
     GROUP BY priority"""
 """From lane to lane along `ix_renders_new`, as lanes that are empty stay for ever. `OFFSET 0` keeps each count within
-its lane: as one join it would read all renders before it stopped."""
+its lane: as one join it would read all renders before it stopped. A lane that is paused or held, or whose renders wait
+for their turn, waits for somebody: it says nothing of how late the dispatcher is."""
 
 WORKERS: LiteralString = """
     SELECT kind, count(*) AS number FROM workers WHERE stopped_at IS NULL AND seen_at >= now() - %(lease)s

@@ -60,7 +60,7 @@ class TransactionId(UserDefinedType[int]):
 
 
 class Lane(Base):
-    """A queue of one owner, batch and priority; lanes are served by virtual time, so none starves.
+    """A queue of one owner, batch and priority; places are shared out between them (`sharing.py`), so none starves.
 
     A batch of which only the first few may begin has two parts: 0 are those, 1 the others, held until approved.
     """
@@ -72,7 +72,6 @@ class Lane(Base):
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     priority: Mapped[str]
     part: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    virtual_time: Mapped[float] = mapped_column(server_default="0")
     paused_at: Mapped[datetime | None]
     held: Mapped[bool] = mapped_column(server_default="false")
     """Nothing of it begins before its batch is received, or approved. A pause comes and goes beside that."""

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
+from worker.batches.models import Batch
 from worker.database import new_id
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED, RUNS_ENDED
@@ -68,17 +69,27 @@ class Begun(Exception):
         self.status = render.status
 
 
-def lane(session: Session, owner_id: str, priority: str, batch_id: str | None = None) -> int:
-    """The lane of an owner, batch and priority; made on first use."""
-    where = (Lane.owner_id == owner_id, Lane.priority == priority, Lane.batch_id.is_not_distinct_from(batch_id))
+def lane(session: Session, owner_id: str, priority: str) -> int:
+    """An owner's lane of a priority, for renders that are in no batch; made on first use."""
+    where = (Lane.owner_id == owner_id, Lane.priority == priority, Lane.batch_id.is_(None))
     found = session.scalar(select(Lane.id).where(*where))
     if found is None:
-        session.execute(
-            pg_insert(Lane).values(owner_id=owner_id, priority=priority, batch_id=batch_id).on_conflict_do_nothing()
-        )
+        session.execute(pg_insert(Lane).values(owner_id=owner_id, priority=priority).on_conflict_do_nothing())
         found = session.scalar(select(Lane.id).where(*where))
     assert found is not None, "the insert above or the one it met made it"
     return found
+
+
+def lane_beside(session: Session, own: Lane, priority: str) -> int:
+    """The lane of another priority: of the same batch and part, standing still where that does."""
+    same = {"owner_id": own.owner_id, "batch_id": own.batch_id, "part": own.part, "priority": priority}
+    if own.batch_id is not None:
+        # Who resumes or approves the batch writes on its row first: he waits for this transaction, and finds the lane.
+        session.execute(select(Batch.id).where(Batch.id == own.batch_id).with_for_update(read=True))
+        session.refresh(own)
+    row = same | {"held": own.held, "paused_at": own.paused_at}
+    session.execute(pg_insert(Lane).values(row).on_conflict_do_nothing())
+    return session.scalars(select(Lane.id).filter_by(**same)).one()
 
 
 def accept(session: Session, owner_id: str, request: NewRender, *, render_id: str | None = None) -> Render:
@@ -184,7 +195,8 @@ def amend(
         raise Begun(render)
     changes: dict[str, Any] = {}
     if priority is not None:
-        changes |= {"priority": priority, "lane_id": lane(session, render.owner_id, priority)}
+        own = session.get_one(Lane, render.lane_id)
+        changes |= {"priority": priority, "lane_id": lane_beside(session, own, priority)}
     if metadata is not None:
         changes["meta"] = metadata
     if changes:

@@ -24,7 +24,7 @@ from worker.remote.client import State
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent, IntentState
 from worker.remote.stream import Abort, StreamEvent, Turn
-from worker.renders import leases, queue, runs
+from worker.renders import leases, runs, takeover
 from worker.renders.events import EventType, NewEvent
 from worker.renders.states import Charge, Reason, Stage
 
@@ -240,7 +240,7 @@ def _look_up(job: Job, intent: Intent, *, cause: str, turn: Turn | None = None) 
     if turn is not None:
         facts |= {"error_frame": turn.error_frame, "answer": turn.text or None, "terminal": turn.terminal}
         facts |= _told(turn)
-    elif lost_at := at_once(lambda session: queue.last_heard_of(session, job.render.recovery_id)):
+    elif lost_at := at_once(lambda session: takeover.last_heard_of(session, job.render.recovery_id)):
         # The stream broke with its worker, a lease ago perhaps: that much of the wait is over.
         facts["ended_at"] = lost_at
         wait = max(timedelta(0), wait - (job.held.at - lost_at))

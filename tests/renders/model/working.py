@@ -9,7 +9,7 @@ from tests.renders.model.expected import OVERDUE, Row
 from tests.renders.model.scene import Scene, which
 from tests.renders.model.world import Claim
 from worker.database import transact
-from worker.renders import leases, queue
+from worker.renders import leases, takeover
 from worker.renders.leases import LeaseLost
 from worker.renders.queue import Due
 from worker.renders.states import Stage
@@ -128,7 +128,7 @@ class Working(Scene):
         claim = held[number % len(held)] if held and not (void and self._void()) else self._one_void(number)
         row = self.rows[claim.id]
         mine = not claim.is_void(row)
-        transact(lambda s: queue.let_go(s, worker=claim.held.worker, claims=[(claim.id, claim.held.lease)]))
+        transact(lambda s: takeover.let_go(s, worker=claim.held.worker, claims=[(claim.id, claim.held.lease)]))
         if mine:
             row.freed(self.now)
 

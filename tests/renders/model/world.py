@@ -15,7 +15,7 @@ from worker.database import engine, transact
 from worker.job import Job, Services
 from worker.owners.store import owner
 from worker.remote.intents import Intent
-from worker.renders import events, queue, store
+from worker.renders import events, lanes, queue, store, takeover
 from worker.renders.events import Cursor
 from worker.renders.leases import Held
 from worker.renders.queue import Due
@@ -162,7 +162,7 @@ def take_over(beating: set[str]) -> set[str]:
 
     def work(session: Session) -> set[str]:
         hear(session, beating)
-        return {one.id for one in queue.take_over(session, lease=LEASE)}
+        return {one.id for one in takeover.take_over(session, lease=LEASE)}
 
     return transact(work)
 
@@ -171,7 +171,7 @@ def looks(session: Session) -> list[Due]:
     """All looks of the dispatcher, with room for everything."""
     due = queue.due_cancels(session, redispatch=REDISPATCH, limit=MANY)
     due += queue.due_under_way(session, stages=list(Stage), redispatch=REDISPATCH, limit=MANY)
-    return due + queue.due_new(session, redispatch=REDISPATCH, limit=MANY)
+    return due + lanes.due_new(session, redispatch=REDISPATCH, limit=MANY)
 
 
 def reached_in_the_end() -> list[str]:
@@ -181,7 +181,7 @@ def reached_in_the_end() -> list[str]:
             text("UPDATE renders SET ready_at = ready_at - interval '1 year', sent_at = sent_at - interval '1 year'")
         )
         hear(session, set())
-        queue.take_over(session, lease=LEASE)
+        takeover.take_over(session, lease=LEASE)
         found = [due.id for due in looks(session)]
         session.rollback()
     return found

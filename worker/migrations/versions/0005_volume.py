@@ -78,6 +78,7 @@ def upgrade() -> None:
 
     op.add_column("lanes", sa.Column("part", sa.SmallInteger(), server_default="0", nullable=False))
     op.add_column("lanes", sa.Column("held", sa.Boolean(), server_default="false", nullable=False))
+    op.drop_column("lanes", "virtual_time")  # what each lane had is the dispatcher's to know
     op.drop_constraint(op.f("uq_lanes_owner_id_batch_id_priority"), "lanes", type_="unique")
     op.create_unique_constraint(
         op.f("uq_lanes_owner_id_batch_id_priority_part"),
