@@ -29,7 +29,7 @@ from worker.metrics import depths, serving
 from worker.remote import circuit, intents
 from worker.renders import deadlines, following, lanes, queue, takeover
 from worker.renders.queue import DUE, Due
-from worker.renders.sharing import Shares, kept_free
+from worker.renders.sharing import Holding, Shares, kept_free
 from worker.renders.states import Stage
 from worker.renders.takeover import Taken
 
@@ -205,10 +205,18 @@ def _due(session: Session, *, anew: bool = False, shares: Shares | None = None) 
     if not hands_out:  # another dispatcher does, and looks again for whatever is new
         return due
     of_batches = streams - kept_free(streams) - begun.of_batches
-    return due + _new(session, min(open_places, free_io, BATCH), of_batches=of_batches, shares=shares)
+    limit = min(open_places, free_io, BATCH)
+    return due + _new(session, limit, of_batches=of_batches, shares=shares, holding=begun.holding)
 
 
-def _new(session: Session, limit: int, *, of_batches: int | None = None, shares: Shares | None = None) -> list[Due]:
+def _new(
+    session: Session,
+    limit: int,
+    *,
+    of_batches: int | None = None,
+    shares: Shares | None = None,
+    holding: Holding | None = None,
+) -> list[Due]:
     """New renders, as far as their owners' accounts take any: one owner's free account opens nothing for the others.
     At most `of_batches` of batches: they leave some streams, and some of an account's slots, to the others."""
     if limit <= 0:
@@ -224,6 +232,7 @@ def _new(session: Session, limit: int, *, of_batches: int | None = None, shares:
         of_batches=of_batches,
         openings=groups,
         shares=shares,
+        holding=holding,
     )
 
 

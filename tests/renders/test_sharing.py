@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.renders.sharing import PRIORITY_WEIGHT, Shares, Waiting, kept_free
+from worker.renders.sharing import PRIORITY_WEIGHT, Holding, Shares, Waiting, kept_free
 
 priorities = st.sampled_from(["high", "normal", "low"])
 quick = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -27,7 +27,7 @@ def served(shares: Shares, lanes: Sequence[Waiting], places: int, at_once: int =
     given_away: list[Waiting] = []
     while len(given_away) < places:
         turns = shares.turns(lanes, min(at_once, places - len(given_away)))
-        shares.charge(turns)
+        shares.charge(turns, lanes)
         shares.forget_all_but({lane.owner_id for lane in lanes})
         given_away += [turn.lane for turn in turns]
     return given_away
@@ -144,3 +144,29 @@ def test_a_thousand_lanes_of_a_hundred_owners_each_get_their_turn(at_once: int):
     lanes = [Waiting(number, f"own_{number % 100}", "normal") for number in range(1000)]
     got = Counter(lane.lane_id for lane in served(Shares(), lanes, 1000, at_once))
     assert set(got.values()) == {1}
+
+
+@quick
+@given(
+    whose=owners,
+    held=st.lists(st.integers(0, 60), min_size=48, max_size=48),
+    places=st.integers(1, 60),
+)
+def test_what_becomes_free_goes_to_who_holds_least(whose: dict[str, list[str]], held: list[int], places: int):
+    """A batch that holds every place gets nothing before the others hold as much for their weight: after any number of
+    places no owner who was given one holds more, by more than one place, than an owner who was not."""
+    lanes, holding = lanes_of(whose), Holding()
+    for lane, count in zip(lanes, held, strict=False):
+        holding.add(lane, count)
+    before = Counter(holding.owners)
+    given_away = Counter(turn.lane.owner_id for turn in Shares().turns(lanes, places, holding=holding))
+    shares = {owner: (before[owner] + given_away[owner]) / most_urgent(mine) for owner, mine in whose.items()}
+    for owner in given_away:
+        assert shares[owner] - 1 / most_urgent(whose[owner]) <= min(shares.values())
+
+
+def test_within_an_owner_too():
+    """His single render need not wait behind his batch's share: of its freed places the next is the single's."""
+    holding, batch, single = Holding(), Waiting(1, "anna", "normal", "bat_1"), Waiting(2, "anna", "normal")
+    holding.add(batch, 45)
+    assert [turn.lane for turn in Shares().turns([batch, single], 3, holding=holding)] == [single] * 3

@@ -19,7 +19,7 @@ from worker.renders import queue
 from worker.renders.leases import unowned
 from worker.renders.models import Lane, Render
 from worker.renders.queue import Due
-from worker.renders.sharing import Shares, Turn, Waiting
+from worker.renders.sharing import Holding, Shares, Turn, Waiting
 from worker.renders.states import Stage
 
 ROUNDS = 8
@@ -86,16 +86,18 @@ def due_new(
     of_batches: int | None = None,
     openings: Sequence[Opening] = FOR_ALL,
     shares: Shares | None = None,
+    holding: Holding | None = None,
 ) -> list[Due]:
     """Up to `limit` renders that nobody began, at most `of_batches` of them of batches (None: no bound), as far as
-    there are openings; shared out by what each had before (`shares`; None: everybody is level) and marked as sent.
+    there are openings; shared out by what each holds and had before (`holding`, `shares`; None: everybody is level) and
+    marked as sent.
 
     What was sent already and is overdue comes first: its turn came when it was sent.
     """
     if limit <= 0:
         return []
     queue.by_index(session)
-    look = _Look(session, shares or Shares(), redispatch)
+    look = _Look(session, shares or Shares(), holding or Holding(), redispatch)
     places = Places(limit, of_batches)
     return [due for opening in openings for due in look.serve(opening, places)]
 
@@ -126,9 +128,9 @@ def _least(one: int | None, other: int | None) -> int | None:
 class _Look:
     """One look: what waits, and what each batch may still begin."""
 
-    def __init__(self, session: Session, shares: Shares, redispatch: timedelta) -> None:
+    def __init__(self, session: Session, shares: Shares, holding: Holding, redispatch: timedelta) -> None:
         self._session = session
-        self._shares = shares
+        self._shares, self._holding = shares, holding
         self._overdue = _overdue(session, redispatch)
         self._lanes = [Waiting(row.id, row.owner_id, row.priority, row.batch_id) for row in session.execute(_BUSY)]
         self._allowances = _allowances(session, self._lanes)
@@ -142,11 +144,19 @@ class _Look:
         due = self._sent([(row.id, row.batch_id) for row in again], *bounds)
         lanes = [lane for lane in self._lanes if opening.is_for(lane.owner_id)]
         for _ in range(ROUNDS):
-            turns = self._shares.turns(lanes, here.all, of_batches=here.of_batches, allowances=self._allowances)
+            turns = self._shares.turns(
+                lanes,
+                here.all,
+                of_batches=here.of_batches,
+                allowances=self._allowances,
+                holding=self._holding,
+            )
             taken = _taken(self._session, turns)
             if not taken:
                 break
-            self._shares.charge([turn for turn, _ in taken], among_all=opening.only is None)
+            self._shares.charge([turn for turn, _ in taken], lanes, among_all=opening.only is None)
+            for turn, _ in taken:
+                self._holding.add(turn.lane)
             _spend(self._session, self._allowances, Counter(turn.lane.batch_id for turn, _ in taken))
             due += self._sent([(render, turn.lane.batch_id) for turn, render in taken], *bounds)
             lanes = _with_more(lanes, turns, taken)

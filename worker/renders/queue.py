@@ -12,6 +12,7 @@ from worker.metrics.commits import on_commit
 from worker.metrics.declared import SENT_AGAIN
 from worker.renders.leases import unowned
 from worker.renders.models import Render, Worker
+from worker.renders.sharing import Holding, Waiting
 from worker.renders.states import Stage, Status
 
 DUE = "vivideo_due"
@@ -153,23 +154,29 @@ def on_their_way(session: Session, *, redispatch: timedelta) -> dict[Stage, int]
 
 @dataclass(frozen=True)
 class Streams:
-    """Renders whose stream is still to come or open."""
+    """Renders whose stream is still to come or open, and whose they are."""
 
     all: int
     of_batches: int
+    holding: Holding
 
 
 def before_their_stream_ends(session: Session, *, redispatch: timedelta) -> Streams:
     """Renders on their way or begun whose stream is still to come or open. What waits (for credits, say) does not
     count, nor does a message that is overdue: lost ones would hold the places that their own repetition needs."""
-    row = session.execute(
-        select(func.count().label("all"), func.count(Render.batch_id).label("of_batches"))
-        .select_from(Render)
+    whose = Render.lane_id, Render.owner_id, Render.priority, Render.batch_id
+    rows = session.execute(
+        select(*whose, func.count().label("places"))
         .where(
             Render.finished_at.is_(None),
             or_(Render.started_at.is_not(None), on_its_way(redispatch)),
             Render.stage.in_([stage.value for stage in BEFORE_STREAM_ENDS]),
             Render.status != Status.WAITING.value,
         )
-    ).one()
-    return Streams(row.all, row.of_batches)
+        .group_by(*whose)
+    ).all()
+    holding = Holding()
+    for row in rows:
+        holding.add(Waiting(row.lane_id, row.owner_id, row.priority, row.batch_id), row.places)
+    of_batches = sum(row.places for row in rows if row.batch_id is not None)
+    return Streams(sum(row.places for row in rows), of_batches, holding)
