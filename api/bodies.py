@@ -141,8 +141,11 @@ class RenderBody(BaseModel):
     )
     deadline_seconds: float | None
     external_ref: str | None
+    reused_from: str | None = Field(description="The render whose video it took over: it cost nothing.")
     tags: list[str]
     metadata: dict[str, Any]
+    batch: str | None = Field(description="The batch it belongs to.")
+    position: int | None = Field(description="Which of its batch's renders it is, from 1.")
     answer: str | None
     timeline: str | None
     result: ResultBody | None

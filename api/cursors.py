@@ -11,6 +11,7 @@ from worker.renders.events import Cursor
 
 _XID8 = 2**64
 _BIGINT = 2**63
+_INTEGER = 2**31
 
 
 def _pack(*parts: str | int) -> str:
@@ -71,5 +72,39 @@ def unpack_number(text: str, parameter: str = "cursor") -> int:
     """Raises Problem `cursor.invalid`."""
     (id,) = _unpack(text, parameter, int)
     if not 0 <= id < _BIGINT:
+        raise _invalid(parameter)
+    return id
+
+
+def pack_line(line: int, id: int) -> str:
+    """A place in a list ordered by line and a growing number."""
+    return _pack(line, id)
+
+
+def unpack_line(text: str, parameter: str = "cursor") -> tuple[int, int]:
+    """Raises Problem `cursor.invalid`."""
+    line, id = _unpack(text, parameter, int, int)
+    if not (0 <= line < _INTEGER and 0 <= id < _BIGINT):
+        raise _invalid(parameter)
+    return line, id
+
+
+def unpack_position(text: str, parameter: str = "cursor") -> int:
+    """Of a batch. Raises Problem `cursor.invalid`."""
+    position = unpack_number(text, parameter)
+    if position >= _INTEGER:
+        raise _invalid(parameter)
+    return position
+
+
+def pack_id(id: str) -> str:
+    """A place in a list ordered by ids that grow."""
+    return _pack(id)
+
+
+def unpack_id(text: str, parameter: str = "cursor") -> str:
+    """Raises Problem `cursor.invalid`."""
+    (id,) = _unpack(text, parameter, str)
+    if not id.isascii() or "\0" in id:
         raise _invalid(parameter)
     return id

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from api import counted, gate, incoming, problems
-from api.limits import JSON_BYTES
+from api.limits import BATCH_JSON_BYTES, JSON_BYTES
 from api.problems import Problem
 from config.logging import get
 from config.settings import settings
@@ -21,7 +21,10 @@ from config.settings import settings
 log = get(__name__)
 
 UPLOADS = "/v1/uploads"
-"""The one address with large bodies; it counts for itself."""
+BATCHES = "/v1/batches"
+"""The addresses with large bodies; files they count for themselves."""
+JSON = "application/json"
+_CATALOGS = re.compile(r"/v1/catalogs(/[^/]+/read)?")
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -74,8 +77,8 @@ class Envelope:
             try:
                 incoming.check(scope)
                 await gate.admit(scope)
-                if scope["path"] != UPLOADS:
-                    receive = await _in_time(scope, receive)
+                if (most := _most(scope)) is not None:
+                    receive = await _in_time(scope, receive, most)
                 await self._app(scope, receive, sending)
             except Problem as problem:
                 await problems.response(problem, request_id)(scope, receive, sending)
@@ -153,32 +156,48 @@ def _shown(scope: Scope) -> str:
     return route.path_format.replace("{id}", given if _ID.fullmatch(given) else "…")
 
 
-async def _in_time(scope: Scope, receive: Receive) -> Receive:
+def _most(scope: Scope) -> int | None:
+    """How long the body may be; None where the address takes it as a stream."""
+    if scope["path"] == UPLOADS:
+        return None
+    if scope["method"] == "POST" and _CATALOGS.fullmatch(scope["path"]) and _declared(scope) not in ("", JSON):
+        return None
+    if scope["path"] == BATCHES and scope["method"] == "POST":
+        return BATCH_JSON_BYTES if _declared(scope) == JSON else None
+    return JSON_BYTES
+
+
+def _declared(scope: Scope) -> str:
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _in_time(scope: Scope, receive: Receive, most: int) -> Receive:
     """As `_whole_body`; raises Problem `request.timeout` too, for a body that does not end."""
-    seconds = settings().waits.request_body_seconds.total_seconds()
+    # A longer one over the same slow line.
+    seconds = settings().waits.request_body_seconds.total_seconds() * max(most // JSON_BYTES, 1)
     try:
         async with asyncio.timeout(seconds):
-            return await _whole_body(scope, receive)
+            return await _whole_body(scope, receive, most)
     except TimeoutError:
         raise Problem("request.timeout", f"The body was not complete after {seconds:g} s.") from None
 
 
-async def _whole_body(scope: Scope, receive: Receive) -> Receive:
+async def _whole_body(scope: Scope, receive: Receive, most: int) -> Receive:
     """Read the body up to the bound, and give it to the application as one message.
 
     Raises Problem `request.too_large`, and ClientDisconnect when the rest never came.
     """
     declared = Headers(scope=scope).get("content-length", "")
-    if declared.isdecimal() and int(declared) > JSON_BYTES:
-        raise Problem("request.too_large", f"{declared} bytes; {JSON_BYTES} are taken.")
+    if declared.isdecimal() and int(declared) > most:
+        raise Problem("request.too_large", f"{declared} bytes; {most} are taken.")
     body, more = bytearray(), scope["method"] not in ("GET", "HEAD")
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
-        if len(body) > JSON_BYTES:
-            raise Problem("request.too_large", f"More than {JSON_BYTES} bytes.")
+        if len(body) > most:
+            raise Problem("request.too_large", f"More than {most} bytes.")
         more = message.get("more_body", False)
     whole: list[dict[str, Any]] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 

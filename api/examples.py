@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.batches import examples as batches
+from api.catalogs import examples as catalogs
 from worker.failures import EXPORT_FAILED
 from worker.renders.takeover import SILENT
 
@@ -105,6 +107,9 @@ QUEUED: Example = {
     "progress": 0.0,
     "eta": "2026-03-02T09:00:41.251000Z",
     **NORMALISED,
+    "batch": None,
+    "position": None,
+    "reused_from": None,
     "answer": None,
     "timeline": None,
     "result": None,
@@ -373,6 +378,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "missing": ["worker-media: none reported within a lease"],
         },
     },
+    **batches.EXAMPLES,
+    **catalogs.EXAMPLES,
 }
 """By the name of the shape they show, and their own."""
 
@@ -387,6 +394,8 @@ _POSSIBLE = {
     ("renders_retry", "202"): ("again",),
     ("health_readyz", "200"): ("ready",),
     ("health_readyz", "503"): ("no worker",),
+    **batches.POSSIBLE,
+    **catalogs.POSSIBLE,
 }
 """Where not every example of a shape can come."""
 

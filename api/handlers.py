@@ -1,6 +1,6 @@
 """Whatever goes wrong becomes a problem: validation, unknown addresses, a database that is away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from api import problems
 from api.problems import FieldError, Problem
+from worker.batches.store import Gone
 from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
 from worker.owners.limits import LimitReached
@@ -27,6 +28,7 @@ _REFUSALS: dict[type[Exception], str] = {
     uploads.InUse: "upload.in_use",
     templates.Archived: "template.archived",
     templates.Exists: "template.exists",
+    Gone: "batch.lost",
 }
 """What the store refuses, by what it raises."""
 
@@ -60,12 +62,12 @@ def _validation(request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     if any(one["type"] == "json_invalid" for one in found):
         return answer(request, Problem("request.malformed", "The body cannot be read as JSON."))
-    errors = [FieldError(_pointer(one["loc"]), _words(one)) for one in found[:20]]
+    errors = [FieldError(pointer(one["loc"]), words(one)) for one in found[:20]]
     named = ", ".join(one.pointer for one in errors[:3])
     return answer(request, Problem("request.invalid", f"Not valid: {named}", errors=errors))
 
 
-def _pointer(place: Sequence[str | int]) -> str:
+def pointer(place: Sequence[str | int]) -> str:
     """`("body", "assets", 0, "url")` → `/assets/0/url`; `("query", "limit")` → `?limit`."""
     source, *path = place
     if source == "body":
@@ -74,7 +76,8 @@ def _pointer(place: Sequence[str | int]) -> str:
     return f"?{names}" if source == "query" else names
 
 
-def _words(found: dict[str, Any]) -> str:
+def words(found: Mapping[str, Any]) -> str:
+    """What is wrong with one field, from what pydantic says."""
     match found["type"]:
         case "extra_forbidden":
             return "this field is unknown, or does nothing yet"

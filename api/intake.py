@@ -48,9 +48,9 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     render_id = new_id("rnd")
 
     def make(session: Session) -> Render:
-        taken = uploads.take(session, caller.owner_id, _wanted(request))
-        words = written or templating.filled(session, caller.owner_id, request)
-        new = _new(caller, request, words, _assets(request, taken))
+        taken = uploads.take(session, caller.owner_id, wanted(request))
+        words = written or _filled(session, caller, request)
+        new = new_render(caller, request, words, kept_assets(request, taken))
         limits.check(session, caller.key_id, caller.limits)
         return store.accept(session, caller.owner_id, new, render_id=render_id)
 
@@ -96,13 +96,18 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
     written = templating.written(request)
 
     def work(session: Session) -> DryRunBody:
-        found = {id: row for id in _wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
-        words = written or templating.filled(session, caller.owner_id, request)
-        new = _new(caller, request, words, _assets(request, found))
+        found = {id: row for id in wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
+        words = written or _filled(session, caller, request)
+        new = new_render(caller, request, words, kept_assets(request, found))
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
         return _rehearsed(new, words.template, seconds)
 
     return transact(work)
+
+
+def _filled(session: Session, caller: Caller, request: RenderRequest) -> Words:
+    """Raises Problem `template.…`, Archived."""
+    return templating.filled(request, templating.resolved(session, caller.owner_id, request.template or ""))
 
 
 def _rehearsed(new: NewRender, template: str | None, seconds: float) -> DryRunBody:
@@ -123,7 +128,8 @@ def _is_default(request: RenderRequest, name: str) -> bool:
     return getattr(request, name) == RenderRequest.model_fields[name].get_default(call_default_factory=True)
 
 
-def _new(caller: Caller, request: RenderRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
+def new_render(caller: Caller, request: RenderRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
+    """The request as it is kept, with its words."""
     names = [asset.get("name") or asset["url"] for asset in assets]
     return NewRender(
         prompt=words.prompt,
@@ -152,11 +158,12 @@ def _expected(request: RenderRequest, prompt: str) -> dict[str, Any] | None:
     return asked_in_words.read(prompt).as_json()
 
 
-def _wanted(request: RenderRequest) -> list[str]:
+def wanted(request: RenderRequest) -> list[str]:
+    """The uploads that a request names."""
     return list(dict.fromkeys(asset.upload for asset in request.assets if asset.upload))
 
 
-def _assets(request: RenderRequest, found: dict[str, Upload]) -> list[dict[str, Any]]:
+def kept_assets(request: RenderRequest, found: dict[str, Upload]) -> list[dict[str, Any]]:
     """The assets as kept on the render. Raises Problem `upload.unknown`."""
     missing = [
         FieldError(f"/assets/{place}/upload", "there is no such upload")

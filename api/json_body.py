@@ -31,31 +31,44 @@ class JsonRoute(APIRoute):
         return handler
 
 
+class NotJson(ValueError):
+    """Its text says why."""
+
+
 def read(body: bytes) -> Any:
-    """Parse UTF-8 JSON without a byte order mark and without a name given twice."""
+    """Parse UTF-8 JSON without a byte order mark and without a name given twice. Raises HTTPException."""
     try:
-        text = body.decode()
+        return parse(body)
+    except NotJson as why:
+        raise HTTPException(400, f"The body cannot be read as JSON: {why}.") from None
+
+
+def parse(body: bytes | str) -> Any:
+    """As `read`. Raises NotJson."""
+    try:
+        text = body if isinstance(body, str) else body.decode()
     except UnicodeDecodeError:
-        raise _malformed("the body is no UTF-8") from None
+        raise NotJson("the body is no UTF-8") from None
     if text.startswith("\ufeff"):
-        raise _malformed("the body begins with a byte order mark")
+        raise NotJson("the body begins with a byte order mark")
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _malformed(f"{error.msg}, at character {error.pos}") from None
+        raise NotJson(f"{error.msg}, at character {error.pos}") from None
     except RecursionError:
-        raise _malformed("the body is nested too deeply") from None
+        raise NotJson("the body is nested too deeply") from None
+    except NotJson:
+        raise
     except ValueError:
-        raise _malformed("a number has too many digits") from None
+        raise NotJson("a number has too many digits") from None
 
 
 def _once(pairs: Pairs) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise _malformed(f"the name {name[:80]!r} is given twice")
+        raise NotJson(f"the name {name[:80]!r} is given twice")
     return found
 
 
-def _malformed(why: str) -> HTTPException:
-    return HTTPException(400, f"The body cannot be read as JSON: {why}.")
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)

@@ -6,6 +6,14 @@ JSON_BYTES = 256 * 1024
 """A request of 20 assets with the longest addresses and a full prompt is 80 KiB."""
 UPLOAD_BYTES = 200 * 1000 * 1000
 """The backend's contract: at most 200 MB a file."""
+BATCH_JSON_BYTES = 8 * 1024 * 1024
+"""500 items of 16 KB; who has more sends a file."""
+BATCH_ITEMS = 500
+"""In a JSON body; a file holds as many as you like."""
+BATCH_FILE_BYTES = 8 * 1000 * 1000 * 1000
+"""It lies on the intake's disk while it is read: ten million rows of 800 bytes."""
+ROW_BYTES = 256 * 1024
+"""A row of a file, as a request by itself."""
 ASSETS = 20
 URL_CHARACTERS = 2_048
 TAGS = 20

@@ -11,14 +11,18 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api import examples
+from api.batches.schemas import BatchRequest
 from api.bodies import ProblemBody, TimelineBody
+from api.catalogs.schemas import CatalogRequest, ReadRequest
 from api.routes.documented import ANSWERED, PROBLEMS, said
 
 Document = dict[str, Any]
 
 TAGS = [
     {"name": "renders", "description": "A video asked for, followed, changed, cancelled, made again, deleted."},
+    {"name": "batches", "description": "Many videos asked for together, steered together, reported together."},
     {"name": "templates", "description": "Prompts with variables, in versions: many videos of one kind."},
+    {"name": "catalogs", "description": "A shop's products, from a file or an address; what did not change is free."},
     {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
     {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
     {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},
@@ -54,7 +58,11 @@ def document(app: FastAPI) -> Document:
     components |= {"headers": ANSWERED, "examples": PROBLEMS}
     # Referred to by name in answers of more than one media type, where the framework knows of one.
     _, found = models_json_schema(
-        [(ProblemBody, "serialization"), (TimelineBody, "serialization")],
+        [
+            (ProblemBody, "serialization"),
+            (TimelineBody, "serialization"),
+            *((one, "validation") for one in (BatchRequest, CatalogRequest, ReadRequest)),
+        ],
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= found["$defs"]

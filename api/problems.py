@@ -104,6 +104,22 @@ KINDS: dict[str, Kind] = {
         409, "You have a template of this name", "Choose another name, or POST its next version to /versions."
     ),
     "template.archived": Kind(409, "The template is archived", "Use another; its name is free for a new one."),
+    "batch.unknown": Kind(404, "There is no such batch", "Check the id; batches of other owners are not shown."),
+    "batch.empty": Kind(422, "No row of the batch is good", "Mend the rows that `errors` names, and send it again."),
+    "batch.header": Kind(
+        422, "The first row is no header", "Name the columns as the fields of a render; docs/batches.md lists them."
+    ),
+    "batch.receiving": Kind(409, "The batch is still coming in", "Wait for the answer to the call that sends it."),
+    "batch.finished": Kind(409, "The batch is finished", "Send another one, or begin its failed renders anew."),
+    "batch.canceling": Kind(409, "The batch is being cancelled", "Wait until its status is `finished`."),
+    "batch.max_credits": Kind(409, "The batch has no credits left", "Raise `max_credits` by PATCH, then resume it."),
+    "batch.lost": Kind(503, "The batch took too long to come in", "Send it again; nothing of it was kept."),
+    "catalog.unknown": Kind(404, "There is no such catalog", "Check the id; catalogs of other owners are not shown."),
+    "catalog.read_unknown": Kind(404, "There is no such reading", "GET its catalog's /reads lists them."),
+    "catalog.reading": Kind(409, "The catalog is being read", "Wait until that reading is over; `detail` names it."),
+    "catalog.no_source": Kind(422, "There is nothing to be read", "Send a file, or make a catalog with an address."),
+    "catalog.refused": Kind(422, "The file is no product feed", "`detail` says what was found, and what helps."),
+    "catalog.unreachable": Kind(422, "The address gives no feed", "`errors` has the reason; docs/errors.md the codes."),
     "account.unknown": Kind(404, "There is no such account", "GET /v1/accounts lists those that you may use."),
     "database.unavailable": Kind(503, "The database is away", "Send the request again; with its key nothing doubles."),
     "storage.unavailable": Kind(503, "The file storage is away", "Send the request again a little later."),

@@ -47,13 +47,13 @@ class Durations:
                 return self._known
             self._until = time.monotonic() + FRESH_SECONDS  # the others go on with what is known meanwhile
         measured = store.stage_seconds(session)
-        known = TYPICAL | {stage: max(seconds, _least(stage)) for stage, seconds in measured.items()}
+        known = TYPICAL | {stage: max(seconds, least(stage)) for stage, seconds in measured.items()}
         with self._lock:
             self._known = known
         return known
 
 
-def _least(stage: Stage) -> float:
+def least(stage: Stage) -> float:
     """A stage that waits between its attempts lasts at least one wait: attempts alone are measured too short."""
     waits = settings().waits
     between = {

@@ -1,5 +1,6 @@
 """Templates at the intake: made once under a key, filled for a render or to be looked at; what is wrong as problems."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -44,30 +45,40 @@ def written(request: RenderRequest) -> Words | None:
     return Words(request.prompt, request.language or language.detect(request.prompt), request.tags)
 
 
-def filled(session: Session, owner_id: str, request: RenderRequest) -> Words:
-    """The words of a request with a template. What the request leaves out is the version's.
-
-    Raises Problem `template.unknown`, `template.variables`, Archived.
-    """
-    ref = request.template or ""
+def resolved(session: Session, owner_id: str, ref: str) -> Found:
+    """The version that a request names. Raises Problem `template.unknown`, Archived."""
     try:
-        found = store.resolve(session, owner_id, ref)
+        return store.resolve(session, owner_id, ref)
     except Unknown as problem:
         raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
-    prompt = _prompt(found, request.variables)
+
+
+def filled(
+    request: RenderRequest,
+    found: Found,
+    *,
+    strict: bool = True,
+    detect: Callable[[str], str] = language.detect,
+) -> Words:
+    """The words of a request with a template. What the request leaves out is the version's; `strict` is that of
+    `variables.bound`.
+
+    Raises Problem `template.variables`.
+    """
+    prompt = _prompt(found, request.variables, strict=strict)
     return Words(
         prompt,
-        request.language or found.version.language or language.detect(prompt),
+        request.language or found.version.language or detect(prompt),
         request.tags if "tags" in request.model_fields_set else found.version.tags,
         found.version.id,
         found.ref,
     )
 
 
-def _prompt(found: Found, variables: dict[str, object]) -> str:
+def _prompt(found: Found, variables: dict[str, object], *, strict: bool = True) -> str:
     """Raises Problem `template.variables`."""
     try:
-        return filler(found.version).fill(variables)
+        return filler(found.version).fill(variables, strict=strict)
     except WrongVariables as problem:
         errors = [FieldError(_pointer(name), reason) for name, reason in problem.wrong.items()]
         named = ", ".join(one.pointer for one in errors[:3])

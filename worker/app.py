@@ -45,6 +45,11 @@ def send_watch() -> bool:
     return _send("watch", "io", ())
 
 
+def send_read(read_id: str, lease: int) -> bool:
+    """Wake a worker for a reading of a catalog whose lease number is `lease`."""
+    return _send("read_catalog", "media", (read_id, lease))
+
+
 def _send(task: str, queue: str, args: tuple[Any, ...]) -> bool:
     try:
         app.send_task(task, args=args, queue=queue, ignore_result=True)

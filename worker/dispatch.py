@@ -23,6 +23,7 @@ from config.settings import settings
 from worker import app
 from worker.accounts import admission
 from worker.batches.keeping import Keeper
+from worker.catalogs import reads
 from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
 from worker.metrics import depths, serving
@@ -93,6 +94,7 @@ class Dispatcher:
                     self._taken_at = time.monotonic()
                     self._take_over()
                     self._watch()
+                    self._read_catalogs()
                     self._expire()
                 if ticks or more_to_keep:
                     more_to_keep = self._keep_batches()
@@ -145,6 +147,12 @@ class Dispatcher:
         overdue = time.monotonic() - self._watched_at >= settings().waits.redispatch_seconds.total_seconds()
         if overdue and at_once(_is_watch_due, retry_for=0) and app.send_watch():
             self._watched_at = time.monotonic()
+
+    def _read_catalogs(self) -> None:
+        """Have catalogs read that are due; a message that is lost is sent again."""
+        impatient = time.monotonic() >= self._patient_until
+        for due in transact(lambda session: reads.due(session, silent=impatient), retry_for=0):
+            app.send_read(due.id, due.lease)
 
     def _expire(self) -> None:
         """End what is past its deadline, at most a few hundred a tick."""

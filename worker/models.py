@@ -2,6 +2,7 @@
 
 from worker.accounts.models import Account, RemoteSession
 from worker.batches.models import Batch, BatchProblem
+from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, CatalogProduct, CatalogRead
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
 from worker.remote.circuit import Circuit
@@ -33,6 +34,11 @@ __all__ = [
     "Attempt",
     "Batch",
     "BatchProblem",
+    "Catalog",
+    "CatalogChange",
+    "CatalogProblem",
+    "CatalogProduct",
+    "CatalogRead",
     "Circuit",
     "DoomedFile",
     "Draft",

@@ -1,7 +1,8 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
-from worker import housekeeping, pipeline, watching
-from worker.app import TASK_OF, app
+from worker import housekeeping, liveness, pipeline, watching
+from worker.app import TASK_OF, app, send_read
+from worker.catalogs import reading
 from worker.renders.states import Stage
 
 
@@ -31,6 +32,16 @@ def cancel(render_id: str) -> None:
 def watch() -> None:
     """Read on the sessions of messages that nobody could know about when their run ended."""
     watching.run(pipeline.services().remote)
+
+
+@app.task(name="read_catalog")
+def read_catalog(read_id: str, lease: int) -> None:
+    """Read a catalog that is due."""
+    me = liveness.process()
+    if me.draining:
+        send_read(read_id, lease)
+    else:
+        reading.drive(read_id, lease, worker=me.id, tools=reading.Tools(pipeline.services().storage))
 
 
 @app.task(name="housekeeping")

@@ -126,6 +126,17 @@ def a_file(path: Path) -> Path:
     return path
 
 
+def a_table(path: Path) -> Path:
+    """The path of a batch's file, of any size, if it can be read."""
+    if not path.is_file():
+        raise Mistake(f"{path} is no file; give JSON Lines (.jsonl) or CSV (.csv)")
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as problem:
+        raise Mistake(f"{path} cannot be read: {problem.strerror}") from None
+
+
 def sent(client: "Client", assets: Sequence[str | Path], idempotency_key: str | None) -> list["Asset"]:
     """The assets as the request names them; files are uploaded for it."""
     from api.cli.uploading import upload

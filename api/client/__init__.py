@@ -59,6 +59,8 @@ CHUNK_BYTES = 256 * 1024
 TIMEOUT = httpx.Timeout(30, connect=5, pool=60)
 UPLOAD_TIMEOUT = httpx.Timeout(120, connect=5, pool=60)
 """After its last byte a large file is hashed and put into object storage."""
+BATCH_TIMEOUT = httpx.Timeout(600, connect=5, pool=60)
+"""After the last byte of a file every row of it is checked and kept: a million take minutes."""
 STREAM_TIMEOUT = httpx.Timeout(60, connect=5)
 """A stream says something (a comment at least) every 15 s: four times that is a dead connection."""
 
@@ -339,8 +341,12 @@ class Render(_Model):
     expect: Expected | None = None
     deadline_seconds: float | None = None
     external_ref: str | None = None
+    reused_from: str | None = None
+    """The render whose video it took over: it cost nothing."""
     tags: list[str] = []
     metadata: dict[str, Any] = {}
+    batch: str | None = None
+    position: int | None = None
     answer: str | None = None
     timeline: str | None = None
     result: Result | None = None
@@ -495,6 +501,75 @@ class Upload(_Model):
     expires_at: datetime | None = None
 
 
+class CatalogRead(_Model):
+    """One reading of a catalog; `counts` by name, empty until it is done."""
+
+    id: str
+    catalog_id: str
+    state: str
+    trigger: str
+    force: bool
+    format: str | None = None
+    encoding: str | None = None
+    not_modified: bool = False
+    counts: dict[str, int] = {}
+    batch_id: str | None = None
+    error: dict[str, Any] | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Catalog(_Model):
+    """A shop's products and what is made of them; `url` is None where it is read from files."""
+
+    id: str
+    name: str | None = None
+    url: str | None = None
+    template: str
+    options: dict[str, Any] = {}
+    schedule_seconds: int | None = None
+    next_read_at: datetime | None = None
+    last_read: CatalogRead | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class CatalogChange(_Model):
+    """What a reading found out about a product (`kind`), and what came of it (`outcome`)."""
+
+    ref: str
+    title: str
+    kind: str
+    outcome: str | None = None
+    render_id: str
+
+
+class ProductProblem(_Model):
+    """What was wrong with a row of a catalog's source; a `fatal` one became no render."""
+
+    place: int
+    ref: str | None = None
+    code: str
+    detail: str
+    fatal: bool
+
+
+class CatalogDryRun(_Model):
+    """How a catalog was understood; nothing was kept of it."""
+
+    complete: bool
+    format: str
+    encoding: str | None = None
+    delimiter: str | None = None
+    columns: list[str] = []
+    counts: dict[str, int] = {}
+    products: list[dict[str, Any]] = []
+    prompt: str | None = None
+    problems: list[ProductProblem] = []
+    estimate: dict[str, Any] = {}
+
+
 class Account(_Model):
     """An account at the backend, its balance in credits as last read at `read_at`."""
 
@@ -563,6 +638,130 @@ class Recovery(_Model):
     taken_at: datetime
     ended_at: datetime | None = None
     outcome: str | None = None
+
+
+class BatchPause(_Model):
+    """Why a batch begins nothing new: `asked`, `max_credits`, `max_failure_rate`."""
+
+    reason: str
+    detail: str | None = None
+    since: datetime
+
+
+class BatchCredits(_Model):
+    """Credits of a batch's runs as far as they are known, and how many runs' charges nobody knows."""
+
+    known: float
+    unknown_count: int
+
+
+class BatchEstimate(_Model):
+    """When a batch will be over: with even chances by `p50`, nine times in ten by `p90`."""
+
+    p50: datetime
+    p90: datetime
+
+
+class Batch(_Model):
+    """A batch as it stands. `status`: receiving, running, paused, awaiting_approval, canceling, finished."""
+
+    id: str
+    name: str | None = None
+    status: str
+    source: str
+    priority: str
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+    total: int
+    rejected: int
+    counts: dict[str, int]
+    progress: float
+    credits: BatchCredits
+    first: int | None = None
+    approved_at: datetime | None = None
+    max_credits: float | None = None
+    max_failure_rate: float | None = None
+    pause: BatchPause | None = None
+    estimate: BatchEstimate | None = None
+    created_at: datetime
+    accepted_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    finished_at: datetime | None = None
+    links: dict[str, str] = {}
+
+    @property
+    def final(self) -> bool:
+        """Whether all its renders are."""
+        return self.status == "finished"
+
+
+class BatchItem(_Model):
+    """One render of a batch in short; `render(item.id)` tells the rest."""
+
+    position: int
+    id: str
+    ref: str | None = None
+    status: str
+    reason: str | None = None
+    stage: str
+    run: int
+    priority: str
+    charge: Charge
+    error: RenderError | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class RowProblem(_Model):
+    """A row that became no render; `line` counts from 1."""
+
+    line: int
+    ref: str | None = None
+    code: str
+    detail: str
+    raw: str | None = None
+
+
+class BatchPrompt(_Model):
+    """What a row would ask for."""
+
+    line: int
+    ref: str | None = None
+    prompt: str
+    language: str
+
+
+class BatchDryRun(_Model):
+    """A batch that would be taken on: its first problems and prompts, and what it would cost; nothing was kept."""
+
+    total: int
+    rejected: int
+    problems: list[RowProblem] = []
+    prompts: list[BatchPrompt] = []
+    estimate: Estimate
+
+
+class Retried(_Model):
+    """What came of asking for the failed renders of a batch again; where some are `left`, ask once more."""
+
+    retried: int
+    needs_force: int
+    left: int
+    batch: Batch
+
+
+class ManifestLine(_Model):
+    """What became of one row: its video's `address`, `duration` in seconds, `credits` over all runs, `error` a code."""
+
+    ref: str | None = None
+    id: str
+    position: int
+    status: str
+    address: str | None = None
+    sha256: str | None = None
+    duration: float | None = None
+    credits: float | None = None
+    error: str | None = None
 
 
 class _Problem(BaseModel):
@@ -640,12 +839,37 @@ class RenderFilters(TypedDict, total=False):
     status: str | Sequence[str]
     tag: str | None
     external_ref: str | None
+    batch: str | None
     priority: Priority | None
     created_after: datetime | None
     """From this moment on; without a zone it is local time."""
     created_before: datetime | None
     ids: Sequence[str]
     """These alone, up to 200."""
+
+
+class BatchFields(TypedDict, total=False):
+    """What a batch may be asked for with, beside its items."""
+
+    name: str | None
+    priority: Priority
+    first: int | None
+    """Begin so many; the others wait for `approve_batch`."""
+    max_credits: float | None
+    """Pause before more is spent."""
+    max_failure_rate: float | None
+    """Pause when more than this share of the ended ones failed (0-1)."""
+    defaults: Mapping[str, Any]
+    """Fields that all items have unless they have their own."""
+
+
+_BATCH_TYPES = {
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".csv": "text/csv",
+    ".tsv": "text/csv",
+    ".txt": "text/csv",
+}
 
 
 class Client:
@@ -830,6 +1054,193 @@ class Client:
         """Have nothing new made of a template; its name is free then, and its renders keep it."""
         self._send("DELETE", _template(template))
 
+    # Batches
+
+    def create_batch(
+        self,
+        source: Sequence[Mapping[str, Any]] | Path | str,
+        *,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        on_progress: Progress | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[BatchFields],
+    ) -> Batch:
+        """Ask for many videos: up to 500 items (each what `create_render` takes, with its `prompt`), or the path of a
+        file of any number, JSON Lines or CSV by its ending, streamed. `tags` and `metadata` go with items alone.
+
+        Raises Invalid `batch.empty` where no row is good, OSError when the file cannot be read.
+        """
+        sent = self._batch_call(source, fields, tags, metadata, on_progress)
+        return self._ask(Batch, "POST", "/v1/batches", idempotency_key=idempotency_key, **sent)
+
+    def dry_run_batch(
+        self, source: Sequence[Mapping[str, Any]] | Path | str, **fields: Unpack[BatchFields]
+    ) -> BatchDryRun:
+        """What a batch would come to; every row is checked, nothing is kept or charged."""
+        sent = self._batch_call(source, fields, (), None, None)
+        sent["params"] = {**sent.get("params", {}), "dry_run": "true"}
+        return self._ask(BatchDryRun, "POST", "/v1/batches", **sent)
+
+    def _batch_call(
+        self,
+        source: Sequence[Mapping[str, Any]] | Path | str,
+        fields: BatchFields,
+        tags: Sequence[str],
+        metadata: Mapping[str, Any] | None,
+        on_progress: Progress | None,
+    ) -> dict[str, Any]:
+        if not isinstance(source, Path | str):
+            items = [_item(one) for one in source]
+            return {
+                "body": {"items": items, "tags": tags, "metadata": metadata or {}, **fields},
+                "timeout": BATCH_TIMEOUT,
+            }
+        if tags or metadata:
+            raise Unusable("a file's batch takes no tags and no metadata; `update_batch` gives it metadata")
+        path = Path(source)
+        kind = _BATCH_TYPES.get(path.suffix.lower())
+        if kind is None:
+            raise Unusable(f"{path} ends with neither .jsonl nor .csv, so nobody knows what it is")
+        size = path.stat().st_size
+        params = _params({name: value for name, value in fields.items() if name != "defaults"})
+        if fields.get("defaults"):
+            params["defaults"] = _json(fields.get("defaults") or {}).decode()
+        return {
+            "params": params,
+            "headers": {"Content-Length": str(size), "Content-Type": kind},
+            "content": lambda: _chunks(path, size, on_progress),
+            "timeout": BATCH_TIMEOUT,
+        }
+
+    def batch(self, batch_id: str) -> Batch:
+        """How a batch stands."""
+        return self._ask(Batch, "GET", _batch_path(batch_id))
+
+    def batches(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Batch]:
+        """One page (50, at most 200), newest first."""
+        return self._ask(Page[Batch], "GET", "/v1/batches", params=_params({"limit": limit, "cursor": cursor}))
+
+    def update_batch(
+        self,
+        batch_id: str,
+        **changes: Any,
+    ) -> Batch:
+        """Change its `name`, `metadata`, `max_credits`, `max_failure_rate` (None takes a limit off), or `priority`,
+        which those of its renders get that are still queued."""
+        return self._ask(Batch, "PATCH", _batch_path(batch_id), body=changes, timeout=BATCH_TIMEOUT)
+
+    def batch_items(
+        self,
+        batch_id: str,
+        *,
+        status: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[BatchItem]:
+        """One page of a batch's renders, in the order of its source."""
+        params = _params({"status": status, "limit": limit, "cursor": cursor})
+        return self._ask(Page[BatchItem], "GET", f"{_batch_path(batch_id)}/items", params=params)
+
+    def iter_batch_items(self, batch_id: str, *, status: str | Sequence[str] | None = None) -> Iterator[BatchItem]:
+        """All of them, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.batch_items(batch_id, status=status, limit=LONGEST_PAGE, cursor=cursor)
+            yield from page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def batch_problems(self, batch_id: str, *, limit: int | None = None, cursor: str | None = None) -> Page[RowProblem]:
+        """One page of the rows that became no render."""
+        params = _params({"limit": limit, "cursor": cursor})
+        return self._ask(Page[RowProblem], "GET", f"{_batch_path(batch_id)}/problems", params=params)
+
+    def save_batch_problems(self, batch_id: str, path: Path | str) -> Path:
+        """All of them as a CSV file, to be mended and sent again. Raises OSError."""
+        return self._save(f"{_batch_path(batch_id)}/problems", Path(path), {"format": "csv"})
+
+    def batch_manifest(self, batch_id: str) -> Iterator[ManifestLine]:
+        """What became of each row, streamed, in the order of the source; also while the batch runs."""
+        path = f"{_batch_path(batch_id)}/manifest"
+        patience, seen = self._patience(), 0
+        while True:
+            try:
+                for number, line in enumerate(self._manifest(path), start=1):
+                    if number > seen:
+                        patience, seen = self._patience(), number
+                        yield line
+                return
+            except (httpx.RequestError, ApiError) as fault:
+                patience.pause(self._passing(fault))
+
+    def save_batch_manifest(self, batch_id: str, path: Path | str, format: Literal["jsonl", "csv"] = "csv") -> Path:
+        """The manifest as a file. Raises OSError."""
+        return self._save(f"{_batch_path(batch_id)}/manifest", Path(path), {"format": format})
+
+    def cancel_batch(self, batch_id: str) -> Batch:
+        """Cancel what is not final of a batch; it is `finished` once all of that is undone."""
+        return self._ask(Batch, "POST", f"{_batch_path(batch_id)}/cancel")
+
+    def pause_batch(self, batch_id: str) -> Batch:
+        """Begin nothing new of it; what is under way goes on."""
+        return self._ask(Batch, "POST", f"{_batch_path(batch_id)}/pause")
+
+    def resume_batch(self, batch_id: str) -> Batch:
+        """Let it go on. Raises Conflict `batch.max_credits` where it may spend no more."""
+        return self._ask(Batch, "POST", f"{_batch_path(batch_id)}/resume")
+
+    def approve_batch(self, batch_id: str) -> Batch:
+        """Let the renders begin that waited behind its `first` ones."""
+        return self._ask(Batch, "POST", f"{_batch_path(batch_id)}/approve")
+
+    def retry_failed(self, batch_id: str, *, force: bool = False, idempotency_key: str | None = None) -> Retried:
+        """Begin up to 1,000 of its failed and expired renders anew; those that could be charged a second time only
+        with `force`."""
+        return self._ask(
+            Retried,
+            "POST",
+            f"{_batch_path(batch_id)}/retry-failed",
+            body={"force": force},
+            idempotency_key=idempotency_key,
+            timeout=BATCH_TIMEOUT,
+        )
+
+    def _manifest(self, path: str) -> Iterator[ManifestLine]:
+        with self._http.stream("GET", path, timeout=STREAM_TIMEOUT) as response:
+            if response.status_code != 200:
+                response.read()
+                raise _error(response)
+            try:
+                yield from (ManifestLine.model_validate_json(line) for line in _lines(response.iter_bytes()) if line)
+            except ValidationError:
+                raise NotTheService(self.base_url) from None
+
+    def _save(self, address: str, path: Path, params: Mapping[str, str]) -> Path:
+        """An answer as a file, which appears when it is whole."""
+        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+        patience = self._patience()
+        try:
+            while True:
+                try:
+                    with temporary.open("wb") as file:
+                        self._pour(address, params, file)
+                    temporary.replace(path)
+                    return path
+                except (httpx.RequestError, ApiError) as fault:
+                    patience.pause(self._passing(fault))
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _pour(self, address: str, params: Mapping[str, str], file: BinaryIO) -> None:
+        with self._http.stream("GET", address, params=params, timeout=STREAM_TIMEOUT) as response:
+            if response.status_code != 200:
+                response.read()
+                raise _error(response)
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                file.write(chunk)
+
     # Events
 
     def events(self, render_id: str, after: int = 0) -> list[Event]:
@@ -924,6 +1335,86 @@ class Client:
         return self._send("GET", f"{_path(render_id)}/timeline", params={"format": format}).text
 
     # Operations
+
+    # Catalogs
+
+    def create_catalog(
+        self, source: Path | str, template: str, *, idempotency_key: str | None = None, **options: Any
+    ) -> Catalog:
+        """Take a shop's catalog on: `source` is an http(s) address, or a file that is sent. It is read at once.
+
+        `options` as the service has them: `name`, `include`, `first`, `max_credits`, `priority`, `tags`,
+        `schedule_seconds` (of an address)…
+
+        Raises OSError when the file cannot be read.
+        """
+        return self._ask(Catalog, "POST", "/v1/catalogs", **_source(source, template, options, idempotency_key))
+
+    def try_catalog(self, source: Path | str, template: str, **options: Any) -> CatalogDryRun:
+        """How a catalog would be understood, and what it would cost; nothing is kept."""
+        asked = _source(source, template, options, None)
+        asked["params"] = {**asked.get("params", {}), "dry_run": "true"}
+        return self._ask(CatalogDryRun, "POST", "/v1/catalogs", **asked)
+
+    def catalogs(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Catalog]:
+        """Your catalogs, newest first."""
+        return self._ask(Page[Catalog], "GET", "/v1/catalogs", params=_params({"limit": limit, "cursor": cursor}))
+
+    def catalog(self, catalog_id: str) -> Catalog:
+        """A catalog with its last reading."""
+        return self._ask(Catalog, "GET", _catalog_path(catalog_id))
+
+    def change_catalog(self, catalog_id: str, **changes: Any) -> Catalog:
+        """Change `name`, `template`, `schedule_seconds` (None: no schedule) or `options`."""
+        return self._ask(Catalog, "PATCH", _catalog_path(catalog_id), body=changes)
+
+    def delete_catalog(self, catalog_id: str) -> None:
+        """Forget a catalog; its batches, renders and videos stay."""
+        self._send("DELETE", _catalog_path(catalog_id))
+
+    def read_catalog(
+        self,
+        catalog_id: str,
+        file: Path | str | None = None,
+        *,
+        force: bool = False,
+        idempotency_key: str | None = None,
+    ) -> CatalogRead:
+        """Have a catalog read now: at its address, or the file. Raises Conflict while it is being read."""
+        path = f"{_catalog_path(catalog_id)}/read"
+        if file is None:
+            return self._ask(CatalogRead, "POST", path, body={"force": force}, idempotency_key=idempotency_key)
+        sent = _sent_file(Path(file))
+        return self._ask(
+            CatalogRead, "POST", path, params=_params({"force": force}), idempotency_key=idempotency_key, **sent
+        )
+
+    def catalog_reads(
+        self, catalog_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[CatalogRead]:
+        """Readings of a catalog, newest first."""
+        params = _params({"limit": limit, "cursor": cursor})
+        return self._ask(Page[CatalogRead], "GET", f"{_catalog_path(catalog_id)}/reads", params=params)
+
+    def catalog_reading(self, catalog_id: str, read_id: str) -> CatalogRead:
+        """One reading of a catalog."""
+        return self._ask(CatalogRead, "GET", _read_path(catalog_id, read_id))
+
+    def catalog_changes(
+        self, catalog_id: str, read_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[CatalogChange]:
+        """What a reading changed: products that are new, changed, rendered again or gone."""
+        params = _params({"limit": limit, "cursor": cursor})
+        return self._ask(Page[CatalogChange], "GET", f"{_read_path(catalog_id, read_id)}/changes", params=params)
+
+    def catalog_problems(
+        self, catalog_id: str, read_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[ProductProblem]:
+        """What was wrong with rows of the source."""
+        params = _params({"limit": limit, "cursor": cursor})
+        return self._ask(Page[ProductProblem], "GET", f"{_read_path(catalog_id, read_id)}/problems", params=params)
+
+    # Balances
 
     def credits(self) -> Credits:
         """The balances as last read from the backend, with their times."""
@@ -1212,6 +1703,45 @@ def _path(render_id: str) -> str:
 
 def _template(template: str) -> str:
     return f"/v1/templates/{quote(template, safe='', errors='replace')}"
+
+
+def _catalog_path(catalog_id: str) -> str:
+    return f"/v1/catalogs/{quote(catalog_id, safe='')}"
+
+
+def _read_path(catalog_id: str, read_id: str) -> str:
+    return f"{_catalog_path(catalog_id)}/reads/{quote(read_id, safe='')}"
+
+
+def _source(source: Path | str, template: str, options: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+    """How a catalog is asked for: an address in a JSON body, a file as the body with its options as parameters."""
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        return {"body": {"url": source, "template": template, **options}, "idempotency_key": key}
+    names = {"tags": "tag"}
+    params = _params({"template": template} | {names.get(name, name): value for name, value in options.items()})
+    return _sent_file(Path(source)) | {"params": params, "idempotency_key": key}
+
+
+def _sent_file(path: Path) -> dict[str, Any]:
+    """A file as a streamed body."""
+    size = path.stat().st_size
+    return {
+        "headers": {"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+        "content": lambda: _chunks(path, size, None),
+        "timeout": UPLOAD_TIMEOUT,
+    }
+
+
+def _batch_path(batch_id: str) -> str:
+    return f"/v1/batches/{quote(batch_id, safe='', errors='replace')}"
+
+
+def _item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch's item, whose assets may be written as `create_render` takes them."""
+    made = dict(item)
+    if isinstance(made.get("assets"), Sequence) and not isinstance(made["assets"], str):
+        made["assets"] = [_asset(asset) for asset in made["assets"]]
+    return made
 
 
 def _if_match(tag: str | None) -> dict[str, str]:

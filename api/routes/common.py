@@ -95,6 +95,24 @@ async def _template_id(
     return id
 
 
+async def _batch_id(id: Annotated[str, _place("bat_")]) -> str:
+    if not _can_be(id, "bat_"):
+        raise Problem("batch.unknown", f"You have no batch {_printable(id)}.")
+    return id
+
+
+async def _catalog_id(id: Annotated[str, _place("cat_")]) -> str:
+    if not _can_be(id, "cat_"):
+        raise Problem("catalog.unknown", f"You have no catalog {_printable(id)}.")
+    return id
+
+
+async def _read_id(read_id: Annotated[str, _place("crd_")]) -> str:
+    if not _can_be(read_id, "crd_"):
+        raise Problem("catalog.read_unknown", f"The catalog has no reading {_printable(read_id)}.")
+    return read_id
+
+
 def _can_be(id: str, prefix: str) -> bool:
     """Whether a text can be an id at all: what cannot is not asked for (a NUL would be an error of the database)."""
     return len(id) == len(prefix) + ULID_LENGTH and id.startswith(prefix) and id.isascii() and id[4:].isalnum()
@@ -123,7 +141,10 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_i
 RenderId = Annotated[str, Depends(_render_id)]
 UploadId = Annotated[str, Depends(_upload_id)]
 AccountId = Annotated[str, Depends(_account_id)]
+CatalogId = Annotated[str, Depends(_catalog_id)]
+ReadId = Annotated[str, Depends(_read_id)]
 TemplateId = Annotated[str, Depends(_template_id)]
+BatchId = Annotated[str, Depends(_batch_id)]
 """Raise Problem `….unknown` (`upload.not_found`, `template.not_found`) for what is no id."""
 Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE, description="Entries in one answer.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]

@@ -42,17 +42,17 @@ def sweep() -> None:
                 path.unlink(missing_ok=True)
 
 
-class Received:
-    """One file being received; `close` removes it from the disk."""
+class Spool:
+    """A body being received onto the disk; `close` removes it from there."""
 
-    def __init__(self) -> None:
-        handle, name = tempfile.mkstemp(dir=_directory(), prefix="upload-")
+    def __init__(self, most: int, prefix: str) -> None:
+        handle, name = tempfile.mkstemp(dir=_directory(), prefix=prefix)
         self.path = Path(name)
+        self.most = most
         self._file: IO[bytes] = os.fdopen(handle, "wb")
         self._digest = hashlib.sha256()
         self._buffer = bytearray()
         self.bytes = 0
-        self.kind: Kind | None = None
         self.name = ""
 
     @property
@@ -61,37 +61,29 @@ class Received:
         return self._digest.hexdigest()
 
     async def add(self, piece: bytes) -> None:
-        """More of the file. Raises Problem `upload.too_large`, `upload.format`."""
+        """More of the body. Raises Problem `upload.too_large`."""
         self.bytes += len(piece)
-        if self.bytes > UPLOAD_BYTES:
-            raise too_large()
+        if self.bytes > self.most:
+            raise self.too_large()
         self._buffer += piece
-        if self.kind is None and len(self._buffer) >= SNIFF_BYTES:
-            self._look()
         if len(self._buffer) >= BUFFER_BYTES:
             await run_in_threadpool(self._write)
 
-    async def complete(self) -> Kind:
-        """The last byte is there. Raises Problem `upload.empty`, `upload.format`."""
+    async def finish(self) -> None:
+        """The last byte is there. Raises Problem `upload.empty`."""
         if not self.bytes:
             raise Problem("upload.empty", "The upload holds no byte.")
-        if self.kind is None:
-            self._look()
-        assert self.kind is not None, "looking at it sets it or raises"
         await run_in_threadpool(self._write)
         self._file.close()
-        return self.kind
 
     def close(self) -> None:
         """Remove it, whole or not."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def _look(self) -> None:
-        # Nothing was written yet: the buffer still holds the file's beginning.
-        self.kind = sniff(bytes(self._buffer[:SNIFF_BYTES]))
-        if self.kind is None:
-            raise Problem("upload.format", f"The file is none of the accepted formats: {ACCEPTED}.")
+    def too_large(self) -> Problem:
+        """The refusal of a body over the limit."""
+        return Problem("upload.too_large", f"The file is larger than {self.most // 1_000_000} MB: split it.")
 
     def _write(self) -> None:
         self._digest.update(self._buffer)
@@ -99,24 +91,67 @@ class Received:
         self._buffer.clear()
 
 
+class Received(Spool):
+    """One file being received, and what kind its content says it is."""
+
+    def __init__(self) -> None:
+        super().__init__(UPLOAD_BYTES, "upload-")
+        self.kind: Kind | None = None
+
+    async def add(self, piece: bytes) -> None:
+        """More of the file. Raises Problem `upload.too_large`, `upload.format`."""
+        if self.kind is None and len(self._buffer) + len(piece) >= SNIFF_BYTES:
+            # Nothing was written yet: the buffer still holds the file's beginning.
+            self._look(bytes(self._buffer[:SNIFF_BYTES]) + piece[:SNIFF_BYTES])
+        await super().add(piece)
+
+    async def finish(self) -> None:
+        """The last byte is there. Raises Problem `upload.empty`, `upload.format`."""
+        if self.kind is None and self.bytes:
+            self._look(bytes(self._buffer[:SNIFF_BYTES]))
+        await super().finish()
+
+    def too_large(self) -> Problem:
+        """The refusal of a file over the limit, with what to do."""
+        megabytes = self.most // 1_000_000
+        return Problem(
+            "upload.too_large", f"The file is larger than {megabytes} MB: compress it, trim it, or split it."
+        )
+
+    def _look(self, beginning: bytes) -> None:
+        self.kind = sniff(beginning[:SNIFF_BYTES])
+        if self.kind is None:
+            raise Problem("upload.format", f"The file is none of the accepted formats: {ACCEPTED}.")
+
+
 async def receive(request: Request, received: Received) -> Kind:
     """Take the request's body, raw or as one multipart file.
 
-    Raises Problem `upload.…`; ClientDisconnect where the rest never came.
+    Raises Problem `upload.…`.
+    """
+    await spool(request, received)
+    assert received.kind is not None, "looking at it sets it or raises"
+    return received.kind
+
+
+async def spool(request: Request, received: Spool) -> None:
+    """Take the request's body onto the disk, raw or as one multipart file.
+
+    Raises Problem `upload.…`, `request.timeout`.
     """
     content_type = request.headers.get("content-type", "")
     multipart = OneFile(content_type) if content_type.lower().startswith("multipart/") else None
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > UPLOAD_BYTES + (ENVELOPE_BYTES if multipart else 0):
-        raise too_large()
+    if declared.isdecimal() and int(declared) > received.most + (ENVELOPE_BYTES if multipart else 0):
+        raise received.too_large()
     seen = 0
     async for piece in _pieces(request):
         seen += len(piece)
         if multipart is None:
             await received.add(piece)
             continue
-        if seen > UPLOAD_BYTES + ENVELOPE_BYTES:
-            raise too_large()
+        if seen > received.most + ENVELOPE_BYTES:
+            raise received.too_large()
         for part in multipart.feed(piece):
             await received.add(part)
     if declared.isdecimal() and seen != int(declared):
@@ -124,7 +159,7 @@ async def receive(request: Request, received: Received) -> Kind:
     if multipart is not None:
         multipart.close()
         received.name = multipart.name
-    return await received.complete()
+    await received.finish()
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
@@ -144,9 +179,3 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         raise Problem("upload.cut", "The connection ended before the file did.") from None
     except TimeoutError:
         raise Problem("request.timeout", "The upload stood still, or took too long.") from None
-
-
-def too_large() -> Problem:
-    """The refusal of a file over the limit, with what to do."""
-    megabytes = UPLOAD_BYTES // 1_000_000
-    return Problem("upload.too_large", f"The file is larger than {megabytes} MB: compress it, trim it, or split it.")

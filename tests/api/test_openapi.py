@@ -13,6 +13,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from api import bodies, examples, schemas
 from api.app import app
+from api.batches import bodies as batch_bodies
+from api.batches import schemas as batch_schemas
+from api.catalogs import bodies as catalog_bodies
+from api.catalogs import schemas as catalog_schemas
 from api.problems import KINDS, MEDIA_TYPE
 from api.routes.documented import EVERYWHERE, KEYED
 from tests.api.service import Service
@@ -139,9 +143,13 @@ def test_headers_that_are_read_are_parameters() -> None:
     assert {name for name in heeded if "Idempotency-Key" in heeded[name]} == {
         "POST /v1/renders",
         "POST /v1/renders/{id}/retry",
+        "POST /v1/batches",
+        "POST /v1/batches/{id}/retry-failed",
         "POST /v1/uploads",
         "POST /v1/templates",
         "POST /v1/templates/{id}/versions",
+        "POST /v1/catalogs",
+        "POST /v1/catalogs/{id}/read",
     }
     assert {name for name in heeded if "If-Match" in heeded[name]} == {
         "PATCH /v1/renders/{id}",
@@ -152,10 +160,13 @@ def test_headers_that_are_read_are_parameters() -> None:
     assert "Last-Event-Id" in heeded["GET /v1/renders/{id}/events"]
 
 
+ROOMS = (bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas)
+
+
 @pytest.mark.parametrize("model", sorted(examples.EXAMPLES))
 def test_an_example_is_what_the_code_makes(model: str) -> None:
     """Read into the shape it shows and written again, an example is the same: no field too many, none missing."""
-    shape = getattr(bodies, model, None) or getattr(schemas, model)
+    shape = next(getattr(room, model) for room in ROOMS if hasattr(room, model))
     for name, value in examples.EXAMPLES[model].items():
         written = shape.model_validate(value).model_dump(mode="json", exclude_unset=True)
         assert written == value, name

@@ -44,6 +44,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/renders/{id}/retry"): {"force": True},
     ("POST", "/v1/templates/{id}/versions"): {"prompt": "another wall"},
     ("POST", "/v1/templates/{id}/preview"): {"variables": {}},
+    ("PATCH", "/v1/batches/{id}"): {"priority": "high"},
+    ("POST", "/v1/batches/{id}/retry-failed"): {"force": True},
+    ("PATCH", "/v1/catalogs/{id}"): {"name": "another"},
+    ("POST", "/v1/catalogs/{id}/read"): {"force": True},
 }
 HEADERS: list[dict[str, str]] = [
     {},
@@ -87,16 +91,33 @@ def theirs(service: Service) -> Iterator[Theirs]:
         given = [service.write(_upload) for _ in range(2)]
         use = insert(UploadUse).values(upload_id=given[0], render_id=renders[0])
         service.write(lambda session: session.execute(use))
+        batches = [_batch(client, **options) for options in ({}, {"first": 1})]
+        assert client.post(f"/v1/batches/{batches[0]}/pause").status_code == 200
         accounts, templates = [service.write(_account)], [_template(client, f"wall-{place}") for place in range(5)]
+        catalogs = [_catalog(client, name) for name in ("wall-1", "wall-2")]
         assert client.delete(f"/v1/templates/{templates[0]}").status_code == 204
         ids = {"renders": renders, "uploads": given, "accounts": accounts, "templates": templates}
-        yield Theirs(client, ids)
+        yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs})
+
+
+def _catalog(client: httpx.Client, template: str) -> str:
+    made = client.post("/v1/catalogs", json={"url": f"https://{TAG}.example/feed", "template": template, "name": TAG})
+    assert made.status_code == 202, made.text
+    return made.json()["id"]
 
 
 def _template(client: httpx.Client, name: str) -> str:
     made = client.post("/v1/templates", json={"name": name, "prompt": f"a wall, {TAG}", "tags": [TAG]})
     assert made.status_code == 201, made.text
     return made.json()["id"]
+
+
+def _batch(client: httpx.Client, **options: Any) -> str:
+    """One with a row that is not valid, too."""
+    items = [{"prompt": TAG, "external_ref": TAG}, {"prompt": TAG}, {"prompt": "", "external_ref": TAG}]
+    answer = client.post("/v1/batches", json={"name": TAG, "items": items, **options})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
 
 
 def _render(service: Service, client: httpx.Client, status: Status) -> str:
@@ -155,13 +176,16 @@ def _account(session: Session) -> str:
 
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
-    found = re.fullmatch(r"/v1/(renders|uploads|accounts|templates)/\{id\}(/[a-z]+)?(/\{number\})?", path)
+    found = re.fullmatch(
+        r"/v1/(renders|batches|catalogs|uploads|accounts|templates)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
+        path,
+    )
     assert found, f"say in this file which ids of another owner {path} is to be tried with"
     return found[1]
 
 
 def _asked(client: httpx.Client, method: str, path: str, id: str, headers: dict[str, str]) -> httpx.Response:
-    body, path = BODIES.get((method, path)), path.replace("{number}", "1")
+    body, path = BODIES.get((method, path)), path.replace("{number}", "1").replace("{read_id}", "crd_" + "0" * 26)
     return client.request(method, path.replace("{id}", id), json=body, headers=headers)
 
 
@@ -207,6 +231,8 @@ def _values(theirs: Theirs, path: str, name: str) -> list[Any]:
             return [_moment(-60 if name == "after" else 86_400)]
         case (_, "cursor") | ("/v1/events", "after"):
             return _cursors(theirs, path, name)
+        case "/v1/renders", "batch":
+            return theirs.ids["batches"]
         case "/v1/renders", "ids":
             return [theirs.ids["renders"]]
         case "/v1/renders", "status":
@@ -223,10 +249,10 @@ def _moment(seconds: float) -> str:
 def _cursors(theirs: Theirs, path: str, name: str) -> list[str]:
     """Every place in the other owner's own list."""
     found: list[str] = []
-    page = theirs.client.get(path, params={"limit": 3}).json()
+    page = theirs.client.get(path, params={"limit": 1}).json()
     while page["data"] and page["next_cursor"]:
         found.append(page["next_cursor"])
-        page = theirs.client.get(path, params={"limit": 3, name: found[-1]}).json()
+        page = theirs.client.get(path, params={"limit": 1, name: found[-1]}).json()
     assert found
     return found
 

@@ -21,7 +21,7 @@ from worker.media.storage import open_storage
 from worker.renders.states import Status
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000")
-SECONDS = 150
+SECONDS = 300
 """A run takes about 15 s; one that hangs should not take the whole suite with it."""
 CASES = 12
 """Random ones for each operation, beside the examples and the borders of every field."""
@@ -50,11 +50,18 @@ checks.not_a_server_error.enabled = false
 
 [dictionaries]
 renders = {{ values = {renders} }}
+batches = {{ values = {batches} }}
 uploads = {{ values = {uploads} }}
 accounts = {{ values = {accounts} }}
 templates = {{ values = {templates} }}
+catalogs = {{ values = {catalogs} }}
 
 {bindings}
+"""
+HOOKS = """
+import schemathesis
+
+schemathesis.serializer.alias(["application/x-ndjson"], "text/plain")
 """
 BINDING = """
 [[operations]]
@@ -88,10 +95,14 @@ def ids(service: Service) -> dict[str, list[str]]:
     account = new_id("acc")
     row = insert(Account).values(id=account, kind="registered", name="one", disabled_at=func.now())
     service.write(lambda session: session.execute(row))
+    items = [{"prompt": "one of many"}, {"prompt": ""}]
+    batches = [service.first.post("/v1/batches", json={"items": items}).json()["id"] for _ in range(2)]
     templates = [_template(service, name) for name in ("of-schemathesis", "archived")]
     assert service.first.delete("/v1/templates/archived").status_code == 204
+    catalog = {"url": "https://shop.example/feed", "template": "of-schemathesis"}
+    catalogs = [service.first.post("/v1/catalogs", json=catalog).json()["id"]]
     known = {"renders": [*renders, canceled], "uploads": [upload.json()["id"]], "accounts": [account]}
-    return known | {"templates": [*templates, "of-schemathesis"]}
+    return known | {"templates": [*templates, "of-schemathesis"], "batches": batches, "catalogs": catalogs}
 
 
 def _template(service: Service, name: str) -> str:
@@ -140,12 +151,13 @@ def test_no_request_is_answered_otherwise_than_documented(
     statuses = {service.first.get(f"/v1/renders/{id}").json()["status"] for id in ids["renders"]}
     assert statuses == {"queued", "succeeded", "failed", "canceled"}, "what is fed is there"
     (tmp_path / "schemathesis.toml").write_text(_config(ids))
+    (tmp_path / "hooks.py").write_text(HOOKS)
     command = (
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"),
         *("--phases", "examples,coverage,fuzzing,stateful", "--header", f"Authorization: Bearer {FIRST_KEY}"),
         f"{service.url}/openapi.json",
     )
-    environment = os.environ | {"NO_COLOR": "1"}
+    environment = os.environ | {"NO_COLOR": "1", "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(tmp_path)}
     run = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -162,7 +174,11 @@ def _calls() -> Iterator[tuple[str, str, Any]]:
             if "security" in operation:
                 content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
                 sent = next((one["value"] for one in content.get("examples", {}).values()), None)
-                address = path.replace("{id}", "rnd_" + "0" * 26).replace("{number}", "1")
+                address = (
+                    path.replace("{id}", "rnd_" + "0" * 26)
+                    .replace("{number}", "1")
+                    .replace("{read_id}", "crd_" + "0" * 26)
+                )
                 yield method.upper(), address, sent
 
 

@@ -24,6 +24,28 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/renders/{id}/video"): READ,
     ("get", "/v1/renders/{id}/poster"): READ,
     ("get", "/v1/renders/{id}/timeline"): READ,
+    ("get", "/v1/batches"): READ,
+    ("post", "/v1/batches"): WRITE,
+    ("get", "/v1/batches/{id}"): READ,
+    ("patch", "/v1/batches/{id}"): WRITE,
+    ("get", "/v1/batches/{id}/items"): READ,
+    ("get", "/v1/batches/{id}/problems"): READ,
+    ("get", "/v1/batches/{id}/manifest"): READ,
+    ("post", "/v1/batches/{id}/cancel"): WRITE,
+    ("post", "/v1/batches/{id}/pause"): WRITE,
+    ("post", "/v1/batches/{id}/resume"): WRITE,
+    ("post", "/v1/batches/{id}/approve"): WRITE,
+    ("post", "/v1/batches/{id}/retry-failed"): WRITE,
+    ("get", "/v1/catalogs"): READ,
+    ("post", "/v1/catalogs"): WRITE,
+    ("get", "/v1/catalogs/{id}"): READ,
+    ("patch", "/v1/catalogs/{id}"): WRITE,
+    ("delete", "/v1/catalogs/{id}"): WRITE,
+    ("post", "/v1/catalogs/{id}/read"): WRITE,
+    ("get", "/v1/catalogs/{id}/reads"): READ,
+    ("get", "/v1/catalogs/{id}/reads/{read_id}"): READ,
+    ("get", "/v1/catalogs/{id}/reads/{read_id}/problems"): READ,
+    ("get", "/v1/catalogs/{id}/reads/{read_id}/changes"): READ,
     ("get", "/v1/events"): READ,
     ("get", "/v1/templates"): READ,
     ("post", "/v1/templates"): WRITE,
@@ -49,11 +71,18 @@ NO_ID = "0" * 26
 
 def _path(template: str) -> str:
     prefix = (
-        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_", "templates": "tpl_"}[template.split("/")[2]]
+        {
+            "renders": "rnd_",
+            "batches": "bat_",
+            "catalogs": "cat_",
+            "uploads": "upl_",
+            "accounts": "acc_",
+            "templates": "tpl_",
+        }[template.split("/")[2]]
         if "{" in template
         else ""
     )
-    return template.replace("{id}", prefix + NO_ID).replace("{number}", "1")
+    return template.replace("{id}", prefix + NO_ID).replace("{number}", "1").replace("{read_id}", "crd_" + NO_ID)
 
 
 def test_every_address_is_known_to_these_tests():
@@ -113,7 +142,7 @@ def _answer_before_the_body(service: Service, key: str, path: str) -> bytes:
         return connection.recv(4096)
 
 
-@pytest.mark.parametrize("path", ["/v1/renders", "/v1/uploads"])
+@pytest.mark.parametrize("path", ["/v1/renders", "/v1/batches", "/v1/uploads"])
 def test_who_is_refused_is_refused_before_the_body(service: Service, only: dict[Scope, str], path: str):
     """No byte of it is waited for: a wrong key, a missing scope, a spent budget."""
     assert _answer_before_the_body(service, "vv_wrong", path).startswith(b"HTTP/1.1 401")

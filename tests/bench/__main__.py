@@ -1,6 +1,6 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
-    python -m tests.bench [renders] [intake] [uploads] [waiters] [fairness] [dispatch]
+    python -m tests.bench [renders] [intake] [batches] [uploads] [waiters] [fairness] [dispatch]
         [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import dispatch, fairness, intake, kill, leave, renders, restart, uploads, waiters
+from tests.bench import batches, dispatch, fairness, intake, kill, leave, renders, restart, uploads, waiters
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
-NAMES = ("renders", "intake", "uploads", "waiters", "fairness", "dispatch", "kill", "leave", "restart")
+NAMES = ("renders", "intake", "batches", "uploads", "waiters", "fairness", "dispatch", "kill", "leave", "restart")
 ALONE = ("renders", "fairness", "dispatch", "kill", "leave", "restart")
 """On stacks of their own."""
 
@@ -66,7 +66,8 @@ def _intake(report: Report, home: Path, names: list[str]) -> None:
             with ground.intake() as pid:
                 for name in together:
                     report.say(f"\n{name}")
-                    {"intake": intake, "uploads": uploads, "waiters": waiters}[name].measure(report, ground, pid)
+                    rooms = {"intake": intake, "batches": batches, "uploads": uploads, "waiters": waiters}
+                    rooms[name].measure(report, ground, pid)
 
 
 def _options() -> argparse.Namespace:

@@ -25,7 +25,7 @@ WARM_UP = 20
 
 OWNER = "SELECT id FROM owners WHERE name = 'default'"
 LANE = """INSERT INTO lanes (owner_id, priority) VALUES (%s, 'normal')
-    ON CONFLICT (owner_id, batch_id, priority) DO UPDATE SET priority = 'normal' RETURNING id"""
+    ON CONFLICT (owner_id, batch_id, priority, part) DO UPDATE SET priority = 'normal' RETURNING id"""
 KEY = """INSERT INTO idempotency_keys (owner_id, route, key, body_hash, resource_id)
     VALUES (%(owner)s, 'POST /v1/renders', %(key)s, %(hash)s, %(id)s)"""
 RENDER = """INSERT INTO renders (id, owner_id, lane_id, prompt, language, assets, output, priority, on_unconfirmed,

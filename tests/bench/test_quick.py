@@ -12,6 +12,10 @@ COMPLETE = (
     "renders kept, each its own",
     "keys sent again that led to the same render",
     "other calls not answered 200",
+    "jsonl: rows that became renders",
+    "jsonl: lines of the manifest",
+    "csv: rows that became renders",
+    "csv: lines of the manifest",
     "uploads with ids of their own, all complete",
     "stored files equal to those sent",
     "part-files left",
@@ -22,8 +26,8 @@ COMPLETE = (
 
 
 def test_a_quick_run_finds_everything_complete():
-    """Posts with and without a broker, uploads, one that is cut, and waiters: nothing lost, nothing mixed up."""
-    words = [sys.executable, "-m", "tests.bench", "--quick", "intake", "uploads", "waiters"]
+    """Posts with and without a broker, batches, uploads, one cut, and waiters: nothing lost, nothing mixed up."""
+    words = [sys.executable, "-m", "tests.bench", "--quick", "intake", "batches", "uploads", "waiters"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for judged in COMPLETE:

@@ -81,7 +81,7 @@ def measure(report: Report, ground: Ground, pid: int) -> None:
 def _round(report: Report, ground: Ground, pid: int, files: list[File]) -> list[float]:
     """One time all of them: what the table shows of it."""
     total = sum(file.size for file in files) / 1e6
-    with ThreadPoolExecutor(len(files)) as pool, Watch(pid) as watch, _Others(ground) as others:
+    with ThreadPoolExecutor(len(files)) as pool, Watch(pid) as watch, Others(ground) as others:
         began = time.monotonic()
         answers = list(pool.map(lambda file: _send(ground, file), files))
         rate = total / (time.monotonic() - began)
@@ -120,7 +120,7 @@ def _written(directory: Path, files: list[File]) -> float:
     return took
 
 
-class _Others:
+class Others:
     """Somebody else, who asks for a page of renders ten times a second meanwhile."""
 
     def __init__(self, ground: Ground) -> None:
@@ -130,7 +130,7 @@ class _Others:
         self.took: list[float] = []
         """Seconds each."""
 
-    def __enter__(self) -> "_Others":
+    def __enter__(self) -> "Others":
         self._thread.start()
         return self
 

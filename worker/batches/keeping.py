@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from config.logging import get
+from worker.batches import store
 from worker.batches.models import Batch, BatchState, PauseReason
 from worker.metrics.commits import on_commit
 from worker.remote.intents import ABOUT_A_CLIP
-from worker.renders import queue, store
-from worker.renders.models import Lane, Render
+from worker.renders import queue
+from worker.renders.models import Render
 from worker.renders.states import Stage, Status
 
 log = get(__name__)
@@ -156,7 +157,7 @@ def _locked(session: Session, batch_id: str, state: BatchState) -> Batch | None:
 def _discard_one(session: Session, batches: Sequence[Any]) -> bool:
     for row in batches:
         if row.is_gone and _locked(session, row.id, BatchState.RECEIVING) is not None:
-            _discard(session, row.id)
+            store.discard(session, row.id, limit=AT_ONCE)
             return True
     return False
 
@@ -164,7 +165,7 @@ def _discard_one(session: Session, batches: Sequence[Any]) -> bool:
 def _cancel_one(session: Session, batches: Sequence[Any]) -> bool:
     for row in batches:
         batch = _locked(session, row.id, BatchState.OPEN) if row.canceling and row.is_open else None
-        if batch is not None and _cancel_some(session, batch, AT_ONCE):
+        if batch is not None and store.cancel_some(session, batch, AT_ONCE):
             return True
     return False
 
@@ -242,29 +243,5 @@ _UNBEGUN = text(
 
 
 def _pause(session: Session, batch: Batch, reason: PauseReason, detail: str) -> None:
-    session.execute(
-        update(Batch)
-        .where(Batch.id == batch.id)
-        .values(paused_at=func.now(), pause_reason=reason.value, pause_detail=detail)
-    )
-    session.execute(
-        update(Lane).where(Lane.batch_id == batch.id, Lane.paused_at.is_(None)).values(paused_at=func.now())
-    )
+    store.pause(session, batch, reason, detail)
     on_commit(session, lambda: log.warning("batch.paused", batch=batch.id, reason=reason.value, detail=detail))
-
-
-def _cancel_some(session: Session, batch: Batch, limit: int) -> int:
-    mine = Render.batch_id == batch.id, Render.finished_at.is_(None), Render.cancel_requested_at.is_(None)
-    chosen = select(Render).where(*mine).limit(limit).with_for_update(skip_locked=True)
-    rows = session.scalars(chosen).all()
-    for row in rows:
-        store.cancel(session, row.owner_id, row.id)
-    return len(rows)
-
-
-def _discard(session: Session, batch_id: str) -> bool:
-    ids = session.scalars(select(Render.id).where(Render.batch_id == batch_id).limit(AT_ONCE)).all()
-    session.execute(delete(Render).where(Render.id.in_(ids)))
-    if len(ids) < AT_ONCE:
-        session.execute(delete(Batch).where(Batch.id == batch_id))
-    return len(ids) < AT_ONCE

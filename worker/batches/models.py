@@ -39,6 +39,8 @@ class Batch(Base):
     name: Mapped[str | None]
     source: Mapped[str]
     """`inline`, `jsonl`, `csv` or `catalog`."""
+    columns: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """A CSV source's header: rejected rows are given back with it."""
     priority: Mapped[str] = mapped_column(server_default="normal")
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")

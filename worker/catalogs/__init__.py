@@ -1,1 +1,1 @@
-"""Shop catalogs: many products, each the subject of a render."""
+"""Catalogs: a shop's products, read from a file or an address, become a batch; what did not change costs nothing."""

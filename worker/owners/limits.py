@@ -56,8 +56,9 @@ class LimitReached(Exception):
         self.kind, self.retry_after_seconds, self.detail = kind, retry_after_seconds, detail
 
 
-def check(session: Session, key_id: str, limits: Limits, *, credits: float = ABOUT_A_CLIP) -> None:
-    """Whether the key may have one more run, which will cost about `credits`.
+def check(session: Session, key_id: str, limits: Limits, *, credits: float = ABOUT_A_CLIP, runs: int = 1) -> None:
+    """Whether the key may have `runs` more runs, each of which will cost about `credits`; with 0, whether those it has
+    are not too many already.
 
     To be called in the transaction that makes the run: simultaneous calls of one key go one after the other from here
     to their commit, so that none counts before its neighbour is counted. A key without such limits waits for nobody.
@@ -70,15 +71,16 @@ def check(session: Session, key_id: str, limits: Limits, *, credits: float = ABO
     # Not FOR UPDATE: every render that names the key holds a share of its row, and need not wait.
     session.execute(select(ApiKey.id).where(ApiKey.id == key_id).with_for_update(key_share=True))
     if limits.renders_in_flight is not None:
-        _check_in_flight(session, key_id, limits.renders_in_flight)
+        _check_in_flight(session, key_id, limits.renders_in_flight, runs)
     if limits.credits_per_day is not None and credits > 0:
-        _check_credits(session, key_id, limits.credits_per_day, credits)
+        _check_credits(session, key_id, limits.credits_per_day, credits * runs)
 
 
-def _check_in_flight(session: Session, key_id: str, limit: int) -> None:
+def _check_in_flight(session: Session, key_id: str, limit: int, runs: int) -> None:
     # No more than the limit are counted, however many there are.
-    some = select(literal(1)).where(Render.api_key_id == key_id, Render.finished_at.is_(None)).limit(limit)
-    if session.scalar(select(func.count()).select_from(some.subquery())) == limit:
+    some = select(literal(1)).where(Render.api_key_id == key_id, Render.finished_at.is_(None)).limit(limit + 1)
+    in_flight = session.scalar(select(func.count()).select_from(some.subquery())) or 0
+    if in_flight + runs > limit:
         raise LimitReached("in_flight", IN_FLIGHT_RETRY_SECONDS, f"This key may have {limit} renders in flight.")
 
 
@@ -87,7 +89,7 @@ def _check_credits(session: Session, key_id: str, limit: float, credits: float) 
     spent = session.scalar(select(func.coalesce(func.sum(runs.c.credits), 0.0))) or 0.0
     if spent + credits <= limit:
         return
-    words = f"This key may spend {limit:g} credits in 24 hours, has spent {spent:g}, and a render costs {credits:g}."
+    words = f"This key may spend {limit:g} credits in 24 hours, has spent {spent:g}, and this costs {credits:g}."
     raise LimitReached("credits", _seconds_until(session, runs, spent + credits - limit), words)
 
 

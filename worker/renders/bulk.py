@@ -6,10 +6,12 @@ is their beginning, or their end.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from psycopg import Connection
-from psycopg.types.json import Jsonb
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
@@ -19,9 +21,9 @@ from worker.metrics.declared import RENDERS_ACCEPTED
 from worker.renders.models import UploadUse
 from worker.renders.store import AS_JSON, NewRender
 
-_REQUEST = tuple(field.name for field in fields(NewRender) if field.name not in ("priority", "deadline_seconds"))
+_REQUEST = tuple(field.name for field in fields(NewRender) if field.name != "priority")
 _PLACE = ("batch_id", "batch_position", "fingerprint", "follows_id", "follows_until")
-_COLUMNS = ("id", "owner_id", "lane_id", "priority", *_REQUEST, *_PLACE)
+_COLUMNS = ("id", "owner_id", "lane_id", "priority", *_REQUEST, *_PLACE, "deadline_at", "ready_at")
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,33 @@ def insert(session: Session, owner_id: str, placed: Sequence[Placed]) -> list[st
     guards itself, by a write on the batch that names what it leaves (`batches.total`).
     """
     ids = [new_id("rnd") for _ in placed]
+    now = session.execute(select(func.now())).scalar_one()
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, Connection), "the engine's driver is psycopg"
-    columns = ", ".join((*_COLUMNS, "ready_at"))
-    with connection.cursor() as cursor, cursor.copy(f"COPY renders ({columns}) FROM STDIN".encode()) as copy:
+    statement = f"COPY renders ({', '.join(_COLUMNS)}) FROM STDIN".encode()
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for render_id, one in zip(ids, placed, strict=True):
-            copy.write_row(tuple(_row(render_id, owner_id, one)))
+            copy.write_row(tuple(_row(render_id, owner_id, one, now)))
     _note_uploads(session, ids, placed)
     on_commit(session, lambda: RENDERS_ACCEPTED.labels("new").inc(len(ids)))
     return ids
 
 
-def _row(render_id: str, owner_id: str, one: Placed) -> Iterator[Any]:
+def _row(render_id: str, owner_id: str, one: Placed, now: datetime) -> Iterator[Any]:
     yield from (render_id, owner_id, one.lane_id, one.request.priority)
     for name in _REQUEST:
         value = getattr(one.request, name)
-        yield Jsonb(value) if name in AS_JSON and value is not None else value
+        yield _json(value) if name in AS_JSON and value is not None else value
     for name in _PLACE:
         yield getattr(one, name)
+    seconds = one.request.deadline_seconds
+    yield None if seconds is None else now + timedelta(seconds=seconds)
     yield "infinity" if one.follows_id else "now"
+
+
+def _json(value: Any) -> str:
+    """As jsonb reads it: a tenth of the time that the standard library takes, four times a row."""
+    return msgspec.json.encode(value).decode()
 
 
 def _note_uploads(session: Session, ids: Sequence[str], placed: Sequence[Placed]) -> None:

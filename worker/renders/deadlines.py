@@ -2,13 +2,13 @@
 
 Time on hold does not count: waiting for credits, for a subscription, or for a pause to end is not the render's fault.
 The clock stops where such a wait begins (`leases.release`) and goes on at the next claim; that of a render which nobody
-began stands still while every account it may use is on hold. One that is under way is ended as a cancelled one is, so
-its effect is as honest.
+began stands still while every account it may use is on hold, or its batch is paused or waits for an approval. One that
+is under way is ended as a cancelled one is, so its effect is as honest.
 """
 
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.accounts import admission
@@ -17,7 +17,7 @@ from worker.metrics.commits import on_commit
 from worker.metrics.declared import RUNS_ENDED
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
-from worker.renders.models import Render
+from worker.renders.models import Lane, Render
 from worker.renders.queue import notify_due
 from worker.renders.states import Status
 from worker.renders.store import CANCEL
@@ -86,12 +86,19 @@ def _call_off(session: Session, render: Render) -> None:
 
 
 def keep_clocks(session: Session, *, limit: int = CLOCKS_AT_ONCE) -> int:
-    """Stop the clocks of queued renders whose owner's accounts are all on hold, start those of the others; how many.
-    As many as `limit` for an owner: the rest is for the next call."""
-    return sum(
-        _stop(session, owner, limit) if admission.is_on_hold(session, owner) else _go_on(session, owner, limit)
-        for owner in session.execute(_OWNERS).scalars()
-    )
+    """Stop the clocks of queued renders whose owner's accounts are all on hold, or whose lane stands still; start those
+    of the others. How many. As many as `limit` for an owner: the rest is for the next call."""
+    return sum(_kept(session, owner, limit) for owner in session.execute(_OWNERS).scalars())
+
+
+def _kept(session: Session, owner_id: str, limit: int) -> int:
+    if admission.is_on_hold(session, owner_id):
+        return _stop(session, owner_id, limit)
+    standing = session.scalars(
+        select(Lane.id).where(Lane.owner_id == owner_id, or_(Lane.paused_at.is_not(None), Lane.held))
+    ).all()
+    going_on = _go_on(session, owner_id, limit, Render.lane_id.not_in(standing))
+    return going_on + (_stop(session, owner_id, limit, Render.lane_id.in_(standing)) if standing else 0)
 
 
 _OWNERS = text(
@@ -108,15 +115,14 @@ _OWNERS = text(
 """Owners with queued renders that have a deadline: from owner to owner along `ix_renders_clocks`, however many rows."""
 
 
-def _stop(session: Session, owner_id: str, limit: int) -> int:
-    return _changed(
-        session, _queued(owner_id, limit).where(Render.clock_stopped_at.is_(None)), clock_stopped_at=func.now()
-    )
+def _stop(session: Session, owner_id: str, limit: int, *which: ColumnElement[bool]) -> int:
+    running = _queued(owner_id, limit).where(Render.clock_stopped_at.is_(None), *which)
+    return _changed(session, running, clock_stopped_at=func.now())
 
 
-def _go_on(session: Session, owner_id: str, limit: int) -> int:
+def _go_on(session: Session, owner_id: str, limit: int, *which: ColumnElement[bool]) -> int:
     later = Render.deadline_at + (func.now() - Render.clock_stopped_at)
-    stopped = _queued(owner_id, limit).where(Render.clock_stopped_at.is_not(None))
+    stopped = _queued(owner_id, limit).where(Render.clock_stopped_at.is_not(None), *which)
     return _changed(session, stopped, deadline_at=later, clock_stopped_at=None)
 
 

@@ -261,7 +261,16 @@ class Render(Base):
             unique=True,
             postgresql_where=text("batch_id IS NOT NULL"),
         ),
+        # What a batch's answer counts, without a look at a row.
         Index("ix_renders_batch_status", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
+        Index(
+            "ix_renders_batch_charged",
+            "batch_id",
+            "charge_state",
+            postgresql_include=["charge_credits"],
+            postgresql_where=text("batch_id IS NOT NULL AND charge_state <> 'none'"),
+        ),
+        Index("ix_renders_batch_again", "batch_id", postgresql_where=text("batch_id IS NOT NULL AND run > 1")),
         Index("ix_renders_fingerprint", "owner_id", "fingerprint", postgresql_where=text("fingerprint IS NOT NULL")),
         Index(
             "ix_renders_followers",
@@ -399,7 +408,11 @@ class Result(Base):
     """What the examination came to (`worker.media.quality.report`); NULL: the render asked for none."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (CheckConstraint("bytes > 0 AND duration_seconds > 0", name="playable"),)
+    __table_args__ = (
+        CheckConstraint("bytes > 0 AND duration_seconds > 0", name="playable"),
+        # A file that several renders name goes with the last of them.
+        Index("ix_results_storage_key", "storage_key"),
+    )
 
 
 class Recovery(Base):

@@ -123,9 +123,22 @@ def _gone(session: Session, key: str) -> None:
 
 
 def _files(session: Session, render: Render) -> list[str]:
-    # A result's key carries the render's id, so no other render has it.
+    """Its files that no other render names. An unchanged product's render names those of the one it was reused from.
+
+    The results that name them are locked: of two deletions at once the second sees what the first did. Nobody can come
+    to name one of them meanwhile without a lock on a render that does (`worker.catalogs.reuse`).
+    """
+    mine = select(Result.storage_key).where(Result.render_id == render.id)
+    naming = select(Result.render_id).where(Result.storage_key.in_(mine))
+    session.execute(naming.order_by(Result.render_id, Result.run).with_for_update())
     rows = session.scalars(select(Result).where(Result.render_id == render.id)).all()
-    return [key for row in rows for key in (row.storage_key, row.poster_key) if key]
+    others = session.execute(
+        select(Result.storage_key, Result.poster_key)
+        .join(Render, Render.id == Result.render_id)
+        .where(Result.storage_key.in_(mine), Render.id != render.id, Render.purged_at.is_(None))
+    )
+    used = {key for pair in others for key in pair}
+    return [key for row in rows for key in (row.storage_key, row.poster_key) if key and key not in used]
 
 
 def drop_upload(session: Session, upload: Upload) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, exists, func, insert, literal, select, update
+from sqlalchemy import Select, exists, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
-from worker.batches.models import Batch, BatchState
+from worker.batches import steering
 from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED
@@ -106,23 +106,14 @@ def place_of(intent: Intent) -> dict[str, Any]:
 def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any], values: dict[str, Any]) -> None:
     """The next run, from `stage`. One that goes on from paid work waits for no free stream and no account's slot."""
     _keep(session, render)
+    if render.batch_id is not None:
+        steering.reopen(session, render.batch_id)
     events = [NewEvent(EventType.QUEUED, {"stage": stage.value} | told)]
     if stage is not Stage.TOKEN:
         events.append(NewEvent(EventType.STARTED))
     store.change(session, render, _afresh(render, stage) | values, *events)
-    if render.batch_id is not None:
-        _open_again(session, render.batch_id)
     notify_due(session)
     on_commit(session, RENDERS_ACCEPTED.labels("retry").inc)
-
-
-def _open_again(session: Session, batch_id: str) -> None:
-    """Its batch has an open render. The row is locked whatever it says: who is about to call the batch finished has
-    looked at this render as it was, or looks after this transaction."""
-    state = session.scalar(select(Batch.state).where(Batch.id == batch_id).with_for_update(key_share=True))
-    if state == BatchState.FINISHED.value:
-        opened = update(Batch).where(Batch.id == batch_id).values(state=BatchState.OPEN.value, finished_at=None)
-        session.execute(opened.execution_options(synchronize_session=False))
 
 
 def first_stage(session: Session, render: Render, *, force: bool) -> Stage:

@@ -1,5 +1,5 @@
 """The intake's verbs: accept, show, list, change, cancel. Every query names the owner it is for, and none finds a
-purged render."""
+render that was purged, or that was not promised yet."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import ColumnElement, Select, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
-from worker.batches.models import Batch
+from worker.batches.models import Batch, BatchState
 from worker.database import new_id
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED, RUNS_ENDED
@@ -56,6 +56,7 @@ class Filter:
     tag: str | None = None
     external_ref: str | None = None
     priority: str | None = None
+    batch: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     ids: Sequence[str] = ()
@@ -153,14 +154,20 @@ def locked(session: Session, owner_id: str, render_id: str) -> Render | None:
 
 
 def _owned(owner_id: str, render_id: str) -> Select[Render]:
-    return select(Render).where(Render.id == render_id, Render.owner_id == owner_id, Render.purged_at.is_(None))
+    return select(Render).where(Render.id == render_id, Render.owner_id == owner_id, *_shown(owner_id))
+
+
+def _shown(owner_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Neither purged nor of a batch that is still coming in: such a one was promised to nobody."""
+    coming = select(Batch.id).where(Batch.owner_id == owner_id, Batch.state == BatchState.RECEIVING.value)
+    return Render.purged_at.is_(None), or_(Render.batch_id.is_(None), Render.batch_id.not_in(coming))
 
 
 def page(
     session: Session, owner_id: str, wanted: Filter, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[Render]:
     """Up to `limit` of the owner's renders, newest first, behind `after` (keyset: creation time and id)."""
-    query = select(Render).where(Render.owner_id == owner_id, Render.purged_at.is_(None), *_conditions(wanted))
+    query = select(Render).where(Render.owner_id == owner_id, *_shown(owner_id), *_conditions(wanted))
     if after is not None:
         query = query.where(tuple_(Render.created_at, Render.id) < tuple_(*after))
     return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(limit)).all()
@@ -179,6 +186,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield Render.created_at >= wanted.created_after
     if wanted.created_before is not None:
         yield Render.created_at < wanted.created_before
+    if wanted.batch is not None:
+        yield Render.batch_id == wanted.batch
     if wanted.ids:
         yield Render.id.in_(wanted.ids)
 

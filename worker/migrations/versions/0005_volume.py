@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("api_key_id", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("columns", postgresql.ARRAY(sa.Text()), nullable=True),
         sa.Column("priority", sa.Text(), server_default="normal", nullable=False),
         sa.Column("tags", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("metadata", postgresql.JSONB(), server_default="{}", nullable=False),
@@ -114,6 +115,19 @@ def upgrade() -> None:
         "renders",
         ["batch_id", "status"],
         postgresql_where=sa.text("batch_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_renders_batch_charged",
+        "renders",
+        ["batch_id", "charge_state"],
+        postgresql_include=["charge_credits"],
+        postgresql_where=sa.text("batch_id IS NOT NULL AND charge_state <> 'none'"),
+    )
+    op.create_index(
+        "ix_renders_batch_again",
+        "renders",
+        ["batch_id"],
+        postgresql_where=sa.text("batch_id IS NOT NULL AND run > 1"),
     )
     op.create_index(
         "ix_renders_fingerprint",

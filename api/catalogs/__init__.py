@@ -1,0 +1,1 @@
+"""Catalogs at the intake: taken on from a file or an address, tried out, shown, changed."""

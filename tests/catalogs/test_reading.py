@@ -1,0 +1,168 @@
+"""A catalog becomes a batch; what did not change costs nothing."""
+
+from tests.addresses.servers import answer
+from tests.catalogs.conftest import Shop, changes, counted, problems, product, renders, the, the_batch
+from worker.batches.models import BatchState
+
+
+def test_a_feed_becomes_a_batch(shop: Shop):
+    """Each product is one render of the accepted batch, in the feed's order, with its prompt, picture and reference."""
+    shop.offers("a", "b", "c")
+    read = shop.read(shop.catalog())
+    assert (read.state, read.error_detail) == ("done", None)
+    assert counted(read) == {"products": 3, "new": 3, "rendered": 3}
+    assert (the_batch(read).state, the_batch(read).total) == (BatchState.OPEN, 3)
+    made = renders(read.batch_id)
+    assert [one.external_ref for one in made] == ["a", "b", "c"]
+    assert [one.batch_position for one in made] == [1, 2, 3]
+    assert made[0].prompt == "create a promotional video about Lamp a for 19.90"
+    assert made[0].assets == [{"url": shop.server.url("/a.jpg")}]
+
+
+def test_an_identical_second_reading_costs_nothing(shop: Shop):
+    """No render, no batch: the videos of before stand."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    again = shop.read(catalog)
+    assert counted(again) == {"products": 2, "unchanged": 2}
+    assert again.batch_id is None
+    assert len(renders()) == 2
+
+
+def test_one_changed_price_is_exactly_one_new_render(shop: Shop):
+    """The others are left as they are."""
+    shop.offers("a", "b", "c")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.offers("b", price="17.50 EUR")
+    again = shop.read(catalog)
+    assert counted(again) == {"products": 3, "changed": 1, "rendered": 1, "unchanged": 2}
+    assert [one.prompt for one in renders(again.batch_id)] == ["create a promotional video about Lamp b for 17.50"]
+    assert product("b").render_id == renders(again.batch_id)[0].id
+
+
+def test_what_the_template_does_not_use_is_no_change(shop: Shop):
+    """Another description makes the same video."""
+    shop.offers("a", description="old")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.offers("a", description="new")
+    assert counted(shop.read(catalog)) == {"products": 1, "unchanged": 1}
+
+
+def test_a_picture_that_changed_behind_its_address_is_a_change(shop: Shop):
+    """Its server says so by another ETag."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.picture("a", version="2")
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
+
+
+def test_a_picture_server_that_does_not_answer_changes_nothing(shop: Shop):
+    """What was known of the picture stands for what cannot be learned."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.server.answers["/a.jpg"] = answer("503 Service Unavailable")
+    assert counted(shop.read(catalog)) == {"products": 2, "unchanged": 2}
+    shop.picture("a", version="2")
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
+
+
+def test_a_picture_whose_version_is_learned_later_is_no_change(shop: Shop):
+    """From then on another version is one."""
+    shop.offers("a")
+    shop.server.answers["/a.jpg"] = answer()
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.picture("a")
+    assert counted(shop.read(catalog)) == {"products": 1, "unchanged": 1}
+    shop.picture("a", version="2")
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
+
+
+def test_products_that_are_gone_and_come_back(shop: Shop):
+    """Gone ones are told once; one that comes back unchanged has its video still."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    back = shop.products["b"]
+    shop.drops("b")
+    gone = shop.read(catalog)
+    assert changes(gone) == {"b": ("gone", None)}
+    assert counted(shop.read(catalog)) == {"products": 1, "unchanged": 1}
+    shop.offers("b", **back)
+    assert changes(shop.read(catalog)) == {"b": ("new", "kept")}
+    assert len(renders()) == 2
+
+
+def test_force_renders_everything_again(shop: Shop):
+    """Although nothing changed, and whatever could be reused."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    assert counted(shop.read(catalog, force=True)) == {"products": 2, "again": 2, "rendered": 2}
+    assert len(renders()) == 4
+
+
+def test_drafts_and_what_is_sold_out_are_left_out_unless_asked_for(shop: Shop):
+    """Counted, not rendered."""
+    shop.offers("a")
+    shop.offers("b", availability="out of stock")
+    assert counted(shop.read(shop.catalog())) == {"products": 2, "left_out": 1, "new": 1, "rendered": 1}
+    both = shop.read(shop.catalog(include=["out_of_stock"], ref_prefix="other-"))
+    assert counted(both) == {"products": 2, "new": 2, "rendered": 2}
+
+
+def test_a_row_that_fits_no_template_is_a_problem_of_its_own(shop: Shop):
+    """The others are rendered all the same; the row's product does not count as gone."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.offers("b", title="")
+    read = shop.read(catalog)
+    assert problems(read) == [("b", "item.no_title")]
+    assert counted(read) == {"products": 1, "rejected": 1, "problems": 1, "unchanged": 1}
+    assert product("b").gone_at is None
+
+
+def test_a_render_under_way_is_not_made_again(shop: Shop):
+    """Nor when another catalog wants the same video: its product is linked to the render that is there."""
+    shop.offers("a")
+    shop.read(shop.catalog())
+    other = shop.read(shop.catalog())
+    assert (changes(other), other.batch_id) == ({"a": ("new", "under_way")}, None)
+    assert len(renders()) == 1
+
+
+def test_another_catalog_reuses_the_videos_that_are_there(shop: Shop):
+    """Its renders are final at once, name the same file, and cost nothing."""
+    shop.offers("a", "b")
+    first = shop.read(shop.catalog())
+    shop.finish()
+    read = shop.read(shop.catalog())
+    assert counted(read) == {"products": 2, "new": 2, "reused": 2}
+    made = renders(read.batch_id)
+    assert [one.reused_from for one in made] == [one.id for one in renders(first.batch_id)]
+    assert {(one.status, one.charge_state, one.charge_credits) for one in made} == {("succeeded", "none", None)}
+
+
+def test_a_failed_render_is_made_again(shop: Shop):
+    """What has no video is no unchanged product."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    first = shop.read(catalog)
+    shop.finish(status="failed", error_code="generation.failed")
+    assert changes(shop.read(catalog)) == {"a": ("again", "rendered")}
+    assert the(renders(first.batch_id)[0].id).status == "failed"

@@ -1,0 +1,226 @@
+"""A reading ends in done or failed, whatever dies; nothing of it is there twice."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from tests.addresses.servers import answer
+from tests.catalogs.conftest import TEMPLATE, Shop, counted, product, renders, the_read
+from tests.renders.conftest import a_worker
+from worker.batches.models import Batch
+from worker.catalogs import reading, reads, staging
+from worker.catalogs.models import Catalog, CatalogRead
+from worker.database import transact
+from worker.renders.queue import now
+from worker.templates import store as templates
+from worker.templates.store import Content
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing after it is carried out."""
+
+
+def due() -> list[reads.Due]:
+    return transact(reads.due)
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    """The next reading dies behind so many chunks of one product."""
+    add, left = staging.add, [chunks]
+
+    def dying(*args, **named):
+        if not left[0]:
+            monkeypatch.setattr(staging, "add", add)
+            raise Killed
+        left[0] -= 1
+        return add(*args, **named)
+
+    monkeypatch.setattr(staging, "add", dying)
+    monkeypatch.setattr(reading, "CHUNK", 1)
+
+
+def test_killed_mid_way_it_begins_afresh(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Another worker takes it, what was half received is gone, and each product is there once."""
+    shop.offers("a", "b", "c")
+    read_id = shop.ask(shop.catalog())
+    a_worker("media-1", "media")
+    kill_after(monkeypatch, 2)
+    with pytest.raises(Killed):
+        reading.drive(read_id, 0, worker="media-1", tools=shop.tools)
+    assert len(renders()) == 2
+    assert due() == []
+    transact(lambda session: session.execute(text("UPDATE workers SET stopped_at = now(), died = true")))
+    (found,) = due()
+    assert (found.id, found.lease) == (read_id, 1)
+    reading.drive(read_id, found.lease, worker="media-2", tools=shop.tools)
+    read = the_read(read_id)
+    assert counted(read) == {"products": 3, "new": 3, "rendered": 3}
+    assert [one.external_ref for one in renders()] == ["a", "b", "c"]
+    assert transact(lambda session: session.scalar(select(func.count()).select_from(Batch))) == 1
+
+
+def test_what_kills_its_workers_fails(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """After five deaths it is over, with a reason."""
+    shop.offers("a")
+    read_id = shop.ask(shop.catalog())
+    for lease in range(reads.MOST_DEATHS):
+        kill_after(monkeypatch, 0)
+        with pytest.raises(Killed):
+            reading.drive(read_id, lease, worker="media-1", tools=shop.tools)
+        a_worker(f"media-{lease + 9}", "media")
+        transact(lambda session: session.execute(text("UPDATE catalog_reads SET seen_at = now() - interval '1 day'")))
+        assert [one.lease for one in due()] == [lease + 1]
+    reading.drive(read_id, reads.MOST_DEATHS, worker="media-1", tools=shop.tools)
+    assert (the_read(read_id).state, the_read(read_id).error_code) == ("failed", "internal")
+    assert renders() == []
+
+
+def test_a_worker_that_lost_it_writes_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """It wakes when another has read it: the batch is the other's alone."""
+    shop.offers("a", "b")
+    read_id = shop.ask(shop.catalog())
+    add = staging.add
+
+    def frozen(*args, **named):
+        monkeypatch.setattr(staging, "add", add)
+        transact(lambda session: session.execute(update(CatalogRead).values(worker_id=None)))
+        reading.drive(read_id, 1, worker="media-2", tools=shop.tools)
+        return add(*args, **named)
+
+    monkeypatch.setattr(staging, "add", frozen)
+    reading.drive(read_id, 0, worker="media-1", tools=shop.tools)
+    assert the_read(read_id).state == "done"
+    assert len(renders()) == 2
+
+
+def test_two_readings_of_one_catalog(shop: Shop):
+    """The second has to wait for its turn."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.ask(catalog)
+    with pytest.raises(reads.UnderWay):
+        shop.ask(catalog)
+
+
+def test_two_catalogs_read_at_once_pay_once(shop: Shop):
+    """The same products in two catalogs that are read at the same time are rendered once each."""
+    shop.offers("a", "b", "c")
+    asked = [shop.ask(shop.catalog()) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda one=one: reading.drive(one, 0, worker=one, tools=shop.tools)) for one in asked
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert [the_read(one).state for one in asked] == ["done", "done"]
+    assert sorted(one.external_ref for one in renders()) == ["a", "b", "c"]
+
+
+def test_not_modified_is_told_and_changes_nothing(shop: Shop):
+    """The feed's server is asked with the tag of the last reading."""
+    shop.offers("a")
+    shop.publish(ETag='"v1"')
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    shop.server.answers["/feed.csv"] = answer("304 Not Modified")
+    read = shop.read(catalog)
+    assert (read.state, read.not_modified, counted(read)) == ("done", True, {})
+    assert shop.server.headers()["if-none-match"] == '"v1"'
+    assert product("a").gone_at is None
+
+
+@pytest.mark.parametrize("why", ["force", "template", "failed"])
+def test_a_whole_feed_is_asked_for_where_it_would_come_to_something_else(shop: Shop, why: str):
+    """By force, with another version of the template, or where a video is missing."""
+    shop.offers("a")
+    shop.publish(ETag='"v1"')
+    catalog = shop.catalog()
+    shop.read(catalog)
+    ended = {"status": "failed", "error_code": "generation.failed"} if why == "failed" else {}
+    shop.finish(**ended)
+    if why == "template":
+        content = Content("another video about {{ title }}", TEMPLATE.variables)
+        transact(lambda session: templates.new_version(session, shop.owner_id, "promo", content))
+    read = shop.read(catalog, force=why == "force")
+    assert "if-none-match" not in next(
+        one for one in map(shop.server.headers, range(-1, -4, -1)) if one["accept"].startswith("text/csv")
+    )
+    assert counted(read)["rendered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "state"),
+    [
+        (answer("404 Not Found"), "catalog.status", "failed"),
+        (answer("503 Service Unavailable"), None, "reading"),
+        (answer(body=b"<!doctype html><html>log in</html>"), "feed.html", "failed"),
+        (answer(body=b"id,title,image_link\r\n"), "catalog.empty", "failed"),
+    ],
+)
+def test_a_feed_that_cannot_be_read(shop: Shop, script, code: str | None, state: str):
+    """It fails with a reason, or is tried again a little later; what was known of the products stays."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.server.answers["/feed.csv"] = script
+    read = shop.read(catalog)
+    assert (read.state, read.error_code, read.worker_id) == (state, code, None)
+    assert product("a").gone_at is None
+    if state == "reading":
+        assert read.ready_at > transact(now)
+
+
+def test_a_cut_feed_has_nothing_gone(shop: Shop):
+    """What is missing behind the cut may be there."""
+    shop.offers("a", "b")
+    catalog = shop.catalog(url=None)
+    shop.read_file(catalog, shop.feed())
+    items = (
+        b'[{"id": "a", "title": "Lamp a", "price": "19.90 EUR", "image_link": "https://x.example/1.jpg"}, {"id": "b", '
+    )
+    read = shop.read_file(catalog, items)
+    assert read.state == "done"
+    assert "gone" not in counted(read)
+
+
+def test_a_file_is_deleted_once_it_is_read(shop: Shop):
+    """It goes into the outbox of deletions with the reading's end."""
+    shop.offers("a")
+    read = shop.read_file(shop.catalog(url=None), shop.feed())
+    assert (read.state, read.storage_key) == ("done", None)
+    assert transact(lambda session: session.scalar(text("SELECT count(*) FROM doomed_files"))) == 1
+
+
+def scheduled(shop: Shop, seconds: int) -> str:
+    catalog = shop.catalog()
+    late = text("now() - interval '10 days'")
+    values = {"schedule_seconds": seconds, "next_read_at": late}
+    transact(lambda session: session.execute(update(Catalog).where(Catalog.id == catalog).values(**values)))
+    return catalog
+
+
+def test_missed_times_run_once(shop: Shop):
+    """Ten days late, one reading; the next comes at its time."""
+    catalog = scheduled(shop, 3600)
+    a_worker("media-1", "media", 4)
+    assert len(due()) == 1
+    assert due() == []
+    row = transact(lambda session: session.get_one(Catalog, catalog))
+    assert row.next_read_at is not None
+    assert timedelta(minutes=59) < row.next_read_at - transact(now) < timedelta(minutes=61)
+
+
+def test_a_schedule_pays_for_no_failure_twice(shop: Shop):
+    """A charged failure is rendered again when its owner asks, not by the clock."""
+    shop.offers("a")
+    catalog = scheduled(shop, 3600)
+    shop.read(catalog)
+    shop.finish(status="failed", error_code="generation.failed", charge_state="incurred")
+    (found,) = due()
+    reading.drive(found.id, found.lease, worker="media-1", tools=shop.tools)
+    assert counted(the_read(found.id)) == {"products": 1, "unchanged": 1}
+    assert counted(shop.read(catalog)) == {"products": 1, "again": 1, "rendered": 1}

@@ -1,0 +1,109 @@
+"""A newer revision takes the place of one that is queued and never overtakes one that is at work."""
+
+from sqlalchemy import select, text
+
+from tests.catalogs.conftest import Shop, change, changes, product, renders, the
+from worker.database import transact
+from worker.renders.models import Event
+
+
+def last_event(render_id: str) -> Event:
+    query = select(Event).where(Event.render_id == render_id).order_by(Event.number.desc()).limit(1)
+    return transact(lambda session: session.scalars(query).one())
+
+
+def revised(shop: Shop, catalog: str, price: str) -> str:
+    """Change the price of `a` and read; the render that its product has now."""
+    shop.offers("a", price=price)
+    assert shop.read(catalog).state == "done"
+    return product("a").render_id
+
+
+def test_a_queued_one_is_replaced(shop: Shop):
+    """It is canceled, nothing was spent, and it says which one took its place."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    older, newer = product("a").render_id, revised(shop, catalog, "1.00 EUR")
+    was = the(older)
+    assert (was.status, was.cancel_effect, was.charge_state) == ("canceled", "prevented", "none")
+    assert last_event(older).data == {"effect": "prevented", "superseded_by": newer}
+    assert (the(newer).status, the(newer).follows_id) == ("queued", None)
+    assert the(product("b").render_id).status == "queued"
+
+
+def test_one_at_work_is_followed(shop: Shop):
+    """The newer one is not ready before it is final; nothing of the older one is touched."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    older = product("a").render_id
+    change(older, started_at=text("now()"), status="running")
+    newer = the(revised(shop, catalog, "1.00 EUR"))
+    assert (newer.follows_id, newer.follows_until) == (older, "end")
+    never = transact(
+        lambda session: session.scalar(
+            text("SELECT ready_at = 'infinity' FROM renders WHERE id = :id").bindparams(id=newer.id)
+        )
+    )
+    assert never
+    assert the(older).status == "running"
+
+
+def test_a_still_newer_one_replaces_the_one_that_waits(shop: Shop):
+    """And waits for the one at work in its stead."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    at_work = product("a").render_id
+    change(at_work, started_at=text("now()"), status="running")
+    waiting = revised(shop, catalog, "1.00 EUR")
+    newest = revised(shop, catalog, "2.00 EUR")
+    assert the(waiting).status == "canceled"
+    assert the(newest).follows_id == at_work
+
+
+def test_a_revision_back_to_a_video_that_is_there_replaces_too(shop: Shop):
+    """The queued one is called off: what it would show is no longer so."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    shop.finish()
+    was = shop.products["a"]["price"]
+    queued = revised(shop, catalog, "1.00 EUR")
+    back = the(revised(shop, catalog, was))
+    assert (back.status, back.reused_from is not None) == ("succeeded", True)
+    assert the(queued).status == "canceled"
+
+
+def test_a_file_sent_again_replaces_too(shop: Shop):
+    """A new catalog over the same references, as who sends files makes one each time."""
+    shop.offers("a")
+    shop.read_file(shop.catalog(url=None), shop.feed())
+    (older,) = renders()
+    shop.offers("a", price="1.00 EUR")
+    shop.read_file(shop.catalog(url=None), shop.feed())
+    assert the(older.id).status == "canceled"
+
+
+def test_another_template_and_another_prefix_are_left_alone(shop: Shop):
+    """Two videos of one product, or products of two shops, do not take each other's places."""
+    from tests.catalogs.conftest import TEMPLATE
+    from worker.templates import store as templates
+
+    transact(lambda session: templates.create(session, shop.owner_id, "story", TEMPLATE))
+    shop.offers("a")
+    shop.read(shop.catalog())
+    shop.read(shop.catalog(template="story"))
+    shop.read(shop.catalog(ref_prefix="other-"))
+    assert [one.status for one in renders()] == ["queued"] * 3
+
+
+def test_force_replaces_what_is_queued(shop: Shop):
+    """Asked for again before it began, it is made once."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    older = product("a").render_id
+    assert changes(shop.read(catalog, force=True)) == {"a": ("again", "rendered")}
+    assert the(older).status == "canceled"
