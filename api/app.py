@@ -15,7 +15,7 @@ from api.database import transact
 from api.envelope import Envelope
 from api.feed import Feed
 from api.openapi import Documented
-from api.routes import events, files, health, metrics, operations, pages, renders, uploads
+from api.routes import events, files, health, metrics, operations, pages, renders, sessions, uploads
 from api.uploads.receive import sweep
 from config import logging
 from config.settings import settings
@@ -78,7 +78,7 @@ def create() -> FastAPI:
         generate_unique_id_function=lambda route: f"{(route.tags or ['page'])[0]}_{route.name}",
     )
     handlers.install(made)
-    for resource in (renders, events, files, uploads, operations, health, metrics, pages):
+    for resource in (renders, events, files, uploads, sessions, operations, health, metrics, pages):
         made.include_router(resource.router)
     made.add_middleware(Envelope)
     return made

@@ -17,6 +17,7 @@ from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
 from worker.owners.limits import LimitReached
 from worker.renders import runs, store, uploads
+from worker.sessions import store as sessions
 
 _REFUSALS: dict[type[Exception], str] = {
     runs.NotFinal: "render.not_final",
@@ -24,6 +25,8 @@ _REFUSALS: dict[type[Exception], str] = {
     runs.ForceNeeded: "render.force_needed",
     store.Begun: "render.begun",
     uploads.InUse: "upload.in_use",
+    sessions.Lost: "session.lost",
+    sessions.Closed: "session.closed",
 }
 """What the store refuses, by what it raises."""
 

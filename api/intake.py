@@ -1,6 +1,6 @@
 """A valid request becomes a render or its next run: with its key, in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
-from api.schemas import RenderRequest, RetryRequest
+from api.schemas import Asset, RenderRequest, RetryRequest
 from api.views import render_body, shown
 from worker.database import new_id
 from worker.owners import limits
@@ -45,9 +45,9 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
 
     def make(session: Session) -> Render:
         taken = uploads.take(session, caller.owner_id, _wanted(request))
-        new = _new(caller, request, spoken, _assets(request, taken))
+        made = new(caller, request, spoken, kept(request.assets, taken))
         limits.check(session, caller.key_id, caller.limits)
-        return store.accept(session, caller.owner_id, new, render_id=render_id)
+        return store.accept(session, caller.owner_id, made, render_id=render_id)
 
     return _once(caller, ROUTE, key, hashed, render_id, make)
 
@@ -92,9 +92,9 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
 
     def work(session: Session) -> DryRunBody:
         found = {id: row for id in _wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
-        new = _new(caller, request, spoken, _assets(request, found))
-        seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
-        return _rehearsed(new, seconds)
+        wanted = new(caller, request, spoken, kept(request.assets, found))
+        seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or wanted.assets)
+        return _rehearsed(wanted, seconds)
 
     return transact(work)
 
@@ -108,7 +108,8 @@ def _rehearsed(new: NewRender, seconds: float) -> DryRunBody:
     )
 
 
-def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
+def new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
+    """The request as a render keeps it; `spoken` is its language, `assets` come from `kept`."""
     names = [asset.get("name") or asset["url"] for asset in assets]
     return NewRender(
         prompt=request.prompt,
@@ -130,16 +131,17 @@ def _wanted(request: RenderRequest) -> list[str]:
     return list(dict.fromkeys(asset.upload for asset in request.assets if asset.upload))
 
 
-def _assets(request: RenderRequest, found: dict[str, Upload]) -> list[dict[str, Any]]:
-    """The assets as kept on the render. Raises Problem `upload.unknown`."""
+def kept(assets: Sequence[Asset], found: dict[str, Upload], pointer: str = "/assets") -> list[dict[str, Any]]:
+    """The assets as kept on a render, of those uploads. Raises Problem `upload.unknown`; `pointer` is where they
+    stand in the request."""
     missing = [
-        FieldError(f"/assets/{place}/upload", "there is no such upload")
-        for place, asset in enumerate(request.assets)
+        FieldError(f"{pointer}/{place}/upload", "there is no such upload")
+        for place, asset in enumerate(assets)
         if asset.upload and asset.upload not in found
     ]
     if missing:
         raise Problem("upload.unknown", "Not every upload is there.", errors=missing)
-    return [_kept(found[asset.upload]) if asset.upload else {"url": asset.url} for asset in request.assets]
+    return [_kept(found[asset.upload]) if asset.upload else {"url": asset.url} for asset in assets]
 
 
 def _kept(upload: Upload) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from ulid import ULID
 
 from config.logging import get
 from config.settings import settings
+from worker import infinity
 from worker.metrics.declared import DATABASE_RETRIES
 
 log = get(__name__)
+infinity.install()
 Result = TypeVar("Result")
 
 RETRY_FOR_SECONDS = 20.0

@@ -25,7 +25,7 @@ from worker.database import at_once, retryable, transact
 from worker.liveness import connection_url
 from worker.metrics import depths, serving
 from worker.remote import circuit, intents
-from worker.renders import deadlines, queue
+from worker.renders import deadlines, following, queue
 from worker.renders.queue import DUE, Due, Taken
 from worker.renders.states import Stage
 
@@ -154,6 +154,7 @@ def _due(session: Session, *, anew: bool = False) -> list[Due]:
     waits = settings().waits
     if anew:
         queue.forget_sends(session)
+    following.release_followers(session)
     places = queue.capacity(session, lease=waits.lease_seconds)
     on_way = queue.on_their_way(session, redispatch=waits.redispatch_seconds)
     due = queue.due_cancels(session, redispatch=waits.redispatch_seconds, limit=BATCH)

@@ -23,6 +23,7 @@ from worker.renders.models import (
     WebhookDelivery,
     Worker,
 )
+from worker.sessions.models import EditingSession
 
 metadata = Base.metadata
 
@@ -35,6 +36,7 @@ __all__ = [
     "Circuit",
     "DoomedFile",
     "Draft",
+    "EditingSession",
     "Event",
     "Export",
     "IdempotencyKey",

@@ -15,6 +15,8 @@ from api import bodies, examples, schemas
 from api.app import app
 from api.problems import KINDS, MEDIA_TYPE
 from api.routes.documented import EVERYWHERE, KEYED
+from api.sessions import bodies as session_bodies
+from api.sessions import schemas as session_schemas
 from tests.api.service import Service
 
 Document = dict[str, Any]
@@ -139,6 +141,9 @@ def test_headers_that_are_read_are_parameters() -> None:
     assert {name for name in heeded if "Idempotency-Key" in heeded[name]} == {
         "POST /v1/renders",
         "POST /v1/renders/{id}/retry",
+        "POST /v1/renders/{id}/edits",
+        "POST /v1/sessions",
+        "POST /v1/sessions/{id}/messages",
         "POST /v1/uploads",
     }
     assert {name for name in heeded if "If-Match" in heeded[name]} == {
@@ -153,7 +158,8 @@ def test_headers_that_are_read_are_parameters() -> None:
 @pytest.mark.parametrize("model", sorted(examples.EXAMPLES))
 def test_an_example_is_what_the_code_makes(model: str) -> None:
     """Read into the shape it shows and written again, an example is the same: no field too many, none missing."""
-    shape = getattr(bodies, model, None) or getattr(schemas, model)
+    rooms = (bodies, schemas, session_bodies, session_schemas)
+    shape = next(found for room in rooms if (found := getattr(room, model, None)) is not None)
     for name, value in examples.EXAMPLES[model].items():
         written = shape.model_validate(value).model_dump(mode="json", exclude_unset=True)
         assert written == value, name

@@ -42,6 +42,8 @@ LISTS = [(path, parameters) for method, path, parameters in OPERATIONS if method
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/renders/{id}"): {"priority": "high"},
     ("POST", "/v1/renders/{id}/retry"): {"force": True},
+    ("POST", "/v1/renders/{id}/edits"): {"prompt": "a higher wall"},
+    ("POST", "/v1/sessions/{id}/messages"): {"text": "a higher wall"},
 }
 HEADERS: list[dict[str, str]] = [
     {},
@@ -85,7 +87,9 @@ def theirs(service: Service) -> Iterator[Theirs]:
         given = [service.write(_upload) for _ in range(2)]
         use = insert(UploadUse).values(upload_id=given[0], render_id=renders[0])
         service.write(lambda session: session.execute(use))
-        yield Theirs(client, {"renders": renders, "uploads": given, "accounts": [service.write(_account)]})
+        sessions = [_session(client) for _ in range(4)]
+        ids = {"renders": renders, "uploads": given, "accounts": [service.write(_account)], "sessions": sessions}
+        yield Theirs(client, ids)
 
 
 def _render(service: Service, client: httpx.Client, status: Status) -> str:
@@ -95,6 +99,12 @@ def _render(service: Service, client: httpx.Client, status: Status) -> str:
     render_id: str = answer.json()["id"]
     service.write(lambda session: _put(session, render_id, status))
     return render_id
+
+
+def _session(client: httpx.Client) -> str:
+    answer = client.post("/v1/sessions", json={"name": TAG, "messages": [{"text": "a wall", "tags": [TAG]}]})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
 
 
 def _put(session: Session, render_id: str, status: Status) -> None:
@@ -144,7 +154,7 @@ def _account(session: Session) -> str:
 
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
-    found = re.fullmatch(r"/v1/(renders|uploads|accounts)/\{id\}(/[a-z]+)?", path)
+    found = re.fullmatch(r"/v1/(renders|uploads|accounts|sessions)/\{id\}(/[a-z]+)?", path)
     assert found, f"say in this file which ids of another owner {path} is to be tried with"
     return found[1]
 

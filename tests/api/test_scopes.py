@@ -24,6 +24,13 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/renders/{id}/video"): READ,
     ("get", "/v1/renders/{id}/poster"): READ,
     ("get", "/v1/renders/{id}/timeline"): READ,
+    ("post", "/v1/renders/{id}/edits"): WRITE,
+    ("get", "/v1/sessions"): READ,
+    ("post", "/v1/sessions"): WRITE,
+    ("get", "/v1/sessions/{id}"): READ,
+    ("get", "/v1/sessions/{id}/state"): READ,
+    ("post", "/v1/sessions/{id}/messages"): WRITE,
+    ("post", "/v1/sessions/{id}/close"): WRITE,
     ("get", "/v1/events"): READ,
     ("post", "/v1/uploads"): FILES,
     ("get", "/v1/uploads/{id}"): FILES,
@@ -41,7 +48,9 @@ NO_ID = "0" * 26
 
 def _path(template: str) -> str:
     prefix = (
-        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_"}[template.split("/")[2]] if "{" in template else ""
+        {"renders": "rnd_", "uploads": "upl_", "accounts": "acc_", "sessions": "ssn_"}[template.split("/")[2]]
+        if "{" in template
+        else ""
     )
     return template.replace("{id}", prefix + NO_ID)
 

@@ -119,6 +119,8 @@ class Render(Base):
     looks (`queue.release_followers`)."""
     follows_until: Mapped[str | None]
     """Until when: `export` (its export is accepted, or it is final) or `end` (it is final)."""
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id"))
+    """The session whose timeline it goes on with."""
     fingerprint: Mapped[str | None]
     """SHA-256 of everything that its video depends on, where the request was made from a catalog's product."""
     reused_from: Mapped[str | None]
@@ -259,6 +261,13 @@ class Render(Base):
             "ix_renders_followers",
             "follows_id",
             postgresql_where=text("follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL"),
+        ),
+        Index(
+            "ix_renders_session",
+            "session_id",
+            "queued_at",
+            "id",
+            postgresql_where=text("session_id IS NOT NULL"),
         ),
         Index("ix_renders_tags", "tags", postgresql_using="gin"),
     )
