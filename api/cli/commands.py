@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.cli import asking, renders
+from api.cli import asking, renders, sessions
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
 from api.cli.short import RenderFirst
@@ -33,6 +33,7 @@ The service: VIVIDEO_URL and VIVIDEO_API_KEY, or else the stack that runs in .vi
 
 app = typer.Typer(cls=RenderFirst, help=HELP, epilog=EPILOG, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(renders.app, name="render")
+app.add_typer(sessions.app, name="session")
 
 
 @app.callback(invoke_without_command=True)
