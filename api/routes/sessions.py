@@ -37,7 +37,7 @@ _OPEN = ("session.lost", "session.closed")
 def begin(given: SessionRequest, caller: RendersWriter, key: KeyHere) -> Response:
     """Begin a session: renders that go on with each other's timeline, one by one. With `messages` each instruction is a
     render of its own, in this order; more may follow."""
-    session_id, replayed = intake.begin(caller, given, key)
+    session_id, replayed = intake.start(caller, given, key)
     body: SessionDetailBody = intake.read(caller, session_id, views.detail_body)
     headers = {"Location": f"/v1/sessions/{session_id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
     return Response(body.model_dump_json(), status_code=201, headers=headers, media_type="application/json")

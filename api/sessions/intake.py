@@ -44,7 +44,7 @@ class Said:
     replayed: bool = False
 
 
-def begin(caller: Caller, request: SessionRequest, key: Key) -> tuple[str, bool]:
+def start(caller: Caller, request: SessionRequest, key: Key) -> tuple[str, bool]:
     """A session with its first instructions; its id, and whether an earlier request with this key had made it.
 
     Raises Problem `idempotency.…`, `upload.unknown`, `request.invalid`, LimitReached.
