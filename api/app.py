@@ -15,7 +15,20 @@ from api.database import transact
 from api.envelope import Envelope
 from api.feed import Feed
 from api.openapi import Documented
-from api.routes import batches, catalogs, events, files, health, metrics, operations, pages, renders, templates, uploads
+from api.routes import (
+    batches,
+    catalogs,
+    events,
+    files,
+    health,
+    metrics,
+    operations,
+    pages,
+    renders,
+    sessions,
+    templates,
+    uploads,
+)
 from api.uploads.receive import sweep
 from config import logging
 from config.settings import settings
@@ -78,7 +91,20 @@ def create() -> FastAPI:
         generate_unique_id_function=lambda route: f"{(route.tags or ['page'])[0]}_{route.name}",
     )
     handlers.install(made)
-    for resource in (renders, batches, templates, catalogs, events, files, uploads, operations, health, metrics, pages):
+    for resource in (
+        renders,
+        sessions,
+        batches,
+        templates,
+        catalogs,
+        events,
+        files,
+        uploads,
+        operations,
+        health,
+        metrics,
+        pages,
+    ):
         made.include_router(resource.router)
     made.add_middleware(Envelope)
     return made

@@ -156,6 +156,7 @@ class RenderBody(BaseModel):
     attempts: list[AttemptBody]
     runs: list[RunBody] = Field(description="The runs before this one; each retry starts the next.")
     remote: RemoteBody
+    session: str | None = Field(description="The session whose timeline it goes on with.")
     created_at: datetime
     queued_at: datetime = Field(description="When this run was asked for.")
     started_at: datetime | None

@@ -120,6 +120,7 @@ QUEUED: Example = {
     "attempts": [],
     "runs": [],
     "remote": {"task_id": None, "session_id": None, "export_id": None, "link": None},
+    "session": None,
     "created_at": "2026-03-02T09:00:00.412893Z",
     "queued_at": "2026-03-02T09:00:00.412893Z",
     "started_at": None,
@@ -186,6 +187,7 @@ SUCCEEDED: Example = {
         "events": f"{AT}/events",
         "video": f"{AT}/video",
         "poster": f"{AT}/poster",
+        "edits": f"{AT}/edits",
         "timeline": f"{AT}/timeline",
     },
 }
@@ -327,6 +329,46 @@ TIMELINE: Example = {
     "summary": "Timeline (1 track): 1. Video: scene 1 (0-6s)",
 }
 
+SESSION = "ssn_01m83n9q2c4wq7k0v5x8d3t6ya"
+SESSION_AT = f"/v1/sessions/{SESSION}"
+_PLACE: Example = {"task_id": "5f0c6f0e-4f5e-4a83-9d0b-6f2f8f6b1c55", "session_id": "1900000000000000042", "link": None}
+BEGUN: Example = {
+    "id": SESSION,
+    "name": "spring campaign",
+    "language": "en",
+    "status": "open",
+    "renders": 1,
+    "pending": [ASSET],
+    "remote": _PLACE,
+    "created_at": "2026-03-02T09:00:00.412893Z",
+    "links": {
+        "self": SESSION_AT,
+        "state": f"{SESSION_AT}/state",
+        "messages": f"{SESSION_AT}/messages",
+        "close": f"{SESSION_AT}/close",
+    },
+}
+_CHANGE: Example = {"what": "added", "name": "Summer", "timing": "0-3s", "text": 'Added Title: "Summer" (0-3s)'}
+_EDIT: Example = {
+    **QUEUED,
+    "status": "waiting",
+    "reason": "session",
+    "prompt": 'add the title "Summer"',
+    "assets": [],
+    "session": SESSION,
+    "links": QUEUED["links"] | {"session": SESSION_AT, "edits": f"{AT}/edits"},
+}
+_SAID: Example = {
+    "action": "edit",
+    "session": SESSION,
+    "render": None,
+    "timeline": TIMELINE,
+    "changes": [],
+    "answer": None,
+    "credits": None,
+    "pending": [],
+}
+
 CHECKS = {"database": True, "migrations": True, "worker-stream": True, "worker-io": True, "worker-media": True}
 
 EXAMPLES: dict[str, dict[str, Example]] = {
@@ -353,6 +395,53 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "succeeded": SUCCEEDED,
         "failed": FAILED,
         "canceled": CANCELED,
+    },
+    "EditRequest": {"shorter": {"prompt": "make it 6 seconds and change the music"}},
+    "SessionRequest": {
+        "two shoes": {
+            "name": "spring campaign",
+            "messages": [
+                {"text": "create a 6-second video of this shoe", "assets": [{"upload": UPLOAD}]},
+                {"text": "now the same with this one", "assets": [{"url": "https://shop.example/shoe-2.jpg"}]},
+            ],
+        },
+        "to be told": {},
+    },
+    "MessageRequest": {
+        "an edit": {"text": 'add the title "Summer"'},
+        "a request": {"text": "导出"},
+        "a file": {"assets": [{"upload": UPLOAD}]},
+    },
+    "SessionDetailBody": {"begun": BEGUN | {"turns": [SUCCEEDED | {"session": SESSION}]}},
+    "SessionPage": {"one": {"data": [BEGUN], "next_cursor": None}},
+    "StateBody": {
+        "drafted": {
+            "session": SESSION,
+            "timeline": TIMELINE,
+            "drafted_by": RENDER,
+            "changes": [_CHANGE],
+            "turn": {"render": RENDER, "status": "waiting", "reason": "session", "stage": "token"},
+            "pending": [],
+            "remote": _PLACE,
+        },
+        "nothing yet": {
+            "session": SESSION,
+            "timeline": None,
+            "drafted_by": None,
+            "changes": [],
+            "turn": None,
+            "pending": [ASSET],
+            "remote": {"task_id": None, "session_id": None, "link": None},
+        },
+    },
+    "MessageBody": {
+        "waits for its turn": _SAID | {"render": _EDIT},
+        "balance": _SAID
+        | {
+            "action": "credits",
+            "answer": "2400 credits are left.",
+            "credits": {"available": 2400.0, "accounts": [BALANCE]},
+        },
     },
     "DryRunBody": {"rehearsed": DRY_RUN},
     "RenderPage": {
@@ -392,6 +481,9 @@ _POSSIBLE = {
     ("renders_cancel", "202"): ("canceling",),
     ("renders_retry", "200"): ("succeeded", "failed"),
     ("renders_retry", "202"): ("again",),
+    ("sessions_edit", "200"): ("succeeded", "failed"),
+    ("sessions_edit", "202"): ("queued",),
+    ("sessions_say", "202"): ("waits for its turn",),
     ("health_readyz", "200"): ("ready",),
     ("health_readyz", "503"): ("no worker",),
     **batches.POSSIBLE,

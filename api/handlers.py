@@ -18,6 +18,7 @@ from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
 from worker.owners.limits import LimitReached
 from worker.renders import runs, store, uploads
+from worker.sessions import store as sessions
 from worker.templates import store as templates
 
 _REFUSALS: dict[type[Exception], str] = {
@@ -29,6 +30,8 @@ _REFUSALS: dict[type[Exception], str] = {
     templates.Archived: "template.archived",
     templates.Exists: "template.exists",
     Gone: "batch.lost",
+    sessions.Lost: "session.lost",
+    sessions.Closed: "session.closed",
 }
 """What the store refuses, by what it raises."""
 

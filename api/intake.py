@@ -1,6 +1,6 @@
 """A valid request becomes a render or its next run: with its key, in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
-from api.schemas import RenderRequest, RetryRequest
+from api.schemas import Asset, RenderRequest, RetryRequest
 from api.templating import Words
 from api.views import render_body, shown
 from worker.database import new_id
@@ -50,7 +50,7 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     def make(session: Session) -> Render:
         taken = uploads.take(session, caller.owner_id, wanted(request))
         words = written or _filled(session, caller, request)
-        new = new_render(caller, request, words, kept_assets(request, taken))
+        new = new_render(caller, request, words, kept_assets(request.assets, taken))
         limits.check(session, caller.key_id, caller.limits)
         return store.accept(session, caller.owner_id, new, render_id=render_id)
 
@@ -98,7 +98,7 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
     def work(session: Session) -> DryRunBody:
         found = {id: row for id in wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
         words = written or _filled(session, caller, request)
-        new = new_render(caller, request, words, kept_assets(request, found))
+        new = new_render(caller, request, words, kept_assets(request.assets, found))
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
         return _rehearsed(new, words.template, seconds)
 
@@ -163,16 +163,17 @@ def wanted(request: RenderRequest) -> list[str]:
     return list(dict.fromkeys(asset.upload for asset in request.assets if asset.upload))
 
 
-def kept_assets(request: RenderRequest, found: dict[str, Upload]) -> list[dict[str, Any]]:
-    """The assets as kept on the render. Raises Problem `upload.unknown`."""
+def kept_assets(assets: Sequence[Asset], found: dict[str, Upload], pointer: str = "/assets") -> list[dict[str, Any]]:
+    """The assets as kept on a render, of those uploads. Raises Problem `upload.unknown`; `pointer` is where they
+    stand in the request."""
     missing = [
-        FieldError(f"/assets/{place}/upload", "there is no such upload")
-        for place, asset in enumerate(request.assets)
+        FieldError(f"{pointer}/{place}/upload", "there is no such upload")
+        for place, asset in enumerate(assets)
         if asset.upload and asset.upload not in found
     ]
     if missing:
         raise Problem("upload.unknown", "Not every upload is there.", errors=missing)
-    return [_kept(found[asset.upload]) if asset.upload else {"url": asset.url} for asset in request.assets]
+    return [_kept(found[asset.upload]) if asset.upload else {"url": asset.url} for asset in assets]
 
 
 def _kept(upload: Upload) -> dict[str, Any]:

@@ -17,6 +17,8 @@ ROW_BYTES = 256 * 1024
 ASSETS = 20
 URL_CHARACTERS = 2_048
 TAGS = 20
+SESSION_MESSAGES = 50
+"""Instructions that a session begins with; any number may follow."""
 TAG_CHARACTERS = 64
 REFERENCE_CHARACTERS = 200
 METADATA_BYTES = 16 * 1024

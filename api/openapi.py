@@ -26,6 +26,7 @@ TAGS = [
     {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
     {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
     {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},
+    {"name": "sessions", "description": "Turns at one timeline: several files, several instructions, edits, in order."},
     {"name": "operations", "description": "Balances, usage, takeovers, and the key you call with."},
     {"name": "health", "description": "For machines that watch this one; without a key."},
 ]

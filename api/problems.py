@@ -71,6 +71,11 @@ KINDS: dict[str, Kind] = {
         "Another run could be charged a second time",
         'The run before was charged, or may have been. Send `{"force": true}` if you want to pay again.',
     ),
+    "render.no_session": Kind(
+        409,
+        "The render cannot be gone on with",
+        "Edit one that is at its export or past it; where that failed before, send a new render.",
+    ),
     "render.no_video": Kind(409, "The render has no video", "Wait until its status is `succeeded`."),
     "render.no_poster": Kind(409, "The render has no poster", "Wait until its status is `succeeded`."),
     "render.no_timeline": Kind(409, "The render has no draft yet", "Wait until it has passed the stage `verify`."),
@@ -120,6 +125,16 @@ KINDS: dict[str, Kind] = {
     "catalog.no_source": Kind(422, "There is nothing to be read", "Send a file, or make a catalog with an address."),
     "catalog.refused": Kind(422, "The file is no product feed", "`detail` says what was found, and what helps."),
     "catalog.unreachable": Kind(422, "The address gives no feed", "`errors` has the reason; docs/errors.md the codes."),
+    "session.unknown": Kind(404, "There is no such session", "Check the id; sessions of other owners are not shown."),
+    "session.lost": Kind(
+        409,
+        "The backend forgot the session",
+        "What was made in it stands. Begin another session, with the files it needs, to go on.",
+    ),
+    "session.closed": Kind(409, "The session is closed", "Begin another one; an edit of a render cannot reopen it."),
+    "session.no_draft": Kind(
+        409, "There is nothing to export yet", "Say what the video should show; its export comes by itself."
+    ),
     "account.unknown": Kind(404, "There is no such account", "GET /v1/accounts lists those that you may use."),
     "database.unavailable": Kind(503, "The database is away", "Send the request again; with its key nothing doubles."),
     "storage.unavailable": Kind(503, "The file storage is away", "Send the request again a little later."),

@@ -150,6 +150,7 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         attempts=[_attempt(row) for row in related.attempts.get(render.id, ())],
         runs=[_run(row) for row in related.runs.get(render.id, ())],
         remote=_remote(render, related),
+        session=render.session_id,
         created_at=render.created_at,
         queued_at=render.queued_at,
         started_at=render.started_at,
@@ -246,6 +247,10 @@ def _links(render: Render, result: Result | None) -> dict[str, str]:
         links["video"] = f"{at}/video"
     if result is not None and result.poster_key:
         links["poster"] = f"{at}/poster"
+    if render.session_id is not None:
+        links["session"] = f"/v1/sessions/{render.session_id}"
+    if render.session_id is not None or (render.timeline is not None and render.remote_session_id is not None):
+        links["edits"] = f"{at}/edits"
     if render.timeline is not None:
         links["timeline"] = f"{at}/timeline"
     return links

@@ -24,6 +24,7 @@ from worker.renders.models import (
     WebhookDelivery,
     Worker,
 )
+from worker.sessions.models import EditingSession
 from worker.templates.models import Template, TemplateVersion
 
 metadata = Base.metadata
@@ -42,6 +43,7 @@ __all__ = [
     "Circuit",
     "DoomedFile",
     "Draft",
+    "EditingSession",
     "Event",
     "Export",
     "IdempotencyKey",

@@ -29,6 +29,7 @@ from worker.remote.intents import Intent, IntentState
 from worker.renders import runs, store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render, Run
+from worker.sessions import place
 
 log = get(__name__)
 
@@ -81,7 +82,7 @@ def _look(remote: Remote, watched: Watched) -> None:
     try:
         state = remote.state(bearer(remote, watched.account, watched.at), watched.place.session_id)
     except SessionGone:
-        transact(lambda session: _end(session, watched, {"session": "lost"}))
+        transact(lambda session: _lost(session, watched))
     except (RemoteError, NotNow) as error:
         log.info("watch.unread", render=watched.intent.render_id, error=str(error))
         if isinstance(error, TokenGone):  # nobody else may be under way to meet it: the next read renews
@@ -96,8 +97,15 @@ def _end(session: Session, watched: Watched, finding: dict[str, Any]) -> None:
     intents.record_finding(session, watched.intent, finding, watch_at=None)
 
 
+def _lost(session: Session, watched: Watched) -> None:
+    _end(session, watched, {"session": "lost"})
+    place.lose(session, watched.place.id)
+
+
 def _read(session: Session, watched: Watched, state: State) -> None:
-    """Unchanged: noted. Changed: it was carried out."""
+    """Unchanged: noted. Changed: it was carried out, unless another message followed it, whose work that may be."""
+    if intents.is_followed(session, watched.intent):
+        return _end(session, watched, {"watch": "over"})
     if state.fingerprint != watched.intent.before:
         return found(session, watched.intent, state.fingerprint)
     intents.record_read(session, watched.intent, state.fingerprint)

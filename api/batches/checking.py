@@ -94,7 +94,7 @@ class Checker:
                 problems.append(problem)
                 continue
             try:
-                assets = intake.kept_assets(request, found)
+                assets = intake.kept_assets(request.assets, found)
                 words = self._words(session, request)
             except Problem as missing:
                 problems.append(_problem(row, missing.code, _told(missing)))

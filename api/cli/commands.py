@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.cli import asking, batches, catalogs, renders, templates
+from api.cli import asking, batches, catalogs, renders, sessions, templates
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
 from api.cli.short import RenderFirst
@@ -35,6 +35,7 @@ app = typer.Typer(cls=RenderFirst, help=HELP, epilog=EPILOG, rich_markup_mode=No
 app.add_typer(renders.app, name="render")
 app.add_typer(batches.app, name="batch")
 app.add_typer(catalogs.app, name="catalog")
+app.add_typer(sessions.app, name="session")
 app.add_typer(templates.app, name="templates")
 
 

@@ -117,7 +117,7 @@ def create(
         if dry_run:
             return _rehearse(client, text, fields, given, as_json=as_json)
         made = _made(client, text, fields, given, idempotency_key)
-        return _go_on(client, made, output, wait=wait, as_json=as_json)
+        return go_on(client, made, output, wait=wait, as_json=as_json)
 
 
 @app.command()
@@ -240,7 +240,35 @@ def retry(
     asking.check_output(output)
     with connected(as_json=as_json) as client:
         made = client.retry(render_id, force=force, idempotency_key=idempotency_key)
-        _go_on(client, made, output, wait=wait, as_json=as_json)
+        go_on(client, made, output, wait=wait, as_json=as_json)
+
+
+@app.command()
+def edit(
+    render_id: RenderId,
+    prompt: Annotated[str, typer.Argument(help="What to change.", show_default=False)],
+    asset: Annotated[
+        list[str] | None,
+        typer.Option("-a", "--asset", metavar="FILE|URL|ID", help="Picture, clip or sound; several times."),
+    ] = None,
+    output: Output = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A text of your own: repeated with it, the command finds the same render.")
+    ] = None,
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Change a video: the edit is a video of its own, and the earlier one stays as it is.
+
+    \b
+      vivideo render edit rnd_… "make it faster" -o faster.mp4
+    """
+    asking.check_output(output)
+    given = asking.assets(asset or [])
+    with connected(as_json=as_json) as client:
+        files = asking.sent(client, given, idempotency_key)
+        made = client.edit(render_id, prompt, assets=files, idempotency_key=idempotency_key)
+        go_on(client, made, output, wait=wait, as_json=as_json)
 
 
 @app.command()
@@ -303,7 +331,7 @@ def _made(
         raise
 
 
-def _go_on(client: "Client", made: "Render", output: Path | None, *, wait: bool, as_json: bool) -> None:
+def go_on(client: "Client", made: "Render", output: Path | None, *, wait: bool, as_json: bool) -> None:
     """What is left after a run was asked for."""
     if wait:
         return _finish(client, made.id, output, as_json=as_json)

@@ -9,7 +9,7 @@ from rich.text import Text
 from api.cli.balances import amount
 from api.cli.progress import label, note
 from api.cli.rows import Cell, fields, table, when
-from api.client import Charge, Check, DryRun, Event, Render, RenderError, Result, Run
+from api.client import Charge, Check, DryRun, Event, Render, RenderError, Result, Run, Session, SessionState
 
 COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "canceled": "yellow", "waiting": "yellow"}
 
@@ -66,6 +66,31 @@ def show_outcome(console: Console, render: Render, file: Path | None) -> None:
     if "retry" in render.links:
         paid = " --force" if render.result else ""
         console.print(Text(f"Once more:  vivideo render retry {render.id}{paid}"))
+
+
+def show_sessions(console: Console, sessions: Sequence[Session]) -> None:
+    """A table, newest first, or how to get a first row."""
+    if not sessions:
+        console.print('No sessions here. Begin one:  vivideo session start "a 10-second video about the sea"')
+        return
+    rows = [(one.id, one.name or "", one.status, str(one.renders), when(one.created_at)) for one in sessions]
+    table(console, ("id", "name", "status", "renders", "created"), rows)
+
+
+def show_session_state(console: Console, state: SessionState) -> None:
+    """The timeline, what changed last, what is under way."""
+    turn = state.turn
+    fields(
+        console,
+        [
+            ("timeline", state.timeline.summary if state.timeline else "none yet"),
+            ("of", state.drafted_by),
+            *(("changed", change.text) for change in state.changes),
+            ("under way", f"{turn.render} ({turn.status}, {turn.stage})" if turn else None),
+            *(("file", asset.name or asset.url) for asset in state.pending),
+            ("editor", state.remote.link),
+        ],
+    )
 
 
 def show_event(console: Console, event: Event) -> None:

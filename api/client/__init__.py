@@ -357,6 +357,7 @@ class Render(_Model):
     attempts: list[Attempt] = []
     runs: list[Run] = []
     remote: Remote = Remote()
+    session: str | None = None
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None
@@ -489,6 +490,70 @@ class Event(_Model):
     at: datetime
 
 
+class SessionRemote(_Model):
+    """Where a session's work is at the backend."""
+
+    task_id: str | None = None
+    session_id: str | None = None
+    link: str | None = None
+
+
+class Session(_Model):
+    """Renders that go on with each other's timeline; `status` is `open`, `lost` or `closed`.
+
+    `turns` are its renders in order, where the call gives them.
+    """
+
+    id: str
+    name: str | None = None
+    language: str | None = None
+    status: str
+    renders: int
+    pending: list[RenderAsset] = []
+    remote: SessionRemote
+    created_at: datetime
+    links: dict[str, str] = {}
+    turns: list[Render] = []
+
+
+class Change(_Model):
+    """One thing that an edit changed: `text` for a person, `timing` where in the video."""
+
+    what: str
+    name: str
+    timing: str
+    text: str
+
+
+class Timeline(_Model):
+    """A draft's tracks; `summary` in one line."""
+
+    duration: float
+    tracks: list[dict[str, Any]] = []
+    summary: str
+
+
+class Turn(_Model):
+    """Whose turn it is in a session."""
+
+    render: str
+    status: str
+    reason: str | None = None
+    stage: str
+
+
+class SessionState(_Model):
+    """What a session shows: the timeline of its last kept draft, what changed, what is under way."""
+
+    session: str
+    timeline: Timeline | None = None
+    drafted_by: str | None = None
+    changes: list[Change] = []
+    turn: Turn | None = None
+    pending: list[RenderAsset] = []
+    remote: SessionRemote
+
+
 class Upload(_Model):
     """A stored file; `expires_at` is None once a render uses it."""
 
@@ -594,6 +659,19 @@ class Credits(_Model):
 
     available: float | None = None
     accounts: list[Account]
+
+
+class Message(_Model):
+    """What a message in a session led to: `action` is `generate`, `edit`, `export`, `credits`, `state` or `upload`."""
+
+    action: str
+    session: str
+    render: Render | None = None
+    timeline: Timeline | None = None
+    changes: list[Change] = []
+    answer: str | None = None
+    credits: Credits | None = None
+    pending: list[RenderAsset] = []
 
 
 class Usage(_Model):
@@ -833,6 +911,18 @@ class TemplateFields(TypedDict, total=False):
     """Of the renders that name none."""
 
 
+class TurnFields(TypedDict, total=False):
+    """What a message or an edit may come with, beside its words."""
+
+    assets: Sequence[Asset]
+    """Beside the files that wait in the session already."""
+    output: Mapping[str, Any]
+    priority: Priority
+    external_ref: str | None
+    tags: Sequence[str]
+    metadata: Mapping[str, Any]
+
+
 class RenderFilters(TypedDict, total=False):
     """Which renders a list holds: those that all of these fit."""
 
@@ -982,6 +1072,21 @@ class Client:
         """
         path = f"{_path(render_id)}/retry"
         return self._render("POST", path, body={"force": force}, idempotency_key=idempotency_key, wait=wait)
+
+    def edit(
+        self,
+        render_id: str,
+        prompt: str,
+        *,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+        **fields: Unpack[TurnFields],
+    ) -> Render:
+        """A render that goes on with another one's timeline, whose own video stands. Raises Conflict where that is not
+        at its export yet (`render.no_session`) or its session was lost."""
+        body = _turn_body("prompt", prompt, fields)
+        path = f"{_path(render_id)}/edits"
+        return self._render("POST", path, body=body, idempotency_key=idempotency_key, wait=wait)
 
     def wait(self, render_id: str, timeout: float | None = None) -> Render:
         """The render once it is final: the service holds the answer back until then.
@@ -1240,6 +1345,56 @@ class Client:
                 raise _error(response)
             for chunk in response.iter_bytes(CHUNK_BYTES):
                 file.write(chunk)
+
+    # Sessions
+
+    def begin_session(
+        self,
+        *messages: str | Mapping[str, Any],
+        name: str | None = None,
+        language: str | None = None,
+        assets: Sequence[Asset] = (),
+        idempotency_key: str | None = None,
+    ) -> Session:
+        """A session; each message is an instruction (`{"text": …, "assets": […]}`, or its text) and a render of its
+        own, one by one. `assets` wait for the first."""
+        said = [{"text": one} if isinstance(one, str) else _turn_body("text", one["text"], one) for one in messages]
+        body = {"name": name, "language": language, "messages": said, "assets": [_asset(one) for one in assets]}
+        return self._ask(Session, "POST", "/v1/sessions", body=body, idempotency_key=idempotency_key)
+
+    def session(self, session_id: str) -> Session:
+        """A session with its renders, in order."""
+        return self._ask(Session, "GET", _session_path(session_id))
+
+    def sessions(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Session]:
+        """One page (50, at most 200), newest first."""
+        return self._ask(Page[Session], "GET", "/v1/sessions", params=_params({"limit": limit, "cursor": cursor}))
+
+    def session_state(self, session_id: str) -> SessionState:
+        """The timeline of its last kept draft, whose turn it is, which files wait."""
+        return self._ask(SessionState, "GET", f"{_session_path(session_id)}/state")
+
+    def send(
+        self,
+        session_id: str,
+        text: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+        **fields: Unpack[TurnFields],
+    ) -> Message:
+        """Say something: an instruction makes a render, a request ("export", "credits", "status", "upload"; 导出 …) is
+        answered, files alone wait for the next instruction. With `wait` (≤ 60 s) once its render is final.
+
+        Raises Conflict `session.lost` where the backend forgot the session.
+        """
+        body = _turn_body("text", text, fields)
+        path = f"{_session_path(session_id)}/messages"
+        return self._ask(Message, "POST", path, body=body, idempotency_key=idempotency_key, wait=wait)
+
+    def close_session(self, session_id: str) -> None:
+        """Nothing more is said in it; its renders go on and stay."""
+        self._send("POST", f"{_session_path(session_id)}/close")
 
     # Events
 
@@ -1759,6 +1914,17 @@ def _render_body(prompt: str | None, fields: RenderFields) -> dict[str, Any]:
     if "assets" in fields:
         body["assets"] = [_asset(asset) for asset in fields["assets"]]
     return body
+
+
+def _turn_body(name: str, words: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {**fields} if words is None else {**fields, name: words}
+    if "assets" in fields:
+        body["assets"] = [_asset(asset) for asset in fields["assets"]]
+    return body
+
+
+def _session_path(session_id: str) -> str:
+    return f"/v1/sessions/{quote(session_id, safe='', errors='replace')}"
 
 
 def _asset(asset: Asset) -> Mapping[str, str]:

@@ -81,6 +81,12 @@ async def _upload_id(id: Annotated[str, _place("upl_")]) -> str:
     return id
 
 
+async def _session_id(id: Annotated[str, _place("ssn_")]) -> str:
+    if not _can_be(id, "ssn_"):
+        raise Problem("session.unknown", f"You have no session {_printable(id)}.")
+    return id
+
+
 async def _account_id(id: Annotated[str, _place("acc_")]) -> str:
     if not _can_be(id, "acc_"):
         raise Problem("account.unknown", f"You have no account {_printable(id)}.")
@@ -140,6 +146,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_i
 """A moment with its zone, in UTC."""
 RenderId = Annotated[str, Depends(_render_id)]
 UploadId = Annotated[str, Depends(_upload_id)]
+SessionId = Annotated[str, Depends(_session_id)]
 AccountId = Annotated[str, Depends(_account_id)]
 CatalogId = Annotated[str, Depends(_catalog_id)]
 ReadId = Annotated[str, Depends(_read_id)]

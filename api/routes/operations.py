@@ -1,6 +1,5 @@
 """Accounts, balances, usage, takeovers, and the calling key."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import cursors, limits
+from api import balances, cursors, limits
 from api import usage as spent
 from api.auth import AccountReader, AnyKey
 from api.bodies import (
@@ -24,12 +23,8 @@ from api.database import look
 from api.problems import FieldError, Problem
 from api.routes.common import AccountId, Cursor, Limit, Moment, only_known
 from api.routes.documented import answer, problems
-from config.settings import settings
-from worker.accounts import admission, pauses
 from worker.accounts import store as accounts
-from worker.accounts.models import Account
 from worker.owners.models import ApiKey, Owner
-from worker.renders import queue
 from worker.renders.models import Recovery
 
 USUAL_SPAN = timedelta(days=30)
@@ -41,9 +36,7 @@ router = APIRouter(prefix="/v1", tags=["operations"], dependencies=[Depends(only
 @router.get("/credits", summary="Your balances", responses=problems() | {200: answer("What is left.")})
 def credits(caller: AccountReader) -> CreditsBody:
     """The balances of the accounts your renders may use, as the workers last read them."""
-    found = look(lambda session: _accounts(session, accounts.usable(session, caller.owner_id)))
-    known = [account.available for account in found if account.available is not None]
-    return CreditsBody(available=sum(known) if known else None, accounts=found)
+    return look(lambda session: balances.of(session, caller.owner_id))
 
 
 @router.get(
@@ -51,7 +44,7 @@ def credits(caller: AccountReader) -> CreditsBody:
 )
 def account_list(caller: AccountReader) -> AccountPage:
     """The accounts at the backend that your renders may use: balances, slots, pauses."""
-    found = look(lambda session: _accounts(session, accounts.visible(session, caller.owner_id)))
+    found = look(lambda session: balances.bodies_of(session, accounts.visible(session, caller.owner_id)))
     return AccountPage(data=found)
 
 
@@ -67,7 +60,7 @@ def account(id: AccountId, caller: AccountReader) -> AccountBody:
         rows = [row for row in accounts.visible(session, caller.owner_id) if row.id == id]
         if not rows:
             raise Problem("account.unknown", f"You have no account {id}.")
-        return _accounts(session, rows)[0]
+        return balances.bodies_of(session, rows)[0]
 
     return look(work)
 
@@ -122,34 +115,6 @@ def _earlier(moment: datetime) -> datetime:
     """Thirty days before; the beginning of time where there is no such day."""
     first = datetime.min.replace(tzinfo=UTC)
     return moment - USUAL_SPAN if moment - first > USUAL_SPAN else first
-
-
-def _accounts(session: Session, rows: Sequence[Account]) -> list[AccountBody]:
-    ids = [row.id for row in rows]
-    used, reserved = admission.slots_by_account(session, ids), admission.reserved_by_account(session, ids)
-    now = queue.now(session)
-    return [_account(row, used.get(row.id, 0), reserved.get(row.id, 0.0), now) for row in rows]
-
-
-def _account(row: Account, used: int, reserved: float, now: datetime) -> AccountBody:
-    reason, until = pauses.standstill(row, now)
-    slots = row.slots if row.slots is not None else settings().capacity.account_slots
-    return AccountBody(
-        id=row.id,
-        name=row.name,
-        kind=row.kind,
-        available=row.balance_available,
-        frozen=row.balance_frozen,
-        total=row.balance_total,
-        reserved=reserved,
-        read_at=row.balance_read_at,
-        slots=slots or None,
-        slots_in_use=used,
-        paused_until=until,
-        pause_reason=reason,
-        held=row.held_at is not None,
-        disabled=row.disabled_at is not None,
-    )
 
 
 def _recovery(row: Recovery) -> RecoveryBody:

@@ -1,22 +1,17 @@
 """Renders: taken on, shown, listed, changed, cancelled, begun anew, deleted."""
 
-from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from api import cursors, etags, files, intake, limits, waiting
+from api import cursors, etags, files, intake, limits, under_way, waiting
 from api.auth import Caller, RendersReader, RendersWriter
 from api.bodies import DryRunBody, RenderBody, RenderPage
 from api.database import look, transact
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
-from api.lasting import LastingKey, demand_place, place
-from api.problems import Problem
 from api.routes.common import Cursor, Limit, Moment, RenderId, Words, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
@@ -27,11 +22,7 @@ from worker.renders.states import FINAL, Status
 
 router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends(only_known)], route_class=JsonRoute)
 
-LOOK_AGAIN_SECONDS = 5
-"""`Retry-After` of a render under way: videos take minutes."""
-
 _RUNS = ("limit.in_flight", "limit.credits")
-_RUN_HEADERS = ("Location", "ETag", "Preference-Applied", "Idempotent-Replayed")
 
 
 @router.post(
@@ -53,10 +44,10 @@ _RUN_HEADERS = ("Location", "ETag", "Preference-Applied", "Idempotent-Replayed")
     | {
         200: answer(
             "Final within the time of `Prefer: wait`; or, with `dry_run`, valid.",
-            *_RUN_HEADERS,
+            *under_way.HEADERS,
             model=RenderBody | DryRunBody,
         ),
-        202: answer("Taken on.", *_RUN_HEADERS, "Retry-After"),
+        202: answer("Taken on.", *under_way.HEADERS, "Retry-After"),
     },
 )
 async def create(
@@ -129,13 +120,13 @@ def listed(
 )
 async def show(id: RenderId, caller: RendersReader, request: Request, patience: Patience) -> Response:
     """A render as it stands, or, with `Prefer: wait`, once it is final; 304 with `If-None-Match` if nothing changed."""
-    body = await run_in_threadpool(_read, caller, id)
+    body = await run_in_threadpool(under_way.read, caller, id)
     if patience and body.status not in FINAL:
-        body = await _wait(request, caller, id, patience)
+        body = await under_way.wait(request, caller, id, patience)
     tag = etags.of(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", **waiting.applied(patience)}
     if body.status not in FINAL:
-        headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
+        headers["Retry-After"] = str(under_way.LOOK_AGAIN_SECONDS)
     if etags.is_known(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(body.model_dump_json(), headers=headers, media_type="application/json")
@@ -228,10 +219,12 @@ def cancel(id: RenderId, caller: RendersWriter) -> Response:
         "render.not_final",
         "render.succeeded",
         "render.force_needed",
+        "session.lost",
+        "session.closed",
     )
     | {
-        200: answer("Final within the time of `Prefer: wait`.", *_RUN_HEADERS, model=RenderBody),
-        202: answer("Taken on.", *_RUN_HEADERS, "Retry-After"),
+        200: answer("Final within the time of `Prefer: wait`.", *under_way.HEADERS, model=RenderBody),
+        202: answer("Taken on.", *under_way.HEADERS, "Retry-After"),
     },
 )
 async def retry(
@@ -252,37 +245,10 @@ async def retry(
 
 
 async def _under_way(request: Request, caller: Caller, answer: intake.Answer, patience: int | None) -> Response:
-    """The answer to who asked for a run: its render as it stands, or as it is after waiting for it."""
-    body = answer.body
-    if patience and body.status not in FINAL:
-        # Whatever becomes of the wait, the run is taken on: another answer would have it asked for a second time.
-        with suppress(DBAPIError, PoolTimeout, Problem):
-            body = await _wait(request, caller, body.id, patience)
-    final = body.status in FINAL
-    headers = {"Location": f"/v1/renders/{body.id}", "ETag": etags.of(body), **waiting.applied(patience)}
-    if not final:
-        headers["Retry-After"] = str(LOOK_AGAIN_SECONDS)
-    if answer.replayed:
-        headers["Idempotent-Replayed"] = "true"
+    body = await under_way.settled(request, caller, answer.body, patience)
     return Response(
         body.model_dump_json(),
-        status_code=200 if final and patience is not None else 202,
-        headers=headers,
+        status_code=under_way.status(body, patience),
+        headers=under_way.headers(body, patience, replayed=answer.replayed),
         media_type="application/json",
     )
-
-
-async def _wait(request: Request, caller: Caller, render_id: str, patience: int) -> RenderBody:
-    """The render once it is final, or the time over. Raises Problem `auth.invalid` where the key did not last as
-    long."""
-    demand_place(caller.key_id)
-    key = LastingKey(request)
-    feed = request.app.state.feed
-    with place(caller.key_id):
-        body = await waiting.until_final(feed, render_id, patience, lambda: _read(caller, render_id))
-    await key.demand()
-    return body
-
-
-def _read(caller: Caller, render_id: str) -> RenderBody:
-    return look(lambda session: render_body(session, intake.found(session, caller.owner_id, render_id)))

@@ -19,6 +19,7 @@ _SHAPES = (
 _QUOTED = re.compile(r'["“「『《]([^"”」』》]{1,80})["”」』》]')
 _TITLED = re.compile(
     r'(?:\btitled?\b|\bcalled\b|\bnamed\b|标题|片名)[^"“「『《.。]{0,16}["“「『《]([^"”」』》]{1,80})["”」』》]'
+    r"|\b(?:add|put|use|with)\s+(?:a\s+|the\s+)?title\s+(?!card|screen|page)([^.,;!?\n\"“]{1,80}?)(?=\s+and\b|[.,;!?\n]|$)"
     r"|\btitle(?:\s+(?:to|is)|:)\s+([^.,;!?\n]{1,80}?)(?=\s+and\b|[.,;!?\n]|$)|标题(?:改为|改成|是|：|:)\s*([^。，；！？\n]{1,40})",
     re.IGNORECASE,
 )
@@ -47,6 +48,15 @@ _TECHNICAL = re.compile(
     re.IGNORECASE,
 )
 _CAPTION_WORD = re.compile(r"caption|subtitle|字幕|文案", re.IGNORECASE)
+_OTHER_MUSIC = re.compile(
+    r"\b(?:change|swap|replace|switch|(?:an)?other|different|new)\b[^.!?]{0,20}\b(?:music|song|soundtrack|bgm)\b"
+    r"|换[^，。]{0,6}(?:音乐|配乐|背景乐)|(?:音乐|配乐)[^，。]{0,4}换",
+    re.IGNORECASE,
+)
+_FASTER = re.compile(
+    r"\b(?:faster|quicker|snappier|speed(?: it)? up|shorter)\b|快一?[点些]|加快|更快|短一?[点些]", re.IGNORECASE
+)
+_SLOWER = re.compile(r"\b(?:slower|slow(?: it)? down|longer)\b|慢一?[点些]|放慢|更慢|长一?[点些]", re.IGNORECASE)
 _COLOUR_WORD = re.compile(r"colou?r|bright|dark|warm|tone|颜色|色调|亮", re.IGNORECASE)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；;])|\n+")
@@ -109,11 +119,11 @@ def edited_plan(plan: Plan, text: str) -> Plan:
     captions = plan.captions
     if _CAPTION_WORD.search(text):
         captions += tuple(words for words in _QUOTED.findall(text) if words != title)
-    mood = _mood(text)
+    mood = _mood(text) or (_next_mood(plan.mood) if _OTHER_MUSIC.search(text) else "")
     return replace(
         plan,
         title=_shortened(title, TITLE_LENGTH) or plan.title,
-        seconds=_length(text) or plan.seconds,
+        seconds=_length(text) or _paced(plan.seconds, text),
         width=width,
         height=height,
         captions=captions[:MOST_CAPTIONS],
@@ -124,6 +134,20 @@ def edited_plan(plan: Plan, text: str) -> Plan:
         finished=True,
         ready=True,
     )
+
+
+def _next_mood(mood: str) -> str:
+    names = [name for name, _ in _MOODS]
+    return names[(names.index(mood) + 1) % len(names)]
+
+
+def _paced(seconds: float, text: str) -> float:
+    """A third less, or half as much again, where the words ask for a pace and name no length."""
+    if _FASTER.search(text):
+        seconds = seconds * 2 / 3
+    elif _SLOWER.search(text):
+        seconds = seconds * 1.5
+    return round(min(max(seconds, SHORTEST), LONGEST), 1)
 
 
 def speaks_chinese(text: str) -> bool:

@@ -19,6 +19,8 @@ from api.catalogs import bodies as catalog_bodies
 from api.catalogs import schemas as catalog_schemas
 from api.problems import KINDS, MEDIA_TYPE
 from api.routes.documented import EVERYWHERE, KEYED
+from api.sessions import bodies as session_bodies
+from api.sessions import schemas as session_schemas
 from tests.api.service import Service
 
 Document = dict[str, Any]
@@ -145,6 +147,9 @@ def test_headers_that_are_read_are_parameters() -> None:
         "POST /v1/renders/{id}/retry",
         "POST /v1/batches",
         "POST /v1/batches/{id}/retry-failed",
+        "POST /v1/renders/{id}/edits",
+        "POST /v1/sessions",
+        "POST /v1/sessions/{id}/messages",
         "POST /v1/uploads",
         "POST /v1/templates",
         "POST /v1/templates/{id}/versions",
@@ -160,7 +165,7 @@ def test_headers_that_are_read_are_parameters() -> None:
     assert "Last-Event-Id" in heeded["GET /v1/renders/{id}/events"]
 
 
-ROOMS = (bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas)
+ROOMS = (bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas, session_bodies, session_schemas)
 
 
 @pytest.mark.parametrize("model", sorted(examples.EXAMPLES))

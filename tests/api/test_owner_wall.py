@@ -48,6 +48,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/batches/{id}/retry-failed"): {"force": True},
     ("PATCH", "/v1/catalogs/{id}"): {"name": "another"},
     ("POST", "/v1/catalogs/{id}/read"): {"force": True},
+    ("POST", "/v1/renders/{id}/edits"): {"prompt": "a higher wall"},
+    ("POST", "/v1/sessions/{id}/messages"): {"text": "a higher wall"},
 }
 HEADERS: list[dict[str, str]] = [
     {},
@@ -94,10 +96,11 @@ def theirs(service: Service) -> Iterator[Theirs]:
         batches = [_batch(client, **options) for options in ({}, {"first": 1})]
         assert client.post(f"/v1/batches/{batches[0]}/pause").status_code == 200
         accounts, templates = [service.write(_account)], [_template(client, f"wall-{place}") for place in range(5)]
+        sessions = [_session(client) for _ in range(4)]
         catalogs = [_catalog(client, name) for name in ("wall-1", "wall-2")]
         assert client.delete(f"/v1/templates/{templates[0]}").status_code == 204
         ids = {"renders": renders, "uploads": given, "accounts": accounts, "templates": templates}
-        yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs})
+        yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs, "sessions": sessions})
 
 
 def _catalog(client: httpx.Client, template: str) -> str:
@@ -127,6 +130,12 @@ def _render(service: Service, client: httpx.Client, status: Status) -> str:
     render_id: str = answer.json()["id"]
     service.write(lambda session: _put(session, render_id, status))
     return render_id
+
+
+def _session(client: httpx.Client) -> str:
+    answer = client.post("/v1/sessions", json={"name": TAG, "messages": [{"text": "a wall", "tags": [TAG]}]})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
 
 
 def _put(session: Session, render_id: str, status: Status) -> None:
@@ -177,7 +186,7 @@ def _account(session: Session) -> str:
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
     found = re.fullmatch(
-        r"/v1/(renders|batches|catalogs|uploads|accounts|templates)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
+        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
         path,
     )
     assert found, f"say in this file which ids of another owner {path} is to be tried with"

@@ -191,7 +191,7 @@ def test_a_body_without_a_length_is_bounded_too(service: Service) -> None:
         ("GET", "/v1/renders?limit=201", 422, "request.invalid"),
         ("GET", "/v1/renders?status=done", 422, "request.invalid"),
         ("GET", "/v1/renders?tag=%00", 422, "request.invalid"),
-        ("GET", "/v1/renders?batch=b", 422, "request.invalid"),
+        ("GET", "/v1/renders?colour=b", 422, "request.invalid"),
         ("POST", "/v1/renders?dry_run=perhaps", 422, "request.invalid"),
         ("GET", "/v1/renders?cursor=%21", 422, "cursor.invalid"),
         ("GET", "/v1/renders?cursor=WzEsMl0", 422, "cursor.invalid"),

@@ -46,6 +46,13 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/catalogs/{id}/reads/{read_id}"): READ,
     ("get", "/v1/catalogs/{id}/reads/{read_id}/problems"): READ,
     ("get", "/v1/catalogs/{id}/reads/{read_id}/changes"): READ,
+    ("post", "/v1/renders/{id}/edits"): WRITE,
+    ("get", "/v1/sessions"): READ,
+    ("post", "/v1/sessions"): WRITE,
+    ("get", "/v1/sessions/{id}"): READ,
+    ("get", "/v1/sessions/{id}/state"): READ,
+    ("post", "/v1/sessions/{id}/messages"): WRITE,
+    ("post", "/v1/sessions/{id}/close"): WRITE,
     ("get", "/v1/events"): READ,
     ("get", "/v1/templates"): READ,
     ("post", "/v1/templates"): WRITE,
@@ -77,6 +84,7 @@ def _path(template: str) -> str:
             "catalogs": "cat_",
             "uploads": "upl_",
             "accounts": "acc_",
+            "sessions": "ssn_",
             "templates": "tpl_",
         }[template.split("/")[2]]
         if "{" in template

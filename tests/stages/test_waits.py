@@ -158,7 +158,9 @@ def test_a_message_of_a_render_that_is_given_up_is_read_on(backend: Stack):
 def test_an_attempt_is_not_made_where_the_first_one_turns_up(backend: Stack):
     """The first attempt is unconfirmed, the second stands before its message; then the first is found: its draft is
     taken from its own session, nothing is sent a second time."""
-    render = a_render("A 2 second clip, found just in time. [[sandbox: cut_then_apply seconds=1]]", "retry")
+    render = a_render(
+        "A 2 second clip, found just in time. [[sandbox: cut_then_apply seconds=1]]", on_unconfirmed="retry"
+    )
     until_stage(render, Stage.LOOKUP)
     first = transact(lambda session: session.query(Intent).filter(Intent.render_id == render).one())
     # As if all reads had been made before the backend was done.

@@ -61,17 +61,24 @@ def admit(session: Session, owner_id: str, *, default_slots: int) -> Account | N
     account and stage, commits. Where none takes it, it waits for what ends soonest by itself."""
     refusals = [NotAdmitted(Reason.TOKEN)]
     for candidate in store.usable(session, owner_id):
-        account = session.scalars(
-            select(Account)
-            .where(Account.id == candidate.id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        ).one()
-        places = places_of(account, _taken(session, [account], default_slots), default_slots=default_slots)
-        if not isinstance(places, NotAdmitted):
-            return account
-        refusals.append(places)
+        found = admit_to(session, candidate.id, default_slots=default_slots)
+        if not isinstance(found, NotAdmitted):
+            return found
+        refusals.append(found)
     return min(reversed(refusals), key=_patience)
+
+
+def admit_to(session: Session, account_id: str, *, default_slots: int) -> Account | NotAdmitted:
+    """As `admit`, to this account and no other: what was begun with it goes on there, whoever may begin something on it
+    now."""
+    account = session.scalars(
+        select(Account)
+        .where(Account.id == account_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one()
+    places = places_of(account, _taken(session, [account], default_slots), default_slots=default_slots)
+    return places if isinstance(places, NotAdmitted) else account
 
 
 def _patience(refusal: NotAdmitted) -> int:

@@ -14,9 +14,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, literal, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from config.settings import settings
 from worker.database import Base, from_now
@@ -57,6 +69,9 @@ WATCHED = (IntentState.UNCONFIRMED, IntentState.NOT_APPLIED)
 
 MAY_HAVE_BEEN_RECEIVED = tuple(state for state in IntentState if state not in {IntentState.UNSENT, IntentState.REFUSED})
 """Each of these counts as a paid attempt."""
+
+NOTHING_LEFT = (IntentState.UNSENT.value, IntentState.REFUSED.value)
+"""Messages that did nothing, for sure."""
 
 
 class Intent(Base):
@@ -115,12 +130,16 @@ class Intent(Base):
         ),
         CheckConstraint("watch_at IS NULL OR state IN ('unconfirmed', 'not_applied')", name="watched"),
         Index("ix_intents_watched", "watch_at", postgresql_where=text("watch_at IS NOT NULL")),
+        Index("ix_intents_remote_session", "remote_session_id", "created_at"),
         Index("ix_intents_open", "render_id", "run", postgresql_where=text("settled_at IS NULL")),
     )
 
 
 ABOUT_A_CLIP = 100.0
 """Credits: what the backend's contract says that one generation costs, about."""
+
+ABOUT_AN_EDIT = 50.0
+"""Credits: what it says of a message in a session that has a draft already."""
 
 EVIDENCE_KEPT = 50
 """Reads kept with an intent, the last ones: five are the rule, a day of sparse ones are a hundred and forty."""
@@ -159,10 +178,12 @@ def under_verification(session: Session, render: "Render") -> Intent | None:
 
 
 def carried_out(session: Session, render_id: str, *, since_run: int) -> Intent | None:
-    """The last message of the render, from a run on, that is known to have been carried out."""
+    """The last message of the render, from a run on, that is known to have been carried out and whose draft is still
+    the state of its session."""
     return session.scalars(
         select(Intent)
         .where(Intent.render_id == render_id, Intent.run >= since_run, Intent.state == IntentState.APPLIED.value)
+        .where(~followed())
         .order_by(Intent.created_at.desc(), Intent.id.desc())
         .limit(1)
     ).one_or_none()
@@ -170,6 +191,60 @@ def carried_out(session: Session, render_id: str, *, since_run: int) -> Intent |
 
 WANTING = {"wanting": True}
 """Found with a carried out message: its draft was read for long enough and cannot be exported."""
+
+
+def followed() -> ColumnElement[bool]:
+    """That another message may have been received in an intent's session after it: the state there is no longer its
+    own."""
+    later = aliased(Intent)
+    return (
+        select(later.id)
+        .where(
+            later.remote_session_id == Intent.remote_session_id,
+            later.id != Intent.id,
+            later.created_at > Intent.created_at,
+            later.state.not_in(NOTHING_LEFT),
+        )
+        .exists()
+    )
+
+
+def is_followed(session: Session, intent: Intent) -> bool:
+    """Whether that is so of this one."""
+    return session.scalar(select(Intent.id).where(Intent.id == intent.id, followed())) is not None
+
+
+def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: ColumnElement[bool]) -> datetime | None:
+    """Until when a settled message of this session may still be at work there, those `apart_from` left out; None: all
+    that was said in it is over.
+
+    Over is what was seen to end with the model's words and no error, and everything a stream's longest life after its
+    sending. A watched message is over once it was read after that, too: the read is asked of the watch, and not waited
+    for longer than the watch's interval.
+    """
+    waits = settings().waits
+    ends = Intent.send_by + waits.stream_max_seconds
+    seen_to_end = and_(Intent.clean_end, Intent.terminal, Intent.error_frame.is_(None))
+    unread = and_(
+        Intent.watch_at.is_not(None),
+        func.coalesce(Intent.last_read_at, Intent.created_at) < ends,
+        func.now() < ends + waits.watch_seconds,
+    )
+    open_ones = (
+        Intent.remote_session_id == remote_session_id,
+        Intent.state.not_in(NOTHING_LEFT),
+        Intent.settled_at.is_not(None),
+        ~seen_to_end,
+        ~apart_from,
+        or_(func.now() < ends, unread),
+    )
+    session.execute(
+        update(Intent)
+        .where(*open_ones, Intent.watch_at > ends)
+        .values(watch_at=ends)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalar(select(func.max(ends)).where(*open_ones))
 
 
 def may_still_come(session: Session, render_id: str, *, runs: range) -> datetime | None:

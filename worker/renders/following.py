@@ -1,29 +1,78 @@
-"""Renders that must not overtake another one: until then they are ready at `infinity`, and the dispatcher looks."""
+"""Renders that must not overtake another one: until then they are ready at `infinity`, and the dispatcher looks.
 
-from sqlalchemy import text
+A render that ended before it began was never in anybody's way, but the one that it followed may still be: whoever
+follows it follows that one instead. So an order holds whatever is cancelled in the middle of it.
+"""
+
+from sqlalchemy import literal_column, text
 from sqlalchemy.orm import Session
 
-from worker.renders.states import Reason, Stage, Status
+from worker.renders.events import EventType
+from worker.renders.states import Reason, Status
+
+NOT_YET = literal_column("'infinity'::timestamptz")
+"""`ready_at` of a render whose turn has not come."""
 
 AT_ONCE = 500
 
+_WAITS = "f.follows_id IS NOT NULL AND f.started_at IS NULL AND f.finished_at IS NULL AND f.ready_at = 'infinity'"
+_ENDED_UNBEGUN = "t.finished_at IS NOT NULL AND t.started_at IS NULL AND t.follows_id IS NOT NULL"
+
+_PASS_OVER = text(
+    f"""
+    UPDATE renders f SET follows_id = t.follows_id, follows_until = t.follows_until FROM renders t
+    WHERE t.id = f.follows_id AND {_WAITS} AND {_ENDED_UNBEGUN}"""  # noqa: S608 - own names
+)
 _RELEASE = text(
     f"""
     WITH turned AS (SELECT f.id FROM renders f LEFT JOIN renders t ON t.id = f.follows_id
-        WHERE f.follows_id IS NOT NULL AND f.started_at IS NULL AND f.finished_at IS NULL AND f.ready_at = 'infinity'
-            AND (t.id IS NULL OR t.finished_at IS NOT NULL OR f.follows_until = 'export'
-                AND t.stage IN ('{Stage.POLL.value}', '{Stage.STORE.value}'))
+        WHERE {_WAITS} AND ({_ENDED_UNBEGUN}) IS NOT TRUE
+            AND (t.id IS NULL OR t.finished_at IS NOT NULL
+                OR f.follows_until = 'export' AND t.stage IN ('poll', 'store'))
         ORDER BY f.id LIMIT :limit FOR UPDATE OF f SKIP LOCKED)
-    UPDATE renders SET ready_at = now(), updated_at = now(),
-        status = CASE WHEN reason = '{Reason.SESSION.value}' THEN '{Status.QUEUED.value}' ELSE status END,
-        reason = CASE WHEN reason = '{Reason.SESSION.value}' THEN NULL ELSE reason END
+    UPDATE renders SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
     FROM turned WHERE renders.id = turned.id"""  # noqa: S608 - own names
 )
-"""Along `ix_renders_followers`: by those that wait, not by the rows there are. One whose predecessor is no more (its
-batch was thrown away) waits for nobody."""
+_LEAVE_TO_ITS_OWN = text(
+    f"""
+    UPDATE renders f SET follows_id = t.follows_id, follows_until = t.follows_until FROM renders t
+    WHERE t.id = :id AND f.follows_id = t.id AND {_WAITS} AND t.started_at IS NULL AND t.follows_id IS NOT NULL"""  # noqa: S608 - own names
+)
+_LEAVE_FREE = text(
+    f"""
+    UPDATE renders f SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
+    WHERE f.follows_id = :id AND {_WAITS}"""  # noqa: S608 - own names
+)
+_WAIT = text(
+    f"""
+    WITH waits AS (UPDATE renders SET follows_id = :follows, follows_until = :until, ready_at = 'infinity',
+            status = '{Status.WAITING.value}', reason = '{Reason.SESSION.value}', event_number = event_number + 1
+        WHERE id = :id RETURNING *)
+    INSERT INTO events (owner_id, render_id, run, number, type, data)
+    SELECT owner_id, id, run, event_number, '{EventType.WAITING.value}',
+        jsonb_build_object('reason', reason, 'follows_id', follows_id) FROM waits"""  # noqa: S608 - own names
+)
 
 
 def release_followers(session: Session, limit: int = AT_ONCE) -> int:
-    """Make ready those whose turn has come, up to `limit`; how many."""
-    done = session.execute(_RELEASE, {"limit": limit})
-    return done.rowcount  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+    """Make ready those whose turn has come, up to `limit`; how many. One whose predecessor is no more (its batch was
+    thrown away) waits for nobody."""
+    while _rows(session, _PASS_OVER):
+        pass
+    return _rows(session, _RELEASE, limit=limit)
+
+
+def leave(session: Session, render_id: str) -> None:
+    """A locked, final render is about to take another place: whoever follows it goes on as if it were over for good."""
+    if not _rows(session, _LEAVE_TO_ITS_OWN, id=render_id):
+        _rows(session, _LEAVE_FREE, id=render_id)
+
+
+def wait_for(session: Session, render_id: str, follows: str, until: str) -> None:
+    """A render that nobody began waits for its turn behind another, until its `export` is accepted or its `end`."""
+    _rows(session, _WAIT, id=render_id, follows=follows, until=until)
+
+
+def _rows(session: Session, statement: object, **given: object) -> int:
+    found = session.execute(statement, given)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return found.rowcount  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]

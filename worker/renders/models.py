@@ -123,9 +123,11 @@ class Render(Base):
     """Which of its batch's renders it is, from 1, in the order of the source."""
     follows_id: Mapped[str | None]
     """Another render of the owner that it must not overtake: until then its `ready_at` is infinity, and the dispatcher
-    looks (`queue.release_followers`)."""
+    looks (`following.release_followers`)."""
     follows_until: Mapped[str | None]
     """Until when: `export` (its export is accepted, or it is final) or `end` (it is final)."""
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id"))
+    """The session whose timeline it goes on with."""
     fingerprint: Mapped[str | None]
     """SHA-256 of everything that its video depends on, where the request was made from a catalog's product."""
     reused_from: Mapped[str | None]
@@ -276,6 +278,13 @@ class Render(Base):
             "ix_renders_followers",
             "follows_id",
             postgresql_where=text("follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL"),
+        ),
+        Index(
+            "ix_renders_session",
+            "session_id",
+            "queued_at",
+            "id",
+            postgresql_where=text("session_id IS NOT NULL"),
         ),
         Index("ix_renders_tags", "tags", postgresql_using="gin"),
     )

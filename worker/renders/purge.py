@@ -35,6 +35,7 @@ from worker.renders.models import (
     UploadUse,
 )
 from worker.renders.runs import NotFinal
+from worker.sessions import files
 
 UPLOAD_ROUTE = "POST /v1/uploads"
 """The call that makes uploads, as their idempotency keys name it."""
@@ -162,6 +163,7 @@ def _drop_uploads(session: Session, render: Render) -> None:
     locked = session.scalars(select(Upload).where(Upload.id.in_(mine)).order_by(Upload.id).with_for_update()).all()
     session.execute(delete(UploadUse).where(UploadUse.render_id == render.id))
     used = set(session.scalars(select(UploadUse.upload_id).where(UploadUse.upload_id.in_([row.id for row in locked]))))
+    used |= files.waiting(session, render.owner_id, [row.id for row in locked])
     gone = [row for row in locked if row.id not in used]
     for row in gone:
         drop_upload(session, row)

@@ -20,12 +20,13 @@ from worker.batches import steering
 from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RENDERS_ACCEPTED
-from worker.remote.intents import WANTING, Intent, IntentState, record_finding
+from worker.remote.intents import WANTING, Intent, IntentState, followed, record_finding
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Draft, Event, Render, Result, Run
 from worker.renders.queue import notify_due
 from worker.renders.states import Charge, Stage, Status
+from worker.sessions import order
 
 RETRYABLE = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
@@ -50,15 +51,18 @@ class ForceNeeded(Exception):
 
 
 def retry(session: Session, render: Render, *, force: bool, api_key_id: str | None) -> None:
-    """Start the next run of a locked render that ended without a video; `force` pays again.
+    """Start the next run of a locked render that ended without a video; `force` pays again. One of a session goes to
+    the end of its order, where it sends a message.
 
     Raises:
-        NotFinal, Succeeded, ForceNeeded
+        NotFinal, Succeeded, ForceNeeded, worker.sessions.store.Lost, worker.sessions.store.Closed
     """
     stage = first_stage(session, render, force=force)
     values: dict[str, Any] = {"api_key_id": api_key_id}
     if stage is Stage.EXPORT:
         _hand_draft_on(session, render)
+    if stage is Stage.TOKEN and render.session_id is not None:
+        values |= order.requeue(session, render)
     if stage is Stage.VERIFY and (intent := _draft_to_read(session, render)) is not None:
         values |= place_of(intent)
     _begin(session, render, stage, {"force": force}, values)
@@ -111,6 +115,8 @@ def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any],
     events = [NewEvent(EventType.QUEUED, {"stage": stage.value} | told)]
     if stage is not Stage.TOKEN:
         events.append(NewEvent(EventType.STARTED))
+    elif "reason" in values:
+        events.append(NewEvent(EventType.WAITING, {name: values[name] for name in ("reason", "follows_id")}))
     store.change(session, render, _afresh(render, stage) | values, *events)
     notify_due(session)
     on_commit(session, RENDERS_ACCEPTED.labels("retry").inc)
@@ -161,7 +167,8 @@ def _draft_to_read(session: Session, render: Render) -> Intent | None:
 
 
 def _drafts(render_id: str) -> Select[Intent]:
-    """The last carried out message whose session is still there and whose draft was not found wanting."""
+    """The last carried out message whose session is still there, and still as it left it, and whose draft was not found
+    wanting."""
     return (
         select(Intent)
         .join(RemoteSession, RemoteSession.id == Intent.remote_session_id)
@@ -170,6 +177,7 @@ def _drafts(render_id: str) -> Select[Intent]:
             Intent.state == IntentState.APPLIED.value,
             RemoteSession.lost_at.is_(None),
             ~Intent.evidence.contains([WANTING]),
+            ~followed(),
         )
         .order_by(Intent.created_at.desc(), Intent.id.desc())
         .limit(1)

@@ -200,7 +200,8 @@ def amend(
     Raises:
         Begun: a worker has it, had it, or it is over.
     """
-    if render.status != Status.QUEUED or render.started_at is not None or render.worker_id is not None:
+    waits_for_its_turn = render.status == Status.WAITING and render.started_at is None
+    if not (render.status == Status.QUEUED or waits_for_its_turn) or render.started_at or render.worker_id:
         raise Begun(render)
     changes: dict[str, Any] = {}
     if priority is not None:

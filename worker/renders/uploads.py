@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 
 from worker.renders import purge
 from worker.renders.models import Upload, UploadUse
+from worker.sessions import files
 
 KEPT = timedelta(days=1)
 """How long an upload stays that no render uses."""
 
 
 class InUse(Exception):
-    """A render, under way or kept, has this file as an asset."""
+    """A render, under way or kept, has this file as an asset, or a session as one that waits for its next turn."""
 
 
 def get(session: Session, owner_id: str, upload_id: str) -> Upload | None:
@@ -53,5 +54,7 @@ def discard(session: Session, upload: Upload) -> None:
         InUse
     """
     if session.scalar(select(UploadUse.render_id).where(UploadUse.upload_id == upload.id).limit(1)) is not None:
+        raise InUse
+    if files.waiting(session, upload.owner_id, [upload.id]):
         raise InUse
     purge.drop_upload(session, upload)

@@ -27,6 +27,7 @@ from worker.remote.stream import Abort, StreamEvent, Turn
 from worker.renders import leases, runs, takeover
 from worker.renders.events import EventType, NewEvent
 from worker.renders.states import Charge, Reason, Stage
+from worker.sessions import place
 
 log = get(__name__)
 
@@ -42,6 +43,7 @@ def run(job: Job) -> Outcome:
     _not_beside_an_earlier_turn(job)
     job.bearer()  # renewed beforehand if need be: between the intent and its bytes nothing else may fail
     before = job.remote.state(job.bearer(), job.session_id())
+    _not_before_its_news(job, before)
     abort = Abort()
     with _stoppable(job, abort):  # from before the commit on: a cancel that comes later finds it
         began = clock.running()
@@ -59,8 +61,11 @@ def _not_beside_an_earlier_turn(job: Job) -> None:
     """A run that was asked for without `force` sends nothing while an earlier one's message may still be carried out.
     Raises NotNow."""
     run = job.render.run
+    if job.render.session_id is not None:
+        # What it asks of the watch has to stay: raised after the commit.
+        return _in_its_turn(transact(lambda session: _wait_for_the_others(session, job)))
     if run == 1:
-        return
+        return None
 
     def look(session: Session) -> datetime | None:
         return intents.may_still_come(session, job.render.id, runs=range(runs.since_force(session, job.render.id), run))
@@ -68,6 +73,26 @@ def _not_beside_an_earlier_turn(job: Job) -> None:
     ends = transact(look)
     if ends is not None:
         raise NotNow(max(ends - job.held.at, job.waits.lookup_next_seconds), Reason.SESSION)
+    return None
+
+
+def _wait_for_the_others(session: Session, job: Job) -> timedelta | None:
+    """In a session nothing is sent while another turn is open there, or may still be at work, `force` or not."""
+    return place.wait_for_the_others(session, job.render, job.held.at)
+
+
+def _in_its_turn(wait: timedelta | None) -> None:
+    if wait is not None:
+        raise NotNow(wait, Reason.SESSION)
+
+
+def _not_before_its_news(job: Job, before: State) -> None:
+    """What an earlier message of the session did late is its own: the watch finds it and its video is delivered, before
+    the next message takes that state for its beginning. Raises NotNow."""
+    if job.render.session_id is None:
+        return
+    if transact(lambda session: place.unread_change(session, job.render, before.fingerprint)):
+        raise NotNow(job.waits.lookup_next_seconds, Reason.SESSION)
 
 
 @contextmanager
@@ -98,6 +123,11 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
         assert job.remote_session is not None, "the session stage set it"
         if leases.is_cancelled(session, job.held):
             return None
+        if job.render.session_id is not None:
+            # Locked, so that of two that were let through at once the second one sees the first one's message.
+            place.of(session, job.render.session_id, lock=True)
+            _in_its_turn(_wait_for_the_others(session, job))
+            place.end_watches(session, job.render, identity)
         since = runs.since_force(session, job.render.id) if job.render.run > 1 else 1
         if (earlier := intents.carried_out(session, job.render.id, since_run=since)) is not None:
             return earlier
@@ -112,7 +142,7 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
             message=job.render.prompt,
             before=before.fingerprint,
             draft_before=before.draft,
-            reserved_credits=intents.ABOUT_A_CLIP,
+            reserved_credits=_price(job, before),
             balance_before=job.account.balance_total,
             balance_read_at=job.account.balance_read_at,
             send_by=from_now(job.waits.send_window),
@@ -123,6 +153,11 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
         return row
 
     return transact(commit)
+
+
+def _price(job: Job, before: State) -> float:
+    """Credits: where there is something to edit, it is an edit."""
+    return intents.ABOUT_AN_EDIT if job.render.session_id is not None and before.ready else intents.ABOUT_A_CLIP
 
 
 def _carried_out_before(intent: Intent) -> Advance:

@@ -8,6 +8,7 @@ that can be known for now; `worker.watching` reads on for a day.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -43,7 +44,7 @@ def run(job: Job) -> Outcome:
         again = _refused_after_all(job, intent, intent.error_frame, read)
         if again is not None:
             return again
-        if job.render.on_unconfirmed == "retry" and not _nothing_more_can_come(job, intent):
+        if _pays_again(job) and not _nothing_more_can_come(job, intent):
             return Snooze(wait=job.waits.lookup_next_seconds, also=read)  # enough to fail, not enough to pay again
         return _over(job, intent, IntentState.NOT_APPLIED, GENERATION_FAILED, intent.error_frame, read)
     if _nothing_more_can_come(job, intent):
@@ -68,6 +69,12 @@ def _refused_after_all(
         return Snooze(wait=job.waits.lookup_next_seconds, also=read)
     again = new_attempt(job, (*read, settle(job, intent, IntentState.NOT_APPLIED), *waited.also))
     return replace(again, changes={**again.changes, **waited.changes}, events=waited.events)
+
+
+def _pays_again(job: Job) -> bool:
+    """Whether it was asked for. A render of a session cannot leave it for a new one: it is attempted again only with
+    `force`, behind the others."""
+    return job.render.on_unconfirmed == "retry" and job.render.session_id is None
 
 
 def _nothing_more_can_come(job: Job, intent: Intent) -> bool:
@@ -108,15 +115,15 @@ def _over(
     made = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
-    if job.render.on_unconfirmed == "retry" and made < MOST_ATTEMPTS:
+    if _pays_again(job) and made < MOST_ATTEMPTS:
         return new_attempt(job, also)
     return Failed(failure=failure, detail=detail, also=also)
 
 
 def new_attempt(job: Job, also: tuple[Callable[[Session], None], ...]) -> Advance:
-    """The remote work again, in a new session: whoever still acts for the old one acts on a dead one."""
-    return Advance(
-        to=Stage.SESSION,
-        changes={"remote_session_id": None, "assets": unsent(job.render.assets), "answer": None},
-        also=also,
-    )
+    """The remote work again, in a new session: whoever still acts for the old one acts on a dead one. A render of a
+    session joins that again, which has its files: the message before is over for sure."""
+    changes: dict[str, Any] = {"answer": None}
+    if job.render.session_id is None:
+        changes |= {"remote_session_id": None, "assets": unsent(job.render.assets)}
+    return Advance(to=Stage.SESSION, changes=changes, also=also)

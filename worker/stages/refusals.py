@@ -19,6 +19,7 @@ from worker.renders.events import EventType, NewEvent
 from worker.renders.queue import BEFORE_STREAM_ENDS
 from worker.renders.runs import unsent
 from worker.renders.states import Reason, Stage
+from worker.sessions import place
 
 MOST_UNINTELLIGIBLE = 5
 """Answers of no known shape in a row: a proxy's error page passes, a changed backend does not."""
@@ -114,11 +115,14 @@ def _behind_the_others(wait: timedelta) -> timedelta:
 def _session_gone(job: Job) -> Outcome:
     """Before anything paid may have been received, the remote work starts again in a new session; after it, nothing is
     started again by itself: that would be paid again."""
-    lost = (_mark_lost(job),)
+    heard = _heard_in_session(job)
+    lost = (_mark_lost(job, heard=heard),)
     paid = at_once(
         lambda session: intents.count(session, job.render.id, job.render.run, *intents.MAY_HAVE_BEEN_RECEIVED)
     )
-    before_message = Stage(job.render.stage) in (Stage.UPLOAD, Stage.GENERATE) and not _in_this_session(job, paid)
+    before_message = (
+        Stage(job.render.stage) in (Stage.UPLOAD, Stage.GENERATE) and not _in_this_session(job, paid) and not heard
+    )
     if before_message and job.render.sessions < MOST_SESSIONS:
         return Advance(
             to=Stage.SESSION,
@@ -127,6 +131,14 @@ def _session_gone(job: Job) -> Outcome:
             also=lost,
         )
     return Failed(failure=failures.SESSION_LOST, also=(*lost, _give_up_message(job)))
+
+
+def _heard_in_session(job: Job) -> bool:
+    """Whether anything may have been said before in the place that the render shares with others of its session."""
+    remote_session_id = job.render.remote_session_id
+    if job.render.session_id is None or remote_session_id is None:
+        return False
+    return at_once(lambda session: place.was_heard(session, remote_session_id))
 
 
 def _in_this_session(job: Job, paid: int) -> bool:
@@ -141,11 +153,15 @@ def _in_this_session(job: Job, paid: int) -> bool:
     )
 
 
-def _mark_lost(job: Job) -> Callable[[Session], None]:
+def _mark_lost(job: Job, *, heard: bool) -> Callable[[Session], None]:
+    """The place is gone: for the session whose turns happened there for good, once something was `heard` in it."""
+
     def step(session: Session) -> None:
         session.execute(
             update(RemoteSession).where(RemoteSession.id == job.render.remote_session_id).values(lost_at=func.now())
         )
+        if job.render.session_id is not None and job.render.remote_session_id is not None:
+            (place.lose if heard else place.leave)(session, job.render.remote_session_id)
 
     return step
 

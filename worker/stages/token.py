@@ -12,19 +12,25 @@ from worker.accounts import admission
 from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow
-from worker.database import transact
+from worker.database import at_once, transact
+from worker.failures import SESSION_LOST
 from worker.job import Job
-from worker.outcomes import Advance, Outcome, Wait
+from worker.outcomes import Advance, Failed, Outcome, Wait
 from worker.renders import leases
 from worker.renders.states import Reason, Stage
+from worker.sessions import place
+from worker.sessions.place import Place
 
 LOOK_AGAIN = timedelta(seconds=5)
 """For a slot or an account: soon enough to notice a freed one, seldom enough to cost nothing."""
 
 
 def run(job: Job) -> Outcome:
-    """Admit the render to an account and see to the account's token."""
-    account = _still_mine(job.account) or transact(lambda session: _admit(session, job))
+    """Admit the render to an account and see to the account's token. One of a session goes on with the session's."""
+    where = _session_of(job)
+    if where is not None and where.lost:
+        return Failed(failure=SESSION_LOST)
+    account = _still_mine(job.account) or transact(lambda session: _admit(session, job, where))
     if isinstance(account, NotAdmitted):
         # Spread out: those that wait together must not all look in the same moment.
         return Wait(reason=account.reason, wait=LOOK_AGAIN * random.uniform(1.0, 3.0))  # noqa: S311 - jitter
@@ -44,9 +50,18 @@ def _still_mine(account: Account | None) -> Account | None:
     return account if account is not None and account.held_at is None and account.disabled_at is None else None
 
 
-def _admit(session: Session, job: Job) -> Account | NotAdmitted:
+def _session_of(job: Job) -> Place | None:
+    session_id = job.render.session_id
+    return None if session_id is None else at_once(lambda session: place.of(session, session_id))
+
+
+def _admit(session: Session, job: Job, where: Place | None = None) -> Account | NotAdmitted:
     """Choose, and note the choice on the render while the account's row is locked."""
-    admitted = admission.admit(session, job.render.owner_id, default_slots=job.services.settings.capacity.account_slots)
+    slots = job.services.settings.capacity.account_slots
+    if where is not None and where.account_id is not None:
+        admitted = admission.admit_to(session, where.account_id, default_slots=slots)
+    else:
+        admitted = admission.admit(session, job.render.owner_id, default_slots=slots)
     if isinstance(admitted, Account):
         leases.write(session, job.held, {"account_id": admitted.id})
     return admitted

@@ -12,6 +12,7 @@ from worker.failures import ASSET_GONE
 from worker.job import Job
 from worker.media.storage import NotStored
 from worker.outcomes import Advance, Failed, Outcome
+from worker.renders.models import Render
 from worker.renders.states import Stage
 
 CHUNK = 256 * 1024
@@ -44,9 +45,11 @@ def _may_have_arrived(asset: dict[str, Any]) -> bool:
     return bool(asset.get("begun")) and not asset.get("sent")
 
 
-def sent_name(place: int, asset: dict[str, Any]) -> str:
-    """The name a file carries in its session: its place makes it unique there and recognisable afterwards."""
-    return f"{place + 1:02d}_{PurePosixPath(asset['name']).name}"
+def sent_name(render: Render, place: int, asset: dict[str, Any]) -> str:
+    """The name a file carries in its session: its place makes it unique there and recognisable afterwards. Where other
+    renders' files may be there too, the end of the render's id tells them apart."""
+    whose = "" if render.session_id is None else f"{render.id[-6:]}_"
+    return f"{whose}{place + 1:02d}_{PurePosixPath(asset['name']).name}"
 
 
 def _send(job: Job, place: int, asset: dict[str, Any]) -> None:
@@ -56,7 +59,7 @@ def _send(job: Job, place: int, asset: dict[str, Any]) -> None:
     job.remote.upload_file(
         job.bearer(),
         job.session_id(),
-        filename=sent_name(place, asset),
+        filename=sent_name(job.render, place, asset),
         media_type=asset["media_type"],
         content=_content(job, asset),
         size=asset["bytes"],
@@ -72,7 +75,7 @@ def _tick_off_what_arrived(job: Job, assets: list[dict[str, Any]]) -> None:
     each file once."""
     names = [file.filename for file in job.remote.state(job.bearer(), job.session_id()).files]
     for place, asset in enumerate(assets):
-        wanted = {sent_name(place, asset)} if "name" in asset else {asset["url"], _last_part(asset["url"])}
+        wanted = {sent_name(job.render, place, asset)} if "name" in asset else {asset["url"], _last_part(asset["url"])}
         found = next((name for name in names if name in wanted), None)
         if found is not None:
             names.remove(found)

@@ -7,9 +7,6 @@ from typing import Any
 from tests.chaos.points.plays import Play, rows
 from worker.media.storage import PARTS
 
-PRICE = 100.0
-"""Of a message that is carried out."""
-
 SENT_OR_NOT = (
     "after commit worker.stages.generate._commit_intent transact 1",
     "before call worker.stages.generate._send send_message 1",
@@ -45,20 +42,26 @@ def _ended(play: Play, render_id: str, ends: tuple[str, ...], where: str) -> Non
 
 
 def _paid(render_id: str, ledger: dict[str, Any], most: int) -> None:
-    """By session, which holds for a render whose words were deleted too: no session is another render's."""
+    """By session, which holds for a render whose words were deleted too: but for turns of one session, which are told
+    apart by their words, no session is another render's."""
     intents = rows(
-        "SELECT i.state, s.session_id FROM intents i JOIN remote_sessions s ON s.id = i.remote_session_id"
+        "SELECT i.state, i.reserved_credits AS price, i.message, s.session_id, r.session_id AS shared FROM intents i"
+        " JOIN remote_sessions s ON s.id = i.remote_session_id JOIN renders r ON r.id = i.render_id"
         " WHERE i.render_id = :id",
         id=render_id,
     )
-    sessions = {one.session_id for one in intents}
-    seen = [one for one in ledger["messages"] if one["session"] in sessions]
+    sessions = {one.session_id: one for one in intents}
+    seen = [one for one in ledger["messages"] if _is_its(one, sessions.get(one["session"]))]
     assert len(seen) <= max(most, len(intents)), (render_id, seen)
     assert sum(one["executed"] for one in seen) <= 1, (render_id, seen)
     charged = sum(one["charged"] for one in seen)
-    known = PRICE * sum(one.state == "applied" for one in intents)
-    unknown = PRICE * sum(one.state in ("unknown", "unconfirmed", "received") for one in intents)
+    known = sum(one.price for one in intents if one.state == "applied")
+    unknown = sum(one.price for one in intents if one.state in ("unknown", "unconfirmed", "received"))
     assert known <= charged <= known + unknown, (render_id, charged, intents)
+
+
+def _is_its(message: dict[str, Any], intent: Any) -> bool:
+    return intent is not None and (intent.shared is None or message["text"] == intent.message)
 
 
 def _stored(play: Play, render_id: str) -> None:

@@ -4,6 +4,7 @@ Most are one render with one thing going wrong at the backend; the name says wha
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
@@ -377,6 +378,59 @@ def asked_again(play: Play) -> None:
         answer = play.ground.ask("POST", f"/v1/renders/{journey.id}/retry", json={})
         assert answer.status_code in (202, 409), answer.text
         play.final(journey)
+
+
+@scenario
+def turns(play: Play) -> None:
+    """A session of two instructions and a message; an edit of a render; all its pages, its end."""
+    ground = play.ground
+    words = [f"A 1 second clip, {play.name}, turn {number}." for number in (1, 2)]
+    at = ground.ask("POST", "/v1/sessions", json={"messages": [{"text": one} for one in words]}, headers=_once(play, 0))
+    assert at.status_code == 201, at.text
+    session = at.json()["links"]["self"]
+    for one in at.json()["turns"]:
+        _expect(play, one["id"])
+    said = {"text": f"make it 2 seconds, {play.name}"}
+    _expect(play, _made(ground.ask("POST", f"{session}/messages", json=said, headers=_once(play, 1)))["render"]["id"])
+    ground.ask("POST", f"{session}/messages", json={"text": "credits"}, headers=_once(play, 2))
+    play.settled()
+    last = [one for one in play.ends if rows("SELECT 1 FROM drafts WHERE render_id = :id", id=one)][-1:]
+    for one in last:
+        edit = {"prompt": f"make it 1 second, {play.name}"}
+        _expect(play, _made(ground.ask("POST", f"/v1/renders/{one}/edits", json=edit, headers=_once(play, 3)))["id"])
+    play.settled()
+    for page in ("/v1/sessions", session, f"{session}/state"):
+        assert ground.ask("GET", page).status_code == 200
+    assert ground.ask("POST", f"{session}/close").status_code == 204
+
+
+@scenario
+def turns_lost(play: Play) -> None:
+    """The backend forgets a session after its first turn."""
+    ground = play.ground
+    words = [f"A 1 second clip, {play.name}, turn {number}." for number in (1, 2)]
+    ground.rule(on="message", do="lost", match=words[1])
+    made = ground.ask(
+        "POST", "/v1/sessions", json={"messages": [{"text": one} for one in words]}, headers=_once(play, 0)
+    )
+    for one in made.json()["turns"]:
+        _expect(play, one["id"], "failed")
+    play.settled()
+
+
+def _expect(play: Play, render_id: str, *more: str) -> None:
+    play.ends[render_id] = ("succeeded", *more)
+    play.messages[render_id] = 1
+
+
+def _made(answer: httpx.Response) -> Any:
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def _once(play: Play, number: int) -> dict[str, str]:
+    """The same key goes with each repetition."""
+    return {"Idempotency-Key": f"{play.name} turns {number}".replace(" ", "-")}
 
 
 @scenario

@@ -1,0 +1,138 @@
+"""A session's place at the backend: joined, noted when it is made, given up when it is lost."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from config.settings import settings
+from worker.database import from_now
+from worker.remote.intents import NOTHING_LEFT, Intent, may_be_at_work
+from worker.renders.models import Draft, Render
+from worker.renders.states import Stage
+from worker.sessions.models import EditingSession
+
+TURN_OPEN = (Stage.LOOKUP, Stage.VERIFY, Stage.EXPORT)
+"""Stages after a message, until the export is accepted."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a session's turns happen, as far as that is known."""
+
+    account_id: str | None
+    remote_session_id: str | None
+    lost: bool
+
+
+def of(session: Session, session_id: str, *, lock: bool = False) -> Place:
+    """The session's place; with its row locked until the transaction ends where that is wanted."""
+    query = select(EditingSession.account_id, EditingSession.remote_session_id, EditingSession.lost_at).where(
+        EditingSession.id == session_id
+    )
+    row = session.execute(query.with_for_update(key_share=True) if lock else query).one()
+    return Place(row.account_id, row.remote_session_id, row.lost_at is not None)
+
+
+def note(session: Session, session_id: str, account_id: str, remote_session_id: str) -> Place:
+    """Put a place just made on file, unless there is one already: two renders cannot make two. The place that holds."""
+    found = of(session, session_id, lock=True)
+    if found.remote_session_id is not None or found.lost:
+        return found
+    session.execute(
+        update(EditingSession)
+        .where(EditingSession.id == session_id)
+        .values(account_id=account_id, remote_session_id=remote_session_id)
+        .execution_options(synchronize_session=False)
+    )
+    return Place(account_id, remote_session_id, lost=False)
+
+
+def leave(session: Session, remote_session_id: str) -> None:
+    """A place is gone in which nothing was said: another one is made, by whatever account then has room."""
+    session.execute(
+        update(EditingSession)
+        .where(EditingSession.remote_session_id == remote_session_id)
+        .values(account_id=None, remote_session_id=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def lose(session: Session, remote_session_id: str) -> None:
+    """A place is gone in which something may have been said: the session can go on nowhere."""
+    session.execute(
+        update(EditingSession)
+        .where(EditingSession.remote_session_id == remote_session_id, EditingSession.lost_at.is_(None))
+        .values(lost_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def was_heard(session: Session, remote_session_id: str) -> bool:
+    """Whether any render's message may have been received there."""
+    heard = Intent.remote_session_id == remote_session_id, Intent.state.not_in(NOTHING_LEFT)
+    return bool(session.scalar(select(exists().where(*heard))))
+
+
+def is_taken(session: Session, render: Render) -> bool:
+    """Whether another render's turn is open there: its message is not settled, or its export not accepted."""
+    unsettled = exists().where(
+        Intent.render_id == Render.id,
+        Intent.remote_session_id == render.remote_session_id,
+        Intent.settled_at.is_(None),
+    )
+    others = select(Render.id).where(
+        Render.session_id == render.session_id,
+        Render.remote_session_id == render.remote_session_id,
+        Render.id != render.id,
+        Render.finished_at.is_(None),
+        Render.stage.in_([stage.value for stage in TURN_OPEN]) | unsettled,
+    )
+    return session.scalar(others.limit(1)) is not None
+
+
+def wait_for_the_others(session: Session, render: Render, at: datetime) -> timedelta | None:
+    """How long the render's message has to wait for what was said there before it, `at` the database's time; None: its
+    turn has come, and nothing that was said before can change the state any more.
+
+    A turn is over where its stream was seen to end with the model's words, or where its draft was read until it stood
+    still. Any other may live on for as long as a stream does; one of which nobody knows whether it was carried out is
+    read once more after that, which is asked of the watch.
+    """
+    waits = settings().waits
+    if is_taken(session, render):
+        return waits.lookup_next_seconds
+    kept = exists().where(Draft.render_id == Intent.render_id, Draft.run == Intent.run)
+    ends = may_be_at_work(session, render.remote_session_id or "", apart_from=kept)
+    return None if ends is None else max(ends - at, waits.lookup_next_seconds)
+
+
+def unread_change(session: Session, render: Render, fingerprint: str) -> bool:
+    """Whether the state has changed since a watched message of this place, and nobody has said so yet: the watch is
+    asked to look at once. What that message did late is its own, not the next one's."""
+    changed = (*_watched(render), Intent.before != fingerprint)
+    asked = session.execute(
+        update(Intent)
+        .where(*changed)
+        .values(watch_at=from_now(timedelta(0)))
+        .returning(Intent.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(asked.all())
+
+
+def end_watches(session: Session, render: Render, message_id: str) -> None:
+    """Another message follows: from here on a change of the state says nothing about those before."""
+    over = {"watch": "over", "followed_by": message_id}
+    session.execute(
+        update(Intent)
+        .where(*_watched(render))
+        .values(watch_at=None, evidence=Intent.evidence.op("||")(literal([over], JSONB)))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _watched(render: Render):
+    return (Intent.remote_session_id == render.remote_session_id, Intent.watch_at.is_not(None))
