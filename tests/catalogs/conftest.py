@@ -116,7 +116,7 @@ class Shop:
         """Ask for a reading; its id."""
 
         def work(session):
-            return reads.ask(session, session.get_one(Catalog, catalog_id), api_key_id=None, **how).id
+            return reads.ask(session, session.get_one(Catalog, catalog_id), **{"api_key_id": None, **how}).id
 
         return transact(work)
 

@@ -1,8 +1,14 @@
 """A catalog becomes a batch; what did not change costs nothing."""
 
+from sqlalchemy import select
+
 from tests.addresses.servers import answer
 from tests.catalogs.conftest import Shop, changes, counted, problems, product, renders, the, the_batch
 from worker.batches.models import BatchState
+from worker.database import transact
+from worker.owners import store
+from worker.owners.limits import Limits
+from worker.owners.models import ApiKey
 
 
 def test_a_feed_becomes_a_batch(shop: Shop):
@@ -166,3 +172,24 @@ def test_a_failed_render_is_made_again(shop: Shop):
     shop.finish(status="failed", error_code="generation.failed")
     assert changes(shop.read(catalog)) == {"a": ("again", "rendered")}
     assert the(renders(first.batch_id)[0].id).status == "failed"
+
+
+def test_a_reading_asks_for_no_more_than_its_key_may(shop: Shop):
+    """Over the key's limit it fails with a code and makes nothing; at the limit all is made. What cost nothing the
+    second time counts no more than once."""
+    shop.offers("a", "b", "c")
+    catalog = shop.catalog()
+
+    def key(renders_in_flight: int) -> str:
+        def work(session):
+            store.new_key(session, shop.owner_id, "shop", limits=Limits(renders_in_flight=renders_in_flight))
+            return session.scalars(select(ApiKey.id).order_by(ApiKey.created_at.desc()).limit(1)).one()
+
+        return transact(work)
+
+    refused = shop.read(catalog, api_key_id=key(2))
+    assert (refused.state, refused.error_code, refused.batch_id) == ("failed", "limit.in_flight", None)
+    assert renders() == []
+    enough = key(3)
+    assert counted(shop.read(catalog, api_key_id=enough))["rendered"] == 3
+    assert counted(shop.read(catalog, api_key_id=enough)).get("rendered", 0) == 0

@@ -17,6 +17,9 @@ from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, Catal
 from worker.catalogs.reads import Held
 from worker.catalogs.requests import Recipe
 from worker.catalogs.source import Validators
+from worker.owners import limits
+from worker.owners.limits import Limits
+from worker.owners.models import ApiKey
 from worker.renders.models import Render
 
 
@@ -41,7 +44,7 @@ def accept(
 ) -> Result:
     """Take on what a reading brought; not `complete`: the source broke off, so what is missing may be there.
 
-    Raises LeaseLost (also where an earlier try's COMMIT worked), batches' Gone.
+    Raises LimitReached, LeaseLost (also where an earlier try's COMMIT worked), batches' Gone.
     """
     reads.hold(session, held)
     _one_at_a_time(session, held.read.owner_id)
@@ -49,6 +52,7 @@ def accept(
         _reuse(session, held, batch_id)
     revisions.settle(session, held.read.id, prefix=recipe.options.ref_prefix, template_id=recipe.template.template.id)
     kept_batch = _take_on(session, held, batch_id)
+    _within_limits(session, recipe.api_key_id)
     counted = counted + _counted(session, held, gone=_gone(session, held) if complete else 0)
     _keep_products(session, held, recipe)
     whole = counts.complete(counted)
@@ -103,6 +107,13 @@ def _take_on(session: Session, held: Held, batch_id: str) -> str | None:
     _first_ones(session, batch_id)
     receiving.accept(session, batch_id)
     return batch_id
+
+
+def _within_limits(session: Session, key_id: str | None) -> None:
+    """A reading asks for no more than its key may: what it makes is counted once it is there."""
+    key = session.get(ApiKey, key_id) if key_id is not None else None
+    if key is not None:
+        limits.check(session, key.id, Limits.read(key.limits), runs=0)
 
 
 def _first_ones(session: Session, batch_id: str) -> None:

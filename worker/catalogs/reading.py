@@ -32,6 +32,7 @@ from worker.catalogs.source import BadStatus, Validators
 from worker.database import new_id, transact
 from worker.media.storage import NotStored, Storage, StorageUnavailable
 from worker.media.workspace import workspace
+from worker.owners.limits import LimitReached
 from worker.renders import purge
 from worker.renders.models import Render
 from worker.renders.states import Charge, Status
@@ -99,6 +100,8 @@ def _end(held: Held, tools: Tools) -> None:
             transact(lambda session: reads.again(session, held, min(wait, timedelta(minutes=3))))
     except Unreadable as error:
         _fail(held, error)
+    except LimitReached as reached:
+        _fail(held, Unreadable(f"limit.{reached.kind}", f"{reached.detail} Nothing of it was taken on."))
     except (LeaseLost, receiving.Gone):
         raise
     except Exception:
