@@ -89,6 +89,12 @@ class Books:
         before = [one for one in made if one["created_at"].timestamp() <= message["at"]]
         return before[-1] if before else None
 
+    def maker(self, render: str) -> str:
+        """Who made a render's video: itself, or the one that it took over, however many times it was handed on."""
+        while (before := self.renders[render]["reused_from"]) in self.renders:
+            render = before
+        return render
+
     def folder(self, render: str) -> Path:
         """Where the local object storage keeps a render's files."""
         return self.given.home / "results" / self.renders[render]["owner_id"] / render
@@ -144,9 +150,11 @@ def _rows(
 
 
 def _named(messages: Iterable[Row], renders: dict[str, Row]) -> list[Row]:
-    """Messages with the render that each belongs to, found by its text: that is all that the backend knows of it."""
-    by_text = {row["prompt"].strip(): row["id"] for row in renders.values() if row["purged_at"] is None}
-    if len(by_text) < sum(row["purged_at"] is None for row in renders.values()):
+    """Messages with the render that each belongs to, found by its text: that is all that the backend knows of it. One
+    that took over another's video has that one's words, and sends nothing."""
+    sending = [row for row in renders.values() if row["purged_at"] is None and row["reused_from"] is None]
+    by_text = {row["prompt"].strip(): row["id"] for row in sending}
+    if len(by_text) < len(sending):
         raise ValueError("two renders with one prompt: their messages cannot be told apart")
     return [{**one, "render_id": by_text.get(one["text"].strip())} for one in messages]
 

@@ -302,6 +302,62 @@ def test_what_is_broken_is_named(spoilt: Spoilt, what: str):
     assert spoilt.names() == {invariant}
 
 
+def _take_over(it: Spoilt) -> None:
+    """Another render, with the words and the video of one that went well."""
+    it.sql(
+        "INSERT INTO renders (id, owner_id, lane_id, prompt, language, status, stage, reused_from, started_at,"
+        " finished_at, event_number) SELECT 'rnd_reused', owner_id, lane_id, prompt, language, status, stage, id,"
+        " now(), now(), 2 FROM renders WHERE id = %s",
+        it.run.plain.id,
+    )
+    for number, kind in ((1, "render.queued"), (2, "render.succeeded")):
+        it.sql(
+            "INSERT INTO events (owner_id, render_id, run, number, type, data) SELECT owner_id, id, 1, %s, %s,"
+            " CASE WHEN %s = 2 THEN jsonb_build_object('reused_from', reused_from) ELSE '{}' END"
+            " FROM renders WHERE id = 'rnd_reused'",
+            number, kind, number,
+        )  # fmt: skip
+    facts = (
+        "storage_key, poster_key, sha256, bytes, duration_seconds, width, height, video_codec, audio_codec,"
+        " pixel_format, frame_rate"
+    )
+    query = "INSERT INTO results (render_id, run, owner_id, {0}) SELECT 'rnd_reused', 1, owner_id, {0} FROM results"
+    it.sql(query.format(facts) + " WHERE render_id = %s", it.run.plain.id)
+
+
+def test_a_video_that_was_taken_over_breaks_none(spoilt: Spoilt):
+    """The same words, no message, no stage, another's file: as it should be."""
+    _take_over(spoilt)
+    assert [str(one) for one in check(read(spoilt.connection, spoilt.ledger, spoilt.given))] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ('UPDATE events SET data = \'{"reused_from": "rnd_x"}\' WHERE number = 2 AND render_id = %s', "path"),
+        ("UPDATE events SET data = '{}' WHERE number = 2 AND render_id = %s", "path"),
+        ("DELETE FROM results WHERE render_id = %s", "file"),
+        ("UPDATE results SET sha256 = repeat('0', 64) WHERE render_id = %s", "file"),
+    ],
+)
+def test_a_video_that_was_taken_over_wrongly_is_named(spoilt: Spoilt, statement: str, broken: str):
+    """The event names another render, or none; there is no result, or another's."""
+    _take_over(spoilt)
+    spoilt.sql(statement, "rnd_reused")
+    assert spoilt.names() == {broken}
+
+
+def test_a_video_that_was_taken_over_is_its_makers(spoilt: Spoilt):
+    """A file that the backend made for a third render is not the one that was taken over."""
+    _take_over(spoilt)
+    spoilt.sql("UPDATE renders SET reused_from = %s WHERE id = 'rnd_reused'", spoilt.run.looked_up.id)
+    spoilt.sql(
+        "UPDATE events SET data = jsonb_build_object('reused_from', %s::text) WHERE number = 2 AND render_id = %s",
+        spoilt.run.looked_up.id, "rnd_reused",
+    )  # fmt: skip
+    assert spoilt.names() == {"file"}
+
+
 def test_every_invariant_is_broken_here():
     """None of them could be forgotten."""
     assert {invariant for invariant, _ in BROKEN.values()} == set(ALL)

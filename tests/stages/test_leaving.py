@@ -31,11 +31,11 @@ def _leaving(_settings: None, broker_url: str, database: str) -> Iterator[None]:
         liveness._process = None
 
 
-def waiting(redis_url: str) -> list[str]:
-    """The tasks in the broker's queue of short calls; taken out."""
+def waiting(redis_url: str, queue: str = "io") -> list[str]:
+    """The tasks in a queue of the broker's, by default that of short calls; taken out."""
     with redis.Redis.from_url(redis_url) as broker:
-        found = broker.lrange("io", 0, -1)
-        broker.delete("io")
+        found = broker.lrange(queue, 0, -1)
+        broker.delete(queue)
     return [json.loads(one)["headers"]["task"] for one in found]
 
 
@@ -47,6 +47,14 @@ def test_nothing_is_begun_and_each_goes_back(redis_url: str):
     pipeline.drive_polls()
     assert sorted(waiting(redis_url)) == ["cancel", "stage.poll", "stage.token"]
     assert (the(render).lease, the(render).worker_id) == (0, None)
+
+
+def test_a_reading_goes_back(redis_url: str):
+    """A catalog is read by a worker that stays."""
+    from worker import tasks
+
+    tasks.read_catalog("crd_anything", 0)
+    assert waiting(redis_url, "media") == ["read_catalog"]
 
 
 BUSY = """

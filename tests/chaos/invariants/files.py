@@ -24,9 +24,15 @@ def file(books: Books) -> Iterator[Violation]:
             if wrong:
                 yield Violation("file", render, wrong)
         found = sorted(path.name for path in books.folder(render).rglob("*.mp4"))
-        named = sorted(Path(one["storage_key"]).name for one in kept.values())
+        named = sorted(_named_in(books, books.folder(render)))
         if found != named:
             yield Violation("file", render, f"stored are {found}, on file {named}")
+
+
+def _named_in(books: Books, folder: Path) -> set[str]:
+    """Videos in a folder that some result names: its render's own, or those that took one over."""
+    paths = (books.given.home / "results" / one["storage_key"] for one in books.results)
+    return {path.name for path in paths if path.is_relative_to(folder)}
 
 
 def _wrong(books: Books, render: str, result: Row) -> str | None:
@@ -37,10 +43,11 @@ def _wrong(books: Books, render: str, result: Row) -> str | None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != result["sha256"] or path.stat().st_size != result["bytes"]:
         return f"the file has {digest[:12]} and {path.stat().st_size} bytes, the row another hash or size"
+    maker = books.maker(render)
     made = {
         books.backend_exports.get(one["id"], {}).get("sha256")
-        for one in books.of(books.exports, render)
-        if one["run"] == result["run"] and one["state"] == "completed"
+        for one in books.of(books.exports, maker)
+        if (one["run"] == result["run"] or maker != render) and one["state"] == "completed"
     }
     if digest not in made:
         return f"the backend made no such file for its exports: {digest[:12]}"

@@ -66,6 +66,8 @@ def outcomes(books: Books) -> Iterator[Violation]:
 
 
 def _wrong_ends(run: Row, ends: list[str]) -> bool:
+    if run.get("reused_from") is not None:
+        return ends != []  # its video was there
     if run["started_at"] is None:
         return ends != []  # cancelled, or over, before anybody began it
     if run["finished_at"] is None:

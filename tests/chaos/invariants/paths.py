@@ -22,7 +22,7 @@ def path(books: Books) -> Iterator[Violation]:
             yield Violation("path", render, f"{row['run']} runs, its events are of {[run for run, _ in runs]}")
         status = {one["run"]: one["status"] for one in books.all_runs(render)}
         for run, inside in runs:
-            for wrong in _wrong(inside, status.get(run)):
+            for wrong in (*_wrong(inside, status.get(run)), *_wrongly_reused(inside, row)):
                 yield Violation("path", render, f"run {run}: {wrong}")
 
 
@@ -30,6 +30,18 @@ def _may_come_afterwards(event: Row) -> bool:
     """Of a run that is over nothing is told but that its message was carried out after all, and its deletion."""
     late = event["type"] == "render.message_settled" and event["data"].get("late") is True
     return late or event["type"] == "render.deleted"
+
+
+def _is_taken_over(event: Row) -> bool:
+    """The end of a render whose video was there: it goes through no stage."""
+    return event["type"] == "render.succeeded" and "reused_from" in event["data"]
+
+
+def _wrongly_reused(events: list[Row], row: Row) -> Iterator[str]:
+    """The event names the render that the row does, and nothing but `queued` comes before it."""
+    for place, event in enumerate(events):
+        if _is_taken_over(event) and (event["data"]["reused_from"] != row["reused_from"] or place != 1):
+            yield f"event {event['number']} takes over a video of {event['data']['reused_from']}"
 
 
 def _short(numbers: list[int]) -> str:
@@ -53,7 +65,7 @@ def _wrong(events: list[Row], status: str | None) -> Iterator[str]:
             at = to
         elif kind in ENDS:
             ended = kind.removeprefix("render.")
-            if Status(ended) not in MOVES[at]:
+            if Status(ended) not in MOVES[at] and not _is_taken_over(event):
                 yield f"{ended} at {at.value}"
         elif kind == "render.queued":
             yield f"queued again ({number})"

@@ -4,7 +4,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.points.plays import Play, rows
+from tests.chaos.points import many
+from tests.chaos.points.plays import Play
+from tests.chaos.points.sql import rows
 from worker.media.storage import PARTS
 
 SENT_OR_NOT = (
@@ -24,6 +26,10 @@ def check(play: Play, where: str = "") -> None:
         _ended(play, render_id, ends, where)
         _paid(render_id, ledger, play.messages[render_id])
         _stored(play, render_id)
+    for batch in play.batches:
+        many.check(batch)
+    for catalog_id in play.catalogs:
+        many.check_readings(catalog_id)
     _named(play)
 
 
@@ -82,6 +88,7 @@ def _named(play: Play) -> None:
     keys = rows(
         "SELECT storage_key AS key FROM results UNION SELECT poster_key FROM results"
         " UNION SELECT storage_key FROM uploads UNION SELECT storage_key FROM doomed_files"
+        " UNION SELECT storage_key FROM catalog_reads WHERE storage_key IS NOT NULL"
     )
     known = {one.key for one in keys}
     files = {str(path.relative_to(_results(play))) for path in _results(play).rglob("*") if path.is_file()}

@@ -19,6 +19,7 @@ LEFT_OUT = {
     "worker.database": "the choke point of commits itself",
     "api.database": "the intake's way to it",
     "worker.remote": "the client itself, whose every call is a point where it is made",
+    "worker.catalogs.feeds.scratch": "SQLite's private temporary database: no commit, gone with its connection",
     "worker.doctor": "reads and explains, run by hand; its one object in the storage is a probe",
     "worker.migrations": "run once before the processes, on their own",
     "api.cli": "an operator's commands, run by hand and seen to end",

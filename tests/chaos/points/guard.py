@@ -41,8 +41,19 @@ ALLOWED = {
     ("worker.metrics", ".begin"): "of the folder that a pool's children count in; no transaction",
     ("worker.metrics.depths", "socket.socket"): "a second hold on a reader's connection, to cut it; it opens none",
     ("worker.renders.leases", ".exec_driver_sql"): "statements within the caller's transaction",
-    ("worker.addresses.connect", "socket.socket"): "fetches what customers name; no stage does so yet",
-    ("worker.addresses.fetch", "httpcore.ConnectionPool"): "the same",
+    ("worker.addresses.connect", "socket.socket"): "fetches what customers name: feeds and their pictures' versions",
+    ("worker.addresses.fetch", "httpcore.ConnectionPool"): "only reads; who dies of it, or in it, asks again",
+    ("api.batches.intake", ".begin"): "of a batch that is to be received, within `transact`; no transaction",
+    ("worker.catalogs.reading", ".begin"): "the same",
+    ("api.batches.csv_records", ".begin"): "of a record in a text; no transaction",
+    **dict.fromkeys(
+        ((f"worker.catalogs.feeds.{name}", ".begin") for name in ("json_items", "lines", "rows")),
+        "of a row in a text, to cut it back to; no transaction",
+    ),
+    **dict.fromkeys(
+        ((f"worker.catalogs.feeds.{name}", ".begin") for name in ("tables", "woocommerce")),
+        "of a product in the scratch database, which is nobody else's and gone with the reading",
+    ),
 }
 """Module and way → why it is no hole."""
 

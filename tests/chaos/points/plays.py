@@ -12,7 +12,10 @@ import httpx
 from PIL import Image
 from sqlalchemy import text
 
+from tests.chaos.points import many
 from tests.chaos.points.ground import Ground
+from tests.chaos.points.many import Expected
+from tests.chaos.points.sql import rows, sql
 from tests.journeys.conftest import Journey
 from tests.media.servers import answer, serving
 from tests.stack import until
@@ -39,6 +42,9 @@ class Play:
         """Render id → the statuses it may end with."""
         self.messages: dict[str, int] = {}
         """Render id → the messages it may have sent, where that is more than one."""
+        self.batches: list[Expected] = []
+        self.catalogs: list[str] = []
+        """Ids of catalogs that are still there."""
 
     def render(
         self,
@@ -82,10 +88,24 @@ class Play:
         for journey in journeys:
             self.until(lambda one=journey: one.row.finished_at, f"the end of {journey.prompt!r}")
 
+    def expect(self, batch: Expected) -> None:
+        """A batch that was taken on."""
+        self.batches.append(batch)
+        for render_id in many.render_ids(batch):
+            self.ends[render_id] = batch.ends
+            self.messages[render_id] = 1
+
     def settled(self) -> None:
         """Wait for the ends of all of them."""
         open_ones = "SELECT id FROM renders WHERE id = ANY(:ids) AND finished_at IS NULL"
         self.until(lambda: not rows(open_ones, ids=list(self.ends)), f"the end of {self.name}")
+        for batch in self.batches:
+            self.until(lambda one=batch: not many.is_open(one), f"the end of {batch.asked}")
+        self.until(many.forgotten, "the end of what was never received whole")
+
+    def once(self, what: str) -> dict[str, str]:
+        """The same key goes with each repetition."""
+        return {"Idempotency-Key": f"{self.name} {what}".replace(" ", "-")}
 
     def cancel(self, journey: Journey) -> None:
         """Ask for its cancellation."""
@@ -113,14 +133,14 @@ class Play:
     def stray(self) -> Journey:
         """A render that a living worker owns and knows nothing of, as after a claim whose answer was lost."""
         # Before the dispatcher sees it.
-        with self._still("dispatcher"):
+        with self.still("dispatcher"):
             journey = self.render()
             worker = self.until(lambda: rows(_LIVING_IO), "a living worker")[0].id
             sql(_OWNED, id=journey.id, worker=worker)
         return journey
 
     @contextmanager
-    def _still(self, name: str) -> Iterator[None]:
+    def still(self, name: str) -> Iterator[None]:
         """A process that does nothing meanwhile."""
         process = self.ground.running[name]
         process.send_signal(signal.SIGSTOP)
@@ -166,13 +186,3 @@ def picture(colour: str) -> bytes:
     held = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(held, "PNG")
     return held.getvalue()
-
-
-def sql(statement: str, **given: Any) -> None:
-    """Write into the database past the service."""
-    transact(lambda session: session.execute(text(statement), given))
-
-
-def rows(statement: str, **given: Any) -> list[Any]:
-    """Read from it."""
-    return transact(lambda session: list(session.execute(text(statement), given).all()))

@@ -1,9 +1,9 @@
 """One crash: a point is armed, its scenario played, a process seen to die there, and everything to end all the same."""
 
 from tests.chaos.points import armed, books
+from tests.chaos.points.every import SCENARIOS
 from tests.chaos.points.ground import Ground
 from tests.chaos.points.plays import Play
-from tests.chaos.points.scenarios import SCENARIOS
 
 SIDES = ("before", "after")
 

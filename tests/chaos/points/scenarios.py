@@ -3,21 +3,16 @@
 Most are one render with one thing going wrong at the backend; the name says what.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from tests.chaos.points.plays import Play, picture, rows, sql
+from tests.chaos.points.plays import Play, picture
+from tests.chaos.points.registry import Scenarios
+from tests.chaos.points.sql import rows, sql
 
-Scenario = Callable[[Play], None]
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(function: Scenario) -> Scenario:
-    """Known by its function's name."""
-    SCENARIOS[function.__name__] = function
-    return function
+SCENARIOS = Scenarios()
+scenario = SCENARIOS.add
 
 
 @scenario

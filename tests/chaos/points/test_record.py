@@ -5,8 +5,8 @@ import os
 import pytest
 
 from tests.chaos.points import reached, run
+from tests.chaos.points.every import SCENARIOS
 from tests.chaos.points.ground import Ground
-from tests.chaos.points.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif("VIVIDEO_POINTS_RECORD" not in os.environ, reason="writes the table anew")
 
