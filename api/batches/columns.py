@@ -35,7 +35,7 @@ class Columns:
     """
 
     def __init__(self, header: Sequence[str], defaults: Mapping[str, Any]) -> None:
-        self.header = [name.strip() for name in header]
+        self.header = [name.replace("\0", "").strip() for name in header]
         self._variables = "variables" in RenderRequest.model_fields and (
             "template" in defaults or "template" in map(_canonical, self.header)
         )

@@ -22,6 +22,10 @@ class Record:
     why: str | None = None
 
 
+REREAD_BYTES = 64 * ROW_BYTES
+"""Of rows that were read to find out that they are none: seconds of work."""
+
+
 class _TooLong(Exception):
     pass
 
@@ -32,7 +36,7 @@ class _Feed:
     def __init__(self, source: Iterator[tuple[int, str | None]]) -> None:
         self._source = source
         self._back: deque[tuple[int, str | None]] = deque()
-        self._size = 0
+        self._size = self._again = 0
         self.given: list[tuple[int, str | None]] = []
 
     def __iter__(self) -> "_Feed":
@@ -51,9 +55,14 @@ class _Feed:
         """The next record."""
         self.given, self._size = [], 0
 
-    def take_back(self) -> None:
-        """All but the first line, to be read as records of their own."""
+    def take_back(self) -> bool:
+        """All but the first line, to be read as records of their own, unless too much was already: a file that is all
+        broken quotes would be read to the next one from each of its lines. Whether they are."""
+        self._again += self._size
+        if self._again > REREAD_BYTES:
+            return False
         self._back.extendleft(reversed(self.given[1:]))
+        return True
 
 
 def records(source: Iterator[tuple[int, str | None]], delimiter: str) -> Iterator[Record]:
@@ -75,8 +84,9 @@ def records(source: Iterator[tuple[int, str | None]], delimiter: str) -> Iterato
 
 
 def _broken(feed: _Feed, why: str) -> Record:
-    feed.take_back()
     line, text = feed.given[0]
+    if not feed.take_back():
+        why += f" Everything up to line {feed.given[-1][0]} is left out with it: too many rows are broken like this."
     return Record(line, raw=(text or "").rstrip("\n"), why=why)
 
 

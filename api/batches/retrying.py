@@ -19,6 +19,7 @@ from worker.remote.intents import ABOUT_A_CLIP
 from worker.renders import runs
 from worker.renders.runs import ForceNeeded
 from worker.renders.states import Stage
+from worker.sessions import store as sessions
 
 AT_ONCE = 50
 """In one transaction: about 0.2 s, in which their rows are locked."""
@@ -77,7 +78,7 @@ def _some(
             paid += runs.first_stage(session, render, force=request.force) is Stage.TOKEN
             runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
             done.retried += 1
-        except ForceNeeded:
+        except (ForceNeeded, sessions.Lost, sessions.Closed):
             done.refused += 1
     limits.check(session, caller.key_id, caller.limits, credits=ABOUT_A_CLIP if paid else 0, runs=0)
     done.over = len(found) < AT_ONCE

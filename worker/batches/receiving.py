@@ -217,8 +217,10 @@ def discard(session: Session, batch_id: str, *, limit: int = DISCARDED_AT_ONCE) 
 
 
 def _release_uploads(session: Session, render_ids: Sequence[str]) -> None:
-    """Uploads that only these renders used are unused again, and expire like any other."""
+    """Uploads that only these renders used are unused again, and expire like any other. Locked first and looked at
+    after that: whoever takes one for a render meanwhile has its lock until its use is on file."""
     gone = select(UploadUse.upload_id).where(UploadUse.render_id.in_(render_ids))
+    session.execute(select(Upload.id).where(Upload.id.in_(gone)).order_by(Upload.id).with_for_update())
     others = select(UploadUse.upload_id).where(UploadUse.upload_id == Upload.id, UploadUse.render_id.not_in(render_ids))
     free = update(Upload).where(Upload.id.in_(gone), ~others.exists()).values(used_at=None)
     session.execute(free.execution_options(synchronize_session=False))

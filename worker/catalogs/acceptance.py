@@ -60,12 +60,13 @@ def accept(
     session.execute(
         update(Catalog)
         .where(Catalog.id == held.catalog.id)
-        .values(
-            etag=validators.etag,
-            last_modified=validators.last_modified,
-            template_version=recipe.template.version.id,
-            updated_at=Catalog.updated_at,
-        )
+        .values(template_version=recipe.template.version.id, updated_at=Catalog.updated_at)
+    )
+    # Whoever changed the catalog meanwhile wants it read anew: what the server says of this reading is not for that.
+    session.execute(
+        update(Catalog)
+        .where(Catalog.id == held.catalog.id, Catalog.updated_at == held.catalog.updated_at)
+        .values(etag=validators.etag, last_modified=validators.last_modified, updated_at=Catalog.updated_at)
     )
     return Result(whole, kept_batch)
 

@@ -161,19 +161,16 @@ def _schedule(session: Session) -> None:
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
     ).all()
+    # Looked for first: an insert beside the last moments of a reading would wait for its transaction, and with it the
+    # dispatcher.
+    at_work = select(CatalogRead.catalog_id).where(
+        CatalogRead.catalog_id.in_([row.id for row in rows]), CatalogRead.finished_at.is_(None)
+    )
+    busy = set(session.scalars(at_work)) if rows else set[str]()
     for row in rows:
         assert row.schedule_seconds is not None, "the table's constraint"
-        session.execute(
-            insert(CatalogRead)
-            .values(
-                id=new_id("crd"),
-                catalog_id=row.id,
-                owner_id=row.owner_id,
-                api_key_id=row.api_key_id,
-                trigger=Trigger.SCHEDULE.value,
-            )
-            .on_conflict_do_nothing()
-        )
+        if row.id not in busy:
+            _ask_on_schedule(session, row)
         wait = from_now(timedelta(seconds=row.schedule_seconds))
         session.execute(
             update(Catalog)
@@ -181,6 +178,20 @@ def _schedule(session: Session) -> None:
             .values(next_read_at=wait, updated_at=Catalog.updated_at)
             .execution_options(**_AS_IS)
         )
+
+
+def _ask_on_schedule(session: Session, row: Catalog) -> None:
+    session.execute(
+        insert(CatalogRead)
+        .values(
+            id=new_id("crd"),
+            catalog_id=row.id,
+            owner_id=row.owner_id,
+            api_key_id=row.api_key_id,
+            trigger=Trigger.SCHEDULE.value,
+        )
+        .on_conflict_do_nothing()
+    )
 
 
 def claim(session: Session, read_id: str, *, lease: int, worker: str) -> Held | None:

@@ -14,15 +14,20 @@ NOT_YET = literal_column("'infinity'::timestamptz")
 """`ready_at` of a render whose turn has not come."""
 
 AT_ONCE = 500
+PASSED_AT_ONCE = 16
+"""Ended renders passed over in a row in one look: never without an end, whatever the rows say."""
 
 _WAITS = "f.follows_id IS NOT NULL AND f.started_at IS NULL AND f.finished_at IS NULL AND f.ready_at = 'infinity'"
 _ENDED_UNBEGUN = "t.finished_at IS NOT NULL AND t.started_at IS NULL AND t.follows_id IS NOT NULL"
 
 _PASS_OVER = text(
     f"""
-    UPDATE renders f SET follows_id = t.follows_id, follows_until = t.follows_until FROM renders t
-    WHERE t.id = f.follows_id AND {_WAITS} AND {_ENDED_UNBEGUN}"""  # noqa: S608 - own names
+    WITH passed AS (SELECT f.id, t.follows_id, t.follows_until FROM renders f JOIN renders t ON t.id = f.follows_id
+        WHERE {_WAITS} AND {_ENDED_UNBEGUN} ORDER BY f.id LIMIT :limit FOR UPDATE OF f SKIP LOCKED)
+    UPDATE renders SET follows_id = passed.follows_id, follows_until = passed.follows_until
+    FROM passed WHERE renders.id = passed.id"""  # noqa: S608 - own names
 )
+"""Rows that somebody holds are passed over here too: nobody's lock may stop the dispatcher."""
 _RELEASE = text(
     f"""
     WITH turned AS (SELECT f.id FROM renders f LEFT JOIN renders t ON t.id = f.follows_id
@@ -33,16 +38,20 @@ _RELEASE = text(
     UPDATE renders SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
     FROM turned WHERE renders.id = turned.id"""  # noqa: S608 - own names
 )
-_LEAVE_TO_ITS_OWN = text(
+_INHERITED = "t.started_at IS NULL AND t.follows_id IS NOT NULL"
+_FREED = f"{_WAITS} AND NOT ({_INHERITED})"
+_LEAVE = text(
     f"""
-    UPDATE renders f SET follows_id = t.follows_id, follows_until = t.follows_until FROM renders t
-    WHERE t.id = :id AND f.follows_id = t.id AND {_WAITS} AND t.started_at IS NULL AND t.follows_id IS NOT NULL"""  # noqa: S608 - own names
+    UPDATE renders f SET updated_at = now(),
+        follows_id = CASE WHEN {_INHERITED} THEN t.follows_id END,
+        follows_until = CASE WHEN {_INHERITED} THEN t.follows_until END,
+        ready_at = CASE WHEN {_FREED} THEN now() ELSE f.ready_at END,
+        status = CASE WHEN {_FREED} THEN '{Status.QUEUED.value}' ELSE f.status END,
+        reason = CASE WHEN {_FREED} THEN NULL ELSE f.reason END
+    FROM renders t WHERE t.id = :id AND f.follows_id = t.id"""  # noqa: S608 - own names
 )
-_LEAVE_FREE = text(
-    f"""
-    UPDATE renders f SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
-    WHERE f.follows_id = :id AND {_WAITS}"""  # noqa: S608 - own names
-)
+"""Whoever names the render, waiting or not: one that was released may be called off yet, and would hand on a way
+back to this one, behind it."""
 _WAIT = text(
     f"""
     WITH waits AS (UPDATE renders SET follows_id = :follows, follows_until = :until, ready_at = 'infinity',
@@ -57,15 +66,15 @@ _WAIT = text(
 def release_followers(session: Session, limit: int = AT_ONCE) -> int:
     """Make ready those whose turn has come, up to `limit`; how many. One whose predecessor is no more (its batch was
     thrown away) waits for nobody."""
-    while _rows(session, _PASS_OVER):
-        pass
+    for _ in range(PASSED_AT_ONCE):
+        if not _rows(session, _PASS_OVER, limit=limit):
+            break
     return _rows(session, _RELEASE, limit=limit)
 
 
 def leave(session: Session, render_id: str) -> None:
     """A locked, final render is about to take another place: whoever follows it goes on as if it were over for good."""
-    if not _rows(session, _LEAVE_TO_ITS_OWN, id=render_id):
-        _rows(session, _LEAVE_FREE, id=render_id)
+    _rows(session, _LEAVE, id=render_id)
 
 
 def wait_for(session: Session, render_id: str, follows: str, until: str) -> None:

@@ -132,6 +132,8 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
         raise NotFinal
     if Status(render.status) not in RETRYABLE:
         raise Succeeded
+    if _is_only_an_export(session, render):
+        return Stage.EXPORT
     if not force and _has_paid_draft(session, render):
         return Stage.EXPORT
     if not force and _draft_to_read(session, render) is not None:
@@ -140,6 +142,13 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
     if charged is not Charge.NONE and not force:
         raise ForceNeeded(charged.value)
     return Stage.TOKEN
+
+
+def _is_only_an_export(session: Session, render: Render) -> bool:
+    """A draft that no message of its own made: there is nothing in its words to send, whatever is asked."""
+    drafted = exists().where(Draft.render_id == render.id, Draft.run == render.run)
+    said = exists().where(Intent.render_id == render.id)
+    return bool(session.scalar(select(drafted & ~said)))
 
 
 def _charged(session: Session, render: Render) -> Charge:

@@ -55,14 +55,21 @@ def requeue(session: Session, render: Render) -> dict[str, Any]:
     sessions.demand_open(place)
     following.leave(session, render.id)
     values: dict[str, Any] = {"follows_id": None, "follows_until": None}
-    tail = place.last_render_id
-    if tail not in (None, render.id) and sessions.is_busy(session, place.id, but=render.id):
+    tail = place.last_render_id if place.last_render_id != render.id else _last_of_the_others(session, place, render)
+    if tail is not None and sessions.is_busy(session, place.id, but=render.id):
         values |= {"follows_id": tail, "follows_until": UNTIL, "ready_at": following.NOT_YET}
         values |= {"status": Status.WAITING.value, "reason": Reason.SESSION.value}
     if place.remote_session_id is not None and place.remote_session_id == render.remote_session_id:
         values["assets"] = render.assets
     sessions.change(session, place, last_render_id=render.id)
     return values
+
+
+def _last_of_the_others(session: Session, place: EditingSession, render: Render) -> str | None:
+    """The last one itself begins anew: it still comes after whoever is before it."""
+    others = sessions.open_ones(place.id).where(Render.id != render.id)
+    last = session.scalars(others.order_by(Render.queued_at.desc(), Render.id.desc()).limit(1)).one_or_none()
+    return last.id if last is not None else None
 
 
 def export(

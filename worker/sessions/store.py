@@ -152,12 +152,12 @@ def counts(session: Session, session_ids: Sequence[str]) -> dict[str, int]:
 
 def turn(session: Session, session_id: str) -> Render | None:
     """Whose turn it is: the first render whose export is not accepted yet."""
-    return session.scalars(_open(session_id).order_by(Render.queued_at, Render.id).limit(1)).one_or_none()
+    return session.scalars(open_ones(session_id).order_by(Render.queued_at, Render.id).limit(1)).one_or_none()
 
 
 def is_busy(session: Session, session_id: str, *, but: str | None = None) -> bool:
     """Whether a turn is under way or waited for, that of the render `but` apart."""
-    query = _open(session_id).with_only_columns(Render.id).limit(1)
+    query = open_ones(session_id).with_only_columns(Render.id).limit(1)
     return session.scalar(query if but is None else query.where(Render.id != but)) is not None
 
 
@@ -178,7 +178,8 @@ def has_something_to_edit(session: Session, session_id: str) -> bool:
     return is_busy(session, session_id) or latest_draft(session, session_id) is not None
 
 
-def _open(session_id: str) -> Select[Render]:
+def open_ones(session_id: str) -> Select[Render]:
+    """Its turns that others wait for."""
     taken = [stage.value for stage in EXPORT_TAKEN]
     return select(Render).where(
         Render.session_id == session_id, Render.finished_at.is_(None), Render.stage.not_in(taken)

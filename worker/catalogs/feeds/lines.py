@@ -8,6 +8,11 @@ MAX_RECORD = 16 << 20
 """Characters of one record of a table: far above what a shop writes, and 64 MB of memory at most."""
 
 
+MAX_GIVEN_BACK = 4 * MAX_RECORD
+"""Characters read again, beside twice what was read: quotes that are never closed cost that much, and then their
+records are left out whole."""
+
+
 class TooLarge(Exception):
     """A record went on for more than `MAX_RECORD` characters."""
 
@@ -19,7 +24,7 @@ class Lines(Iterator[str]):
         self._text = text
         self._again: deque[str] = deque()
         self._taken = 0
-        self._size = 0
+        self._size = self._read = self._given_back = 0
         self.record: list[str] = []
         """Lines taken since `begin`."""
         self.ended = False
@@ -41,15 +46,20 @@ class Lines(Iterator[str]):
             next(self, None)
         self.begin()
 
-    def give_back(self, keep: int) -> None:
-        """All lines of the record but its first `keep` are lines to come again."""
+    def give_back(self, keep: int) -> bool:
+        """All lines of the record but its first `keep` are lines to come again, unless too many were already.
+        Whether they are."""
         again = self.record[keep:]
+        self.record = self.record[:keep]
+        self._given_back += sum(map(len, again))
+        if self._given_back > MAX_GIVEN_BACK + 2 * self._read:
+            return False  # a file that is all broken quotes: reading each line to the end of the next record never ends
         self._again.extendleft(reversed(again))
         self._taken -= len(again)
-        self.record = self.record[:keep]
+        return True
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._text.readline(MAX_RECORD)
+        line = self._again.popleft() if self._again else self._new()
         if not line:
             self.ended = True
             raise StopIteration
@@ -61,6 +71,11 @@ class Lines(Iterator[str]):
         if self._size >= MAX_RECORD:
             raise TooLarge
         return line.replace("\0", "") if "\0" in line else line
+
+    def _new(self) -> str:
+        line = self._text.readline(MAX_RECORD)
+        self._read += len(line)
+        return line
 
     def _leave_rest(self) -> None:
         """Up to the end of a line that is too long to be held."""

@@ -38,6 +38,7 @@ class Splitter:
         self._before = 0
         """Characters that were read and are no longer kept."""
         self._unclosed: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
         """Up to where, from the file's start, a search for a closing sign found none: nothing is searched twice."""
         tag = rf"(?:[A-Za-z][\w.-]{{0,30}}:)?{name}"
         self._mark = re.compile(rf"<!\[CDATA\[|<!--|<{tag}(?=[\s>/])|</{tag}\s*>")
@@ -102,11 +103,14 @@ class Splitter:
         mark, closing = match[0], _CLOSING[match[0]]
         inner = match.end() - self._start
         at = max(inner, self._unclosed.get(closing, 0) - self._before - self._start)
-        while (end := self._buffer.find(closing, self._start + at) - self._start) < 0:
+        # Found before, and still ahead: a thousand openings before one end are not a thousand searches.
+        end = self._ends.get(closing, -1) - self._before - self._start
+        while end < inner and (end := self._buffer.find(closing, self._start + at) - self._start) < 0:
             at = max(self._length - len(closing), inner)
             self._unclosed[closing] = self._before + self._start + at
             if self._length - inner > MAX_ITEM or not self._more():
                 return inner
+        self._ends[closing] = self._before + self._start + end
         between = self._start + inner, self._start + end
         if self._buffer.rfind(mark, *between) >= 0 and self._buffer.rfind("</", *between) >= 0:
             return inner  # a second one is opened in it: the end of this one was forgotten

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.catalogs.feeds.lines import MAX_RECORD, Lines, TooLarge
 from worker.catalogs.feeds.problems import Problem, problem
@@ -35,14 +35,13 @@ def read_rows(lines: Lines, delimiter: str, columns: int) -> Iterator[Row | Prob
         row = Row(lines.place, cells or [])
         if len(lines.record) > 1 or lines.ended:
             if literal := _without_quotes(lines, row, delimiter, columns):
-                yield problem("row.stray_quote", row.place)
+                found = problem("row.stray_quote", row.place)
                 row, lost = Row(row.place, literal), lines.ended
-                lines.give_back(keep=1)
+                yield _apart(lines, found)
                 yield from _checked(row, columns)
                 continue
             elif lines.ended:
-                yield problem("row.unclosed_quote", row.place)
-                lines.give_back(keep=1)
+                yield _apart(lines, problem("row.unclosed_quote", row.place))
                 lost = True
                 continue
         if lost and len(row.cells) != columns:
@@ -55,9 +54,17 @@ def _overlong(lines: Lines) -> Problem:
     """One line that is too long is passed over; of several, a quote was opened and never closed, the first is."""
     if len(lines.record) == 1:
         return problem("row.too_large", lines.place, limit=MAX_RECORD)
-    found = problem("row.unclosed_quote", lines.place)
-    lines.give_back(keep=1)
-    return found
+    return _apart(lines, problem("row.unclosed_quote", lines.place))
+
+
+def _apart(lines: Lines, found: Problem) -> Problem:
+    """The first line is a row of its own, the others are read again; or it is said that they are not."""
+    last = lines.place + len(lines.record) - 1
+    if lines.give_back(keep=1):
+        return found
+    return replace(
+        found, detail=f"{found.detail} Everything up to line {last} is left out with it: too many rows are like this."
+    )
 
 
 def _without_quotes(lines: Lines, row: Row, delimiter: str, columns: int) -> list[str] | None:
