@@ -9,6 +9,7 @@ from api.cli import asking
 from api.cli.options import Json, Priority, Status
 from api.cli.renders import help_if_alone
 from api.cli.reporting import connected, say, show_json, show_json_line, words
+from api.cli.running.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 HELP = """Send many videos together, and see to them together.
 
 \b
+  vivideo batch run products.csv --template promo -o videos/ --first 5
   vivideo batch create products.csv --first 3
   vivideo batch get bat_…
   vivideo batch manifest bat_… -o done.csv
@@ -36,6 +38,8 @@ def top(context: typer.Context) -> None:
 
 
 top.__doc__ = HELP  # Typer would show the callback's in its place
+
+app.command()(run)
 
 
 @app.command()

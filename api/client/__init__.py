@@ -1167,23 +1167,29 @@ class Client:
         *,
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        kind: Literal["jsonl", "csv"] | None = None,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
         **fields: Unpack[BatchFields],
     ) -> Batch:
         """Ask for many videos: up to 500 items (each what `create_render` takes, with its `prompt`), or the path of a
-        file of any number, JSON Lines or CSV by its ending, streamed. `tags` and `metadata` go with items alone.
+        file of any number, streamed: JSON Lines or CSV, as `kind` or else its ending says. `tags` and `metadata` go
+        with items alone.
 
         Raises Invalid `batch.empty` where no row is good, OSError when the file cannot be read.
         """
-        sent = self._batch_call(source, fields, tags, metadata, on_progress)
+        sent = self._batch_call(source, fields, tags, metadata, kind, on_progress)
         return self._ask(Batch, "POST", "/v1/batches", idempotency_key=idempotency_key, **sent)
 
     def dry_run_batch(
-        self, source: Sequence[Mapping[str, Any]] | Path | str, **fields: Unpack[BatchFields]
+        self,
+        source: Sequence[Mapping[str, Any]] | Path | str,
+        *,
+        kind: Literal["jsonl", "csv"] | None = None,
+        **fields: Unpack[BatchFields],
     ) -> BatchDryRun:
         """What a batch would come to; every row is checked, nothing is kept or charged."""
-        sent = self._batch_call(source, fields, (), None, None)
+        sent = self._batch_call(source, fields, (), None, kind, None)
         sent["params"] = {**sent.get("params", {}), "dry_run": "true"}
         return self._ask(BatchDryRun, "POST", "/v1/batches", **sent)
 
@@ -1193,6 +1199,7 @@ class Client:
         fields: BatchFields,
         tags: Sequence[str],
         metadata: Mapping[str, Any] | None,
+        kind: Literal["jsonl", "csv"] | None,
         on_progress: Progress | None,
     ) -> dict[str, Any]:
         if not isinstance(source, Path | str):
@@ -1204,8 +1211,8 @@ class Client:
         if tags or metadata:
             raise Unusable("a file's batch takes no tags and no metadata; `update_batch` gives it metadata")
         path = Path(source)
-        kind = _BATCH_TYPES.get(path.suffix.lower())
-        if kind is None:
+        media_type = _BATCH_TYPES.get(f".{kind}" if kind else path.suffix.lower())
+        if media_type is None:
             raise Unusable(f"{path} ends with neither .jsonl nor .csv, so nobody knows what it is")
         size = path.stat().st_size
         params = _params({name: value for name, value in fields.items() if name != "defaults"})
@@ -1213,7 +1220,7 @@ class Client:
             params["defaults"] = _json(fields.get("defaults") or {}).decode()
         return {
             "params": params,
-            "headers": {"Content-Length": str(size), "Content-Type": kind},
+            "headers": {"Content-Length": str(size), "Content-Type": media_type},
             "content": lambda: _chunks(path, size, on_progress),
             "timeout": BATCH_TIMEOUT,
         }
