@@ -168,7 +168,7 @@ def _session_lost(claim: Claim) -> Way:
         row.lost.add(row.session or "")
         row.session = None
 
-    also = (refusals._mark_lost(claim.job()),)
+    also = (refusals._mark_lost(claim.job(), heard=False),)
     return Way(Advance(to=Stage.SESSION, changes={"remote_session_id": None}, also=also), lost)
 
 
@@ -246,7 +246,7 @@ def _lookup(claim: Claim, row: Row) -> list[Way]:
 
 
 def _given_up(job: Job) -> tuple[Callable[[Session], None], ...]:
-    return (refusals._mark_lost(job), refusals._give_up_message(job))
+    return (refusals._mark_lost(job, heard=True), refusals._give_up_message(job))
 
 
 def _gone(intent_id: str) -> Callable[[Row], None]:
