@@ -23,7 +23,7 @@ from worker.renders.states import Status
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000")
 SECONDS = 300
 """A run takes about 15 s; one that hangs should not take the whole suite with it."""
-CASES = 12
+CASES = 6
 """Random ones for each operation, beside the examples and the borders of every field."""
 
 CONFIG = """
@@ -55,6 +55,7 @@ uploads = {{ values = {uploads} }}
 accounts = {{ values = {accounts} }}
 templates = {{ values = {templates} }}
 catalogs = {{ values = {catalogs} }}
+sessions = {{ values = {sessions} }}
 
 {bindings}
 """
@@ -101,7 +102,13 @@ def ids(service: Service) -> dict[str, list[str]]:
     assert service.first.delete("/v1/templates/archived").status_code == 204
     catalog = {"url": "https://shop.example/feed", "template": "of-schemathesis"}
     catalogs = [service.first.post("/v1/catalogs", json=catalog).json()["id"]]
-    known = {"renders": [*renders, canceled], "uploads": [upload.json()["id"]], "accounts": [account]}
+    sessions = [service.first.post("/v1/sessions", json={"messages": [{"text": "a lamp"}]}).json()["id"]]
+    known = {
+        "sessions": sessions,
+        "renders": [*renders, canceled],
+        "uploads": [upload.json()["id"]],
+        "accounts": [account],
+    }
     return known | {"templates": [*templates, "of-schemathesis"], "batches": batches, "catalogs": catalogs}
 
 
