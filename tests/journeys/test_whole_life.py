@@ -413,10 +413,10 @@ def test_no_secret_is_in_any_answer(stack: Stack, http: httpx.Client, life: Life
     keys = [row[0] for row in backend(stack, "SELECT key FROM exports")]
     assert tokens
     assert keys
-    paths = [*life.end["links"].values(), "/v1/renders", "/v1/events", "/v1/credits", "/v1/recoveries"]
-    answers = [
-        http.get(path) for path in paths if path not in (life.end["links"]["video"], life.end["links"]["poster"])
-    ]
+    links = life.end["links"]
+    shown = [links[name] for name in links if name not in ("video", "poster", "edits")]
+    paths = [*shown, "/v1/renders", "/v1/events", "/v1/credits", "/v1/recoveries"]
+    answers = [http.get(path) for path in paths]
     assert {answer.status_code for answer in answers} == {200}
     seen = json.dumps([life.made, life.looks, life.streamed, life.uploads])
     said = "\n".join([seen, *(answer.text for answer in answers)])
@@ -449,6 +449,8 @@ def test_to_another_owner_it_does_not_exist(http: httpx.Client, stranger: httpx.
     for method, path in calls:
         for headers in ({}, {"Accept": "text/event-stream"}):
             change = {"json": {"priority": "low"}} if method == "PATCH" else {}
+            if path.endswith("/edits"):
+                change = {"json": {"prompt": "faster"}}
             answers = [
                 stranger.request(method, path.replace("{id}", id), headers=headers, **change) for id in (life.id, never)
             ]
