@@ -22,8 +22,8 @@ from api.cli.running import source
 from api.cli.running.names import ENDING, Names
 from api.cli.running.state import NAME, held
 from tests.api import working
+from tests.api.command import PROGRAM, environment
 from tests.api.service import FIRST_KEY, Service, until
-from tests.api.test_cli import PROGRAM, _environment, run  # noqa: F401 - a fixture, used by its name
 from tests.stack import heard, here
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
@@ -86,7 +86,7 @@ def table(path: str, *refs: str) -> str:
     return path
 
 
-def asked(run: Run, *arguments: str) -> str:  # noqa: F811 - the fixture of that name
+def asked(run: Run, *arguments: str) -> str:
     """The batch of a run that does not wait."""
     said = run("batch", "run", *arguments, "--no-watch")
     assert said.returncode == 0, said
@@ -101,7 +101,7 @@ def here_now(directory: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(directory).glob("*.mp4")}
 
 
-def test_the_same_command_again_fetches_only_what_is_missing(service: Service, run: Run):  # noqa: F811
+def test_the_same_command_again_fetches_only_what_is_missing(service: Service, run: Run):
     """It finds its batch without another; whole files keep their time, a lost and a damaged one come back."""
     command = ("batch", "run", table("p.csv", "a", "b", "c"), "-o", "out")
     batch = asked(run, *command[2:])
@@ -124,7 +124,7 @@ def test_the_same_command_again_fetches_only_what_is_missing(service: Service, r
     assert sorted(path.name for path in Path("out").glob("*.part")) == []
 
 
-def test_what_was_verified_is_not_read_again(service: Service, run: Run, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+def test_what_was_verified_is_not_read_again(service: Service, run: Run, monkeypatch: pytest.MonkeyPatch):
     """By size and time, which the directory remembers; without that memory files are hashed, and not fetched."""
     from api.cli.running.videos import Videos
 
@@ -141,7 +141,7 @@ def test_what_was_verified_is_not_read_again(service: Service, run: Run, monkeyp
     assert (sorted(hashed), again["fetched"], again["there_before"]) == (["a.mp4", "b.mp4"], 0, 2)
 
 
-def test_a_batch_is_found_by_its_key_alone(service: Service, run: Run):  # noqa: F811
+def test_a_batch_is_found_by_its_key_alone(service: Service, run: Run):
     """From another directory too; other options or --new make another one, another file there is refused."""
     file, other = table("p.csv", "a"), table("q.csv", "b")
     batch = asked(run, file, "-o", "one")
@@ -155,7 +155,7 @@ def test_a_batch_is_found_by_its_key_alone(service: Service, run: Run):  # noqa:
     assert asked(run, file, "-o", "one") == newer == remembered("one")["batch"]
 
 
-def test_somebody_elses_file_stays(service: Service, run: Run):  # noqa: F811
+def test_somebody_elses_file_stays(service: Service, run: Run):
     """A video whose name is taken by a file that no run put there gets another name, and keeps it."""
     command = ("batch", "run", table("p.csv", "a"), "-o", "out")
     (one,) = renders(service, asked(run, *command[2:]))
@@ -166,7 +166,7 @@ def test_somebody_elses_file_stays(service: Service, run: Run):  # noqa: F811
         assert here_now("out") == {"a.mp4": b"mine", f"a-{one.id}.mp4": video(one.id)}
 
 
-def test_references_become_names_inside_the_directory(service: Service, run: Run, tmp_path: Path):  # noqa: F811
+def test_references_become_names_inside_the_directory(service: Service, run: Run, tmp_path: Path):
     """Whatever they hold, each video has a file of its own in DIR, and nothing is written elsewhere."""
     refs = ["../../x", "a/b", "a_b", "A_B", "", ".hidden", "Größe 漢字 🎬", "l" * 198, "l" * 199, "con", "x\u202egpm"]
     command = ("batch", "run", table("p.csv", *refs), "-o", "in/out")
@@ -199,7 +199,7 @@ def test_names_are_safe_and_distinct(refs: list[str]):
     assert all(name.endswith(ENDING) for name in whole)
 
 
-def test_failed_rows_are_told(service: Service, run: Run):  # noqa: F811
+def test_failed_rows_are_told(service: Service, run: Run):
     """The status is 1, failed.csv names each with its reason; after a retry that succeeds both are gone."""
     command = ("batch", "run", table("p.csv", "a", "b"), "-o", "out")
     good, bad = renders(service, batch := asked(run, *command[2:]))
@@ -217,7 +217,7 @@ def test_failed_rows_are_told(service: Service, run: Run):  # noqa: F811
     assert (sorted(here_now("out")), Path("out/failed.csv").exists()) == (["a.mp4", "b.mp4"], False)
 
 
-def test_rejected_rows_are_told(service: Service, run: Run):  # noqa: F811
+def test_rejected_rows_are_told(service: Service, run: Run):
     """They lie in rejected.csv, to be mended."""
     Path("p.csv").write_text(f"sku,prompt\na,a kite {uuid4()}\nb,\n")
     (one,) = renders(service, asked(run, "p.csv", "-o", "out"))
@@ -226,7 +226,7 @@ def test_rejected_rows_are_told(service: Service, run: Run):  # noqa: F811
     assert [row["sku"] for row in csv.DictReader(Path("out/rejected.csv").read_text().splitlines())] == ["b"]
 
 
-def test_the_first_are_looked_at(service: Service, run: Run):  # noqa: F811
+def test_the_first_are_looked_at(service: Service, run: Run):
     """They are fetched, and without a terminal the command says how the others begin; --yes begins them."""
     command = ("batch", "run", table("p.csv", "a", "b", "c"), "-o", "out", "--first", "1")
     first, *others = renders(service, batch := asked(run, *command[2:]))
@@ -246,7 +246,7 @@ def test_the_first_are_looked_at(service: Service, run: Run):  # noqa: F811
     assert sorted(here_now("out")) == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_a_batch_that_pauses_says_why(service: Service, run: Run):  # noqa: F811
+def test_a_batch_that_pauses_says_why(service: Service, run: Run):
     """What is under way has ended; the status is 1, and the words name the next commands."""
     command = ("batch", "run", table("p.csv", "a", "b"), "-o", "out", "--max-failure-rate", "0.1")
     first, _ = renders(service, batch := asked(run, *command[2:]))
@@ -259,7 +259,7 @@ def test_a_batch_that_pauses_says_why(service: Service, run: Run):  # noqa: F811
     assert list(here_now("out")) == ["a.mp4"]
 
 
-def test_progress_is_lines_without_a_terminal(service: Service, run: Run):  # noqa: F811
+def test_progress_is_lines_without_a_terminal(service: Service, run: Run):
     """One for the state it is in and one for its end; the result alone is on standard output."""
     command = ("batch", "run", table("p.csv", "a"), "-o", "out")
     (one,) = renders(service, batch := asked(run, *command[2:]))
@@ -277,13 +277,13 @@ def test_progress_is_lines_without_a_terminal(service: Service, run: Run):  # no
     assert said.stdout.startswith("out  1 succeeded")
 
 
-def test_ctrl_c_leaves_the_batch_running(service: Service, run: Run, tmp_path: Path):  # noqa: F811
+def test_ctrl_c_leaves_the_batch_running(service: Service, run: Run, tmp_path: Path):
     """The status is 130; the words say how to go on and how to end it."""
     command = [*PROGRAM, "batch", "run", table("p.csv", "a"), "-o", "out"]
     batch = asked(run, *command[len(PROGRAM) + 2 :])
     with heard(signal.SIGINT):
         process = subprocess.Popen(
-            command, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            command, env=environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )
     with process:
         try:
@@ -300,7 +300,7 @@ def test_ctrl_c_leaves_the_batch_running(service: Service, run: Run, tmp_path: P
     assert renders(service, batch)[0].status == "queued"
 
 
-def test_a_directory_has_one_run(run: Run):  # noqa: F811
+def test_a_directory_has_one_run(run: Run):
     """A second one at the same time is refused before it asks for anything."""
     file = table("p.csv", "a")
     with held(Path("out")):
@@ -348,7 +348,7 @@ def test_files_are_understood_by_their_content(
     assert kind in found
 
 
-def test_rows_fill_a_template(service: Service, run: Run, template: str):  # noqa: F811
+def test_rows_fill_a_template(service: Service, run: Run, template: str):
     """A table named by anything; a dry run keeps nothing, not even the directory."""
     Path("p.data").write_text(f"sku,title,price\na,Lamp {template},9\n")
     dry = run("batch", "run", "p.data", "-t", template, "-o", "out", "--dry-run")
@@ -357,7 +357,7 @@ def test_rows_fill_a_template(service: Service, run: Run, template: str):  # noq
     assert one.prompt == f"a video about Lamp {template} for 9"
 
 
-def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, template: str):  # noqa: F811
+def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, template: str):
     """The catalog is asked for once; its videos are named by the products' references."""
     ref = uuid4().hex
     Path("feed.csv").write_text(f"id,title,price,image_link,availability\n{ref},Lamp {ref},9 EUR,,in stock\n")

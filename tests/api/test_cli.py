@@ -1,7 +1,6 @@
 """The commands as a person runs them: a process, its words, its exit status."""
 
 import hashlib
-import io
 import json
 import os
 import pty
@@ -13,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete, insert, select
 
-from deploy.local.entry import main
 from tests.api import working
+from tests.api.command import PROGRAM, ROOT, environment
 from tests.api.service import FIRST_KEY, Service, until
 from tests.api.wire import Told, answering, problem
 from tests.stack import heard
@@ -31,48 +29,7 @@ from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "deploy.local.entry"]
 VIDEO = b"a video as far as these tests go" * 1000
-
-
-def _environment(url: str | None, key: str | None) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIVIDEO_", "COLUMNS"))}
-    given = {"VIVIDEO_URL": url, "VIVIDEO_API_KEY": key, "PYTHONPATH": str(ROOT)}
-    return kept | {name: value for name, value in given.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said, and its exit status."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command in an empty directory against the service: all of the program but the start of a process."""
-    monkeypatch.chdir(tmp_path)
-
-    def ran(
-        *arguments: str, url: str | None = service.url, key: str | None = FIRST_KEY, stdin: bytes = b"", **more: str
-    ) -> Said:
-        with monkeypatch.context() as here:
-            for name in [name for name in os.environ if name.startswith("VIVIDEO_") or name == "COLUMNS"]:
-                here.delenv(name)
-            for name, value in ({"VIVIDEO_URL": url, "VIVIDEO_API_KEY": key} | more).items():
-                if value is not None:
-                    here.setenv(name, value)
-            here.setattr(sys, "argv", ["vivideo", *arguments])
-            here.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            with pytest.raises(SystemExit) as ended:
-                main()
-        assert isinstance(ended.value.code, int)
-        return Said(int(ended.value.code), *capfd.readouterr())
-
-    return ran
 
 
 @contextmanager
@@ -211,7 +168,7 @@ def test_ctrl_c_leaves_the_render_running(service: Service, tmp_path: Path) -> N
     command = [*PROGRAM, "render", "a kite", "--ref", "cli-3"]
     with heard(signal.SIGINT):
         process = subprocess.Popen(
-            command, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            command, env=environment(service.url, FIRST_KEY), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )
     with process:
         try:
@@ -386,7 +343,7 @@ def test_output_that_goes_nowhere(service: Service, run: Any, tmp_path: Path) ->
         os.close(reading)
         command = subprocess.run(
             [*PROGRAM, *arguments],
-            env=_environment(service.url, FIRST_KEY),
+            env=environment(service.url, FIRST_KEY),
             stdout=writing,
             stderr=subprocess.PIPE,
             timeout=30,
@@ -396,7 +353,7 @@ def test_output_that_goes_nowhere(service: Service, run: Any, tmp_path: Path) ->
     with open("/dev/full", "wb") as full:
         command = subprocess.run(
             [*PROGRAM, "render", "list"],
-            env=_environment(service.url, FIRST_KEY),
+            env=environment(service.url, FIRST_KEY),
             stdout=full,
             stderr=subprocess.PIPE,
             timeout=30,
@@ -412,7 +369,7 @@ def test_a_disk_that_is_full_is_said(service: Service, run: Any, tmp_path: Path)
     (tmp_path / "closed").mkdir(mode=0o500)
     limited = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *PROGRAM, "render", "get", render_id, "-o", "v.mp4"]
     done = subprocess.run(
-        limited, env=_environment(service.url, FIRST_KEY), cwd=tmp_path, capture_output=True, text=True, timeout=30
+        limited, env=environment(service.url, FIRST_KEY), cwd=tmp_path, capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, "File too large" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert [path.name for path in tmp_path.iterdir()] == ["closed"]
@@ -426,7 +383,7 @@ def test_a_local_stack_is_found_from_below_its_directory(service: Service, run: 
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     found = subprocess.run(
-        [*PROGRAM, "credits"], env=_environment(None, None), cwd=below, capture_output=True, text=True, timeout=30
+        [*PROGRAM, "credits"], env=environment(None, None), cwd=below, capture_output=True, text=True, timeout=30
     )
     assert found.returncode == 0, found.stderr
     other = run("credits", url="http://127.0.0.1:1", key=None)
@@ -492,7 +449,7 @@ def test_the_shell_completes(line: str, found: str) -> None:
     place = len(shlex.split(line)) - (not line.endswith(" "))
     asked = {"_VIVIDEO_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(place)}
     done = subprocess.run(
-        PROGRAM, env=_environment(None, None) | asked, cwd=ROOT, capture_output=True, text=True, timeout=30
+        PROGRAM, env=environment(None, None) | asked, cwd=ROOT, capture_output=True, text=True, timeout=30
     )
     assert found in done.stdout.split(), done.stderr
 

@@ -9,7 +9,6 @@ import pytest
 from api.client import Expected
 from tests.api import working
 from tests.api.service import Service
-from tests.api.test_cli import run  # noqa: F401 - a fixture
 from worker.failures import RESULT_QUALITY
 from worker.media.quality.asked import Asked
 from worker.media.quality.report import Check, Report
@@ -92,7 +91,7 @@ def test_the_client_knows_the_fields(service: Service) -> None:
         assert unseen.quality is None
 
 
-def test_the_command_line_says_what_to_look_at(service: Service, run: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_the_command_line_says_what_to_look_at(service: Service, run: Any, tmp_path: Path) -> None:
     """Below the file's line, and below the error's with the way to the video and to another one."""
     line = "look at it: black: black for 2.5 s of 9.8 s"
     delivered = run("render", "watch", ended(service, Status.SUCCEEDED), "-o", "out.mp4")

@@ -7,13 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.test_cli import run  # noqa: F401 - a fixture, used by its name
-
 DECLARED = {"title": {"max_length": 40}, "price": {"type": "number", "required": False}}
 
 
 @pytest.fixture
-def name(run: Any, tmp_path: Path) -> str:  # noqa: F811 - the fixture of that name
+def name(run: Any, tmp_path: Path) -> str:
     """A template made from two files."""
     name = f"t-{uuid4().hex}"
     (tmp_path / "text").write_text("a video about {{ title }}{% if price %} for {{ price }} EUR{% endif %}\n")
@@ -23,7 +21,7 @@ def name(run: Any, tmp_path: Path) -> str:  # noqa: F811 - the fixture of that n
     return name
 
 
-def test_a_template_is_made_tried_and_rendered(run: Any, name: str) -> None:  # noqa: F811
+def test_a_template_is_made_tried_and_rendered(run: Any, name: str) -> None:
     """Texts by =, anything else by :=, files under both; the render has the template's tags."""
     tried = run("templates", "preview", name, "--var", "title=a mug=cup", "--var", "price:=9.5")
     assert tried.returncode == 0
@@ -36,7 +34,7 @@ def test_a_template_is_made_tried_and_rendered(run: Any, name: str) -> None:  # 
     assert (made["variables"], made["tags"]) == ({"title": "a lamp", "price": 4}, ["shop"])
 
 
-def test_an_update_keeps_what_it_does_not_name(run: Any, name: str) -> None:  # noqa: F811
+def test_an_update_keeps_what_it_does_not_name(run: Any, name: str) -> None:
     """The text is new; variables and tags are those of the version before. Each version can be shown."""
     updated = run("templates", "update", name, "-", stdin=b"one more about {{ title }}")
     assert (updated.returncode, updated.stdout) == (0, f"{name}@2\n")
@@ -48,7 +46,7 @@ def test_an_update_keeps_what_it_does_not_name(run: Any, name: str) -> None:  # 
     assert name in run("templates", "list").stdout
 
 
-def test_an_archived_template_is_no_longer_listed(run: Any, name: str) -> None:  # noqa: F811
+def test_an_archived_template_is_no_longer_listed(run: Any, name: str) -> None:
     """And makes no render: a refusal with its code and a remedy."""
     gone = json.loads(run("templates", "delete", name, "--json").stdout)
     assert gone["archived_at"]
@@ -73,7 +71,7 @@ def test_an_archived_template_is_no_longer_listed(run: Any, name: str) -> None: 
         (("render", "create", "a kite", "--var", "title=a"), "for a `template`"),
     ],
 )
-def test_mistakes_are_named(run: Any, name: str, arguments: tuple[str, ...], words: str) -> None:  # noqa: F811
+def test_mistakes_are_named(run: Any, name: str, arguments: tuple[str, ...], words: str) -> None:
     """With the status of a wrong use, before or after asking the service."""
     said = run(*(one.replace("NAME", name) for one in arguments))
     assert said.returncode == 2, said

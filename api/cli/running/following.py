@@ -19,6 +19,10 @@ UNDER_WAY = ("running", "waiting", "canceling")
 Found = TypeVar("Found")
 
 
+BAR_SECONDS = 0.05
+"""Between two pictures of the bars while files come in: twenty a second look like movement."""
+
+
 def patiently(ask: Callable[[], Found]) -> Found:
     """What `ask` answers. A service that restarts is waited for; Unreachable only after `PATIENCE_SECONDS`."""
     since = time.monotonic()
@@ -29,6 +33,7 @@ def patiently(ask: Callable[[], Found]) -> Found:
         except (ServerFault, RateLimited, Unreachable):
             if time.monotonic() - since > PATIENCE_SECONDS:
                 raise
+            # It may be starting: asked at the pace of the looks, not as fast as it refuses.
             time.sleep(max(asked + LOOK_SECONDS - time.monotonic(), 0))
 
 
@@ -37,6 +42,7 @@ def looks(ask: Callable[[], Found], seconds: float) -> Iterator[Found]:
     while True:
         asked = time.monotonic()
         yield patiently(ask)
+        # The rest of the interval: a batch has no call that is held back until something changes.
         time.sleep(max(asked + seconds - time.monotonic(), 0))
 
 
@@ -74,7 +80,7 @@ def _settled(videos: Videos, board: Board, batch: Batch) -> None:
     """Wait for what is being fetched."""
     while videos.waiting:
         board.show(batch, [], videos)
-        time.sleep(0.05)
+        time.sleep(BAR_SECONDS)
         videos.settle()
 
 
