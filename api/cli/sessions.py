@@ -153,7 +153,7 @@ def _talk(client: "Client", session_id: str) -> None:
 
 def _line(prompt: str) -> str:
     if prompt:
-        print(prompt, end="", file=sys.stderr, flush=True)  # noqa: T201 - this is a command line
+        typer.echo(prompt, nl=False, err=True)
     return sys.stdin.readline()
 
 

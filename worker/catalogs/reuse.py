@@ -68,7 +68,7 @@ _TAKE = text(
 
 _FACTS = (
     "storage_key, poster_key, sha256, bytes, duration_seconds, width, height, video_codec, audio_codec, pixel_format,"
-    " frame_rate"
+    " frame_rate, quality"
 )
 _RESULTS = text(
     f"""
