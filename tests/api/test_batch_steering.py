@@ -17,7 +17,7 @@ from worker.batches import store
 from worker.batches.models import Batch, PauseReason
 from worker.database import new_id
 from worker.owners.limits import Limits
-from worker.renders.models import Draft, Event, Lane, Render
+from worker.renders.models import Event, Lane, Render
 from worker.renders.states import Status
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -199,14 +199,21 @@ def test_failed_renders_begin_anew_without_a_second_charge(service: Service):
 
 
 def test_a_paid_draft_is_exported_again_and_a_lost_one_is_told(service: Service):
-    """A draft whose session is not there does not pass for a free one."""
-    batch = _made(service, 1)
-    [id] = _ids(service, batch)
-    _fail(service, id, charge_state="incurred")
-    owner = service.write(lambda s: s.get_one(Render, id).owner_id)
-    service.write(lambda s: s.add(Draft(render_id=id, run=1, owner_id=owner, body=b"{}")))
+    """What is paid for goes on from there; a draft whose session is not there does not pass for a free one."""
+    batch = _made(service, 2)
+    kept, lost = _ids(service, batch)
+
+    def fail(session: Session) -> None:
+        for id, place in ((kept, {}), (lost, {"lost_at": func.now()})):
+            held = working.claimed(session, id)
+            paid = working.paid_draft(session, held, **place)
+            told = {"error_code": "export.failed", "error_retryable": True, "charge_state": "incurred"}
+            working.finished(session, held, Status.FAILED, **told, **paid)
+
+    service.write(fail)
     told = _ask(service, batch, "retry-failed").json()
-    assert (told["retried"], told["needs_force"], told["left"]) == (0, 1, 0)
+    assert (told["retried"], told["needs_force"], told["left"]) == (1, 1, 0)
+    assert service.write(lambda s: (s.get_one(Render, kept).stage, s.get_one(Render, lost).run)) == ("export", 1)
 
 
 def test_a_keys_limits_hold_for_failed_renders_too(service: Service):
