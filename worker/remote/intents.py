@@ -218,13 +218,14 @@ def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: Colu
     """Until when a settled message of this session may still be at work there, those `apart_from` left out; None: all
     that was said in it is over.
 
-    Over is what was seen to end with the model's words and no error, and everything a stream's longest life after its
-    sending. A watched message is over once it was read after that, too: the read is asked of the watch, and not waited
-    for longer than the watch's interval.
+    Over is what was seen to end with the model's words and no error, and then read for long without anything to export
+    (the backend adds to a draft after the stream's end), and everything a stream's longest life after its sending. A
+    watched message is over once it was read after that, too: the read is asked of the watch, and not waited for longer
+    than the watch's interval.
     """
     waits = settings().waits
     ends = Intent.send_by + waits.stream_max_seconds
-    seen_to_end = and_(Intent.clean_end, Intent.terminal, Intent.error_frame.is_(None))
+    seen_to_end = and_(Intent.clean_end, Intent.terminal, Intent.error_frame.is_(None), _read_for_long())
     unread = and_(
         Intent.watch_at.is_not(None),
         func.coalesce(Intent.last_read_at, Intent.created_at) < ends,
@@ -245,6 +246,13 @@ def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: Colu
         .execution_options(synchronize_session=False)
     )
     return session.scalar(select(func.max(ends)).where(*open_ones))
+
+
+def _read_for_long() -> ColumnElement[bool]:
+    """That the reads after a message's end were as many as it takes to say that nothing was done, or that what was done
+    cannot be exported. One whose render was called off before is not known to stand still."""
+    unchanged = Intent.unchanged_reads >= settings().waits.lookup_reads
+    return unchanged | Intent.evidence.contains([WANTING])
 
 
 def may_still_come(session: Session, render_id: str, *, runs: range) -> datetime | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select, update
+from sqlalchemy import ColumnElement, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -76,16 +76,16 @@ def was_heard(session: Session, remote_session_id: str) -> bool:
     return bool(session.scalar(select(exists().where(*heard))))
 
 
-def is_taken(session: Session, render: Render) -> bool:
+def is_taken(session: Session, render: Render, remote_session_id: str) -> bool:
     """Whether another render's turn is open there: its message is not settled, or its export not accepted."""
     unsettled = exists().where(
         Intent.render_id == Render.id,
-        Intent.remote_session_id == render.remote_session_id,
+        Intent.remote_session_id == remote_session_id,
         Intent.settled_at.is_(None),
     )
     others = select(Render.id).where(
         Render.session_id == render.session_id,
-        Render.remote_session_id == render.remote_session_id,
+        Render.remote_session_id == remote_session_id,
         Render.id != render.id,
         Render.finished_at.is_(None),
         Render.stage.in_([stage.value for stage in TURN_OPEN]) | unsettled,
@@ -93,20 +93,29 @@ def is_taken(session: Session, render: Render) -> bool:
     return session.scalar(others.limit(1)) is not None
 
 
-def wait_for_the_others(session: Session, render: Render, at: datetime) -> timedelta | None:
-    """How long the render's message has to wait for what was said there before it, `at` the database's time; None: its
-    turn has come, and nothing that was said before can change the state any more.
+def wait_for_the_others(session: Session, render: Render, remote_session_id: str, at: datetime) -> timedelta | None:
+    """How long the render's message has to wait for what was said in a place before it, `at` the database's time; None:
+    its turn has come, and nothing that was said before can change the state any more.
 
-    A turn is over where its stream was seen to end with the model's words, or where its draft was read until it stood
-    still. Any other may live on for as long as a stream does; one of which nobody knows whether it was carried out is
-    read once more after that, which is asked of the watch.
+    A turn is over where its draft was read until it stood still, or where its stream was seen to end and enough reads
+    after that found nothing to keep. Any other may live on for as long as a stream does (music and titles come after
+    the stream's end); one of which nobody knows whether it was carried out is read once more after that, which is asked
+    of the watch.
     """
     waits = settings().waits
-    if is_taken(session, render):
+    if is_taken(session, render, remote_session_id):
         return waits.lookup_next_seconds
-    kept = exists().where(Draft.render_id == Intent.render_id, Draft.run == Intent.run)
-    ends = may_be_at_work(session, render.remote_session_id or "", apart_from=kept)
+    ends = may_be_at_work(session, remote_session_id, apart_from=_stood_still())
     return None if ends is None else max(ends - at, waits.lookup_next_seconds)
+
+
+def _stood_still() -> ColumnElement[bool]:
+    """That the draft of a message was read until it stood still: it is kept, by the message's run or by a later one
+    that went on from it, or was, until its render was deleted."""
+    kept = exists().where(Draft.render_id == Intent.render_id, Draft.run >= Intent.run)
+    behind = [stage.value for stage in (Stage.EXPORT, Stage.POLL, Stage.STORE)]
+    passed = exists().where(Render.id == Intent.render_id, Render.purged_at.is_not(None), Render.stage.in_(behind))
+    return kept | passed
 
 
 def unread_change(session: Session, render: Render, fingerprint: str) -> bool:

@@ -78,7 +78,8 @@ def _not_beside_an_earlier_turn(job: Job) -> None:
 
 def _wait_for_the_others(session: Session, job: Job) -> timedelta | None:
     """In a session nothing is sent while another turn is open there, or may still be at work, `force` or not."""
-    return place.wait_for_the_others(session, job.render, job.held.at)
+    assert job.remote_session is not None, "the session stage set it"
+    return place.wait_for_the_others(session, job.render, job.remote_session.id, job.held.at)
 
 
 def _in_its_turn(wait: timedelta | None) -> None:

@@ -1,0 +1,92 @@
+"""A session's place at the backend, row by row: when what was said there is over, and whose the state is."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from config.settings import settings
+from tests.sessions.rows import CANCELED, a_draft, a_message, a_place, a_session, a_turn
+from tests.stack import here
+from tests.stages.driving import the
+from worker.database import ago, transact
+from worker.remote import intents
+from worker.renders import purge
+from worker.renders import store as renders
+from worker.sessions import place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings(database: str) -> Iterator[None]:
+    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _empty(_settings: None) -> None:
+    transact(lambda session: session.execute(text("TRUNCATE renders, sessions, accounts CASCADE")))
+
+
+def has_to_wait(render_id: str) -> timedelta | None:
+    """How long the next message has to."""
+
+    def look(session):
+        row = the(render_id)
+        there = row.remote_session_id or ""
+        return place.wait_for_the_others(session, row, there, session.scalar(select(func.now())))
+
+    return transact(look)
+
+
+def a_turn_and_the_next(said: dict[str, Any] | None = None, **columns: Any) -> tuple[str, str]:
+    """One that was called off while its draft was read, and the one behind it."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "verify", "charge_state": "incurred"} | columns)
+    a_message(first, **said or {})
+    return first, a_turn(session_id, stage="generate", started_at=func.now())
+
+
+def test_a_turn_called_off_before_its_draft_stood_still_may_be_at_work():
+    """Its stream was seen to end, but music and titles come after that: until a stream's longest life is over."""
+    _, following = a_turn_and_the_next()
+    waits = has_to_wait(following)
+    assert waits is not None
+    assert waits > settings().waits.stream_max_seconds - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"state": "not_applied", "unchanged_reads": 5},
+        {"evidence": [intents.WANTING]},
+        {"send_by": ago(timedelta(minutes=15))},
+    ],
+)
+def test_a_turn_whose_end_was_seen_is_over_once_it_was_read_for_long(read: dict[str, Any]):
+    """A question that changed nothing, or a draft that cannot be exported: the answer to it need not wait."""
+    _, following = a_turn_and_the_next(read, status="failed", error_code="generation.no_draft")
+    assert has_to_wait(following) is None
+
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_a_kept_draft_has_stood_still(run: int):
+    """Also one that was read late, or after a retry, and so is kept with a later run than its message's; nobody need
+    wait for a stream's life, seen to end or not."""
+    first, following = a_turn_and_the_next({"clean_end": False})
+    assert has_to_wait(following) is not None
+    a_draft(first, run)
+    assert has_to_wait(following) is None
+
+
+def test_a_deleted_turn_was_read_as_far_as_it_got():
+    """Its draft goes with it; that it stood still does not."""
+    first, following = a_turn_and_the_next(stage="store", status="succeeded")
+    a_draft(first)
+
+    def delete(session):
+        purge.purge(session, renders.locked(session, the(first).owner_id, first))
+
+    transact(delete)
+    assert has_to_wait(following) is None
