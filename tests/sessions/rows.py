@@ -53,12 +53,12 @@ def a_session(remote: str | None = None) -> str:
     return transact(make)
 
 
-def a_turn(session_id: str, *, assets: list[dict[str, Any]] | None = None, **columns: Any) -> str:
+def a_turn(session_id: str, **columns: Any) -> str:
     """Appended, and put into the state given by its columns; in the session's place unless they say otherwise."""
 
     def make(session):
         held = store.locked(session, owner(session, "default").id, session_id)
-        request = NewRender(prompt="a lamp", language="en", assets=assets or [])
+        request = NewRender(prompt="a lamp", language="en")
         made = order.append(session, held, request, render_id=renders.new_id("rnd")).id
         if columns:
             where = {"account_id": held.account_id, "remote_session_id": held.remote_session_id}

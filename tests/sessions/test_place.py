@@ -8,14 +8,26 @@ import pytest
 from sqlalchemy import func, select, text
 
 from config.settings import settings
-from tests.sessions.rows import CANCELED, a_draft, a_message, a_place, a_session, a_turn
+from tests.sessions.rows import (
+    CANCELED,
+    a_draft,
+    a_job,
+    a_message,
+    a_place,
+    a_session,
+    a_turn,
+    set_render,
+    the_session,
+)
 from tests.stack import here
 from tests.stages.driving import the
 from worker.database import ago, transact
+from worker.outcomes import Advance
 from worker.remote import intents
-from worker.renders import purge
+from worker.renders import purge, runs
 from worker.renders import store as renders
 from worker.sessions import place
+from worker.stages import session as session_stage
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,3 +102,61 @@ def test_a_deleted_turn_was_read_as_far_as_it_got():
 
     transact(delete)
     assert has_to_wait(following) is None
+
+
+SENT = [{"name": "lamp.png", "upload": "upl_1", "begun": True, "sent": True}]
+UNSENT = [{"name": "lamp.png", "upload": "upl_1"}]
+
+
+def a_retried_turn() -> tuple[str, str]:
+    """Its files are in the place, it was refused there, and waits behind another one; with its session."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "generate", "assets": SENT})
+    a_message(first, state="refused")
+    a_turn(session_id, stage="generate", started_at=func.now())
+    retry(first)
+    return session_id, first
+
+
+def retry(render_id: str, *, force: bool = False) -> None:
+    def work(session):
+        row = renders.locked(session, the(render_id).owner_id, render_id)
+        runs.retry(session, row, force=force, api_key_id=None)
+
+    transact(work)
+
+
+def joined(session_id: str, render_id: str) -> dict[str, Any]:
+    """What the row of a turn that joins its session's place has from then on."""
+    set_render(render_id, stage="session", account_id=the_session(session_id).account_id, started_at=func.now())
+    outcome = session_stage.run(a_job(render_id))
+    assert isinstance(outcome, Advance)
+    return {"assets": the(render_id).assets} | outcome.changes
+
+
+def test_files_that_are_in_the_place_are_not_sent_again():
+    """A retry that joins the place where its files are says so still."""
+    session_id, first = a_retried_turn()
+    assert the(first).assets == SENT
+    assert joined(session_id, first)["assets"] == SENT
+
+
+def test_files_stay_behind_with_the_place_they_were_sent_to():
+    """The turn that a retry waits for finds the place gone and makes another one: there the retry's files are not."""
+    session_id, first = a_retried_turn()
+    left, account = the_session(session_id).remote_session_id, the_session(session_id).account_id
+    transact(lambda session: place.leave(session, left))
+    other = a_place(account)
+    transact(lambda session: place.note(session, session_id, account, other))
+    row = joined(session_id, first)
+    assert (row["remote_session_id"], row["assets"]) == (other, UNSENT)
+
+
+def test_files_sent_to_a_place_that_is_gone_already_are_sent_again():
+    """The retry comes after another place was made."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "generate", "assets": SENT})
+    transact(lambda session: place.leave(session, the(first).remote_session_id))
+    transact(lambda session: place.note(session, session_id, the(first).account_id, a_place(the(first).account_id)))
+    retry(first)
+    assert joined(session_id, first)["assets"] == UNSENT
