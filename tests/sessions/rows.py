@@ -61,7 +61,7 @@ def a_turn(session_id: str, **columns: Any) -> str:
         request = NewRender(prompt="a lamp", language="en")
         made = order.append(session, held, request, render_id=renders.new_id("rnd")).id
         if columns:
-            where = {"account_id": held.account_id, "remote_session_id": held.remote_session_id}
+            where = {"account_id": held.account_id, "remote_session_id": held.remote_session_id, "reason": None}
             session.execute(update(Render).where(Render.id == made).values(**where | columns))
         return made
 

@@ -1,11 +1,10 @@
 """A session's place at the backend, row by row: when what was said there is over, and whose the state is."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from config.settings import settings
 from tests.sessions.rows import (
@@ -19,7 +18,6 @@ from tests.sessions.rows import (
     set_render,
     the_session,
 )
-from tests.stack import here
 from tests.stages.driving import the
 from worker.database import ago, transact
 from worker.outcomes import Advance
@@ -29,16 +27,7 @@ from worker.renders import store as renders
 from worker.sessions import place
 from worker.stages import session as session_stage
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    transact(lambda session: session.execute(text("TRUNCATE renders, sessions, accounts CASCADE")))
+pytestmark = pytest.mark.usefixtures("empty")
 
 
 def has_to_wait(render_id: str) -> timedelta | None:

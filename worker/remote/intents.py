@@ -73,6 +73,9 @@ MAY_HAVE_BEEN_RECEIVED = tuple(state for state in IntentState if state not in {I
 NOTHING_LEFT = (IntentState.UNSENT.value, IntentState.REFUSED.value)
 """Messages that did nothing, for sure."""
 
+MAY_BE_REFUSED_YET = (*NOTHING_LEFT, IntentState.OPEN.value)
+"""Messages that did nothing, or whose sender has not said more."""
+
 
 class Intent(Base):
     """One paid message: what is about to be sent, what was seen of it, what it came to."""
@@ -193,9 +196,9 @@ WANTING = {"wanting": True}
 """Found with a carried out message: its draft was read for long enough and cannot be exported."""
 
 
-def followed() -> ColumnElement[bool]:
-    """That another message may have been received in an intent's session after it: the state there is no longer its
-    own."""
+def followed(*, but: Sequence[str] = NOTHING_LEFT) -> ColumnElement[bool]:
+    """That another message may have been received in an intent's session after it (those in states of `but` left out):
+    the state there is no longer its own."""
     later = aliased(Intent)
     return (
         select(later.id)
@@ -203,15 +206,15 @@ def followed() -> ColumnElement[bool]:
             later.remote_session_id == Intent.remote_session_id,
             later.id != Intent.id,
             later.created_at > Intent.created_at,
-            later.state.not_in(NOTHING_LEFT),
+            later.state.not_in(but),
         )
         .exists()
     )
 
 
-def is_followed(session: Session, intent: Intent) -> bool:
+def is_followed(session: Session, intent: Intent, *, but: Sequence[str] = NOTHING_LEFT) -> bool:
     """Whether that is so of this one."""
-    return session.scalar(select(Intent.id).where(Intent.id == intent.id, followed())) is not None
+    return session.scalar(select(Intent.id).where(Intent.id == intent.id, followed(but=but))) is not None
 
 
 def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: ColumnElement[bool]) -> datetime | None:

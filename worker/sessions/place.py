@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings
 from worker.database import from_now
-from worker.remote.intents import NOTHING_LEFT, Intent, may_be_at_work
+from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
 from worker.renders.models import Draft, Render
 from worker.renders.states import Stage
 from worker.sessions.models import EditingSession
@@ -119,9 +119,9 @@ def _stood_still() -> ColumnElement[bool]:
 
 
 def unread_change(session: Session, render: Render, fingerprint: str) -> bool:
-    """Whether the state has changed since a watched message of this place, and nobody has said so yet: the watch is
-    asked to look at once. What that message did late is its own, not the next one's."""
-    changed = (*_watched(render), Intent.before != fingerprint)
+    """Whether the state has changed since a watched message of this place, the last one said there, and nobody has said
+    so yet: the watch is asked to look at once. What that message did late is its own, not the next one's."""
+    changed = (*_watched(render), ~followed(), Intent.before != fingerprint)
     asked = session.execute(
         update(Intent)
         .where(*changed)
@@ -133,11 +133,11 @@ def unread_change(session: Session, render: Render, fingerprint: str) -> bool:
 
 
 def end_watches(session: Session, render: Render, message_id: str) -> None:
-    """Another message follows: from here on a change of the state says nothing about those before."""
+    """Another message may have been received: from here on a change of the state says nothing about those before."""
     over = {"watch": "over", "followed_by": message_id}
     session.execute(
         update(Intent)
-        .where(*_watched(render))
+        .where(*_watched(render), Intent.id != message_id)
         .values(watch_at=None, evidence=Intent.evidence.op("||")(literal([over], JSONB)))
         .execution_options(synchronize_session=False)
     )
