@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from config.settings import settings
 from tests.sessions.rows import (
@@ -15,17 +15,24 @@ from tests.sessions.rows import (
     a_place,
     a_session,
     a_turn,
+    an_account,
     set_render,
     the_session,
 )
 from tests.stages.driving import the
+from worker import pipeline
+from worker.accounts import admission
+from worker.accounts.models import Account
 from worker.database import ago, transact
-from worker.outcomes import Advance
+from worker.outcomes import Advance, Failed, Wait
 from worker.remote import intents
 from worker.renders import purge, runs
 from worker.renders import store as renders
+from worker.renders.states import Reason
 from worker.sessions import place
+from worker.sessions.place import Place
 from worker.stages import session as session_stage
+from worker.stages import token
 
 pytestmark = pytest.mark.usefixtures("empty")
 
@@ -149,3 +156,58 @@ def test_files_sent_to_a_place_that_is_gone_already_are_sent_again():
     transact(lambda session: place.note(session, session_id, the(first).account_id, a_place(the(first).account_id)))
     retry(first)
     assert joined(session_id, first)["assets"] == UNSENT
+
+
+def disable(account: str) -> None:
+    transact(
+        lambda session: session.execute(update(Account).where(Account.id == account).values(disabled_at=func.now()))
+    )
+
+
+def test_a_turn_waits_for_the_others_before_it_holds_a_slot():
+    """While an earlier one may be at work, for a quarter of an hour, others have the account; also where it was
+    admitted before and its worker died."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "lookup"})
+    a_message(first, clean_end=False, state="unconfirmed")
+    account = the(first).account_id
+    following = a_turn(session_id, remote_session_id=None)
+    for admitted in (None, account):
+        set_render(following, account_id=admitted)
+        job = a_job(following)
+        outcome = token.run(job)
+        assert isinstance(outcome, Wait)
+        assert (outcome.reason, outcome.wait > timedelta(minutes=10)) == (Reason.SESSION, True)
+        pipeline._write(job, outcome)
+        assert (the(following).stage, the(following).account_id, the(following).status) == ("token", None, "waiting")
+        assert transact(lambda session: admission.slots_by_account(session, [account])) == {}
+
+
+def test_a_session_whose_account_was_removed_is_over_once_something_was_said():
+    """No other account knows its place: a final status, and no waiting for a token that nobody gives."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "store", "status": "succeeded"})
+    a_message(first)
+    following = a_turn(session_id, account_id=None, remote_session_id=None)
+    disable(the(first).account_id)
+    job = a_job(following)
+    outcome = token.run(job)
+    assert isinstance(outcome, Failed)
+    pipeline._write(job, outcome)
+    row = the(following)
+    assert (row.status, row.error_code, row.charge_state) == ("failed", "session.lost", "none")
+    assert the_session(session_id).lost_at is not None
+
+
+def test_a_session_whose_account_was_removed_before_anything_was_said_moves():
+    """As where the place itself is gone: whatever account has room makes another one."""
+    session_id = a_session(a_place())
+    account, other = the_session(session_id).account_id, an_account()
+    following = a_turn(session_id, account_id=None, remote_session_id=None)
+    disable(account)
+    job = a_job(following)
+    where, wait = token._session_of(job)
+    assert (where, wait) == (Place(None, None, lost=False), None)
+    admitted = transact(lambda session: token._admit(session, job, where))
+    assert isinstance(admitted, Account)
+    assert admitted.id == other

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from worker.accounts.models import Account
 from worker.database import from_now
 from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
 from worker.renders.models import Draft, Render
@@ -34,6 +35,19 @@ def of(session: Session, session_id: str, *, lock: bool = False) -> Place:
     )
     row = session.execute(query.with_for_update(key_share=True) if lock else query).one()
     return Place(row.account_id, row.remote_session_id, row.lost_at is not None)
+
+
+def with_its_account(session: Session, session_id: str) -> Place:
+    """The session's place, where its account is still in use. Another one does not know the place: it is left where
+    nothing was said in it, and lost otherwise."""
+    found = of(session, session_id)
+    gone = select(Account.id).where(Account.id == found.account_id, Account.disabled_at.is_not(None))
+    if found.lost or session.scalar(gone) is None:
+        return found
+    found = of(session, session_id, lock=True)  # nobody puts a message on file meanwhile
+    if found.remote_session_id is not None:
+        (lose if was_heard(session, found.remote_session_id) else leave)(session, found.remote_session_id)
+    return of(session, session_id)
 
 
 def note(session: Session, session_id: str, account_id: str, remote_session_id: str) -> Place:
