@@ -14,6 +14,7 @@ from tests.api.service import Service
 from worker.accounts.models import Account, RemoteSession
 from worker.database import new_id
 from worker.owners import store as owners
+from worker.owners.limits import Limits
 from worker.owners.scopes import Scope
 from worker.renders.models import Draft, Render, Upload
 from worker.renders.states import Stage, Status
@@ -194,6 +195,18 @@ def test_an_export_is_free_and_of_the_last_draft(service: Service) -> None:
     assert plain.text == f"{SUMMARY}\n"
 
 
+def test_an_export_is_never_a_message_whatever_is_forced(service: Service) -> None:
+    """One that was called off is exported again, also with `force`: there is nothing in its word to pay for."""
+    begun = begin(service, "a lamp")
+    done(service, begun["turns"][0]["id"], status=Status.SUCCEEDED)
+    for force in (False, True):
+        made = say(service, begun, "export").json()["render"]["id"]
+        service.write(lambda session, id=made: working.finished(session, working.claimed(session, id), Status.CANCELED))
+        again = service.first.post(f"/v1/renders/{made}/retry", json={"force": force})
+        assert (again.status_code, again.json()["stage"]) == (202, "export")
+        service.write(lambda session, id=made: working.finished(session, working.claimed(session, id)))
+
+
 def test_an_edit_makes_a_session_around_a_render(service: Service) -> None:
     """Once the render is at its export; its second edit joins the same session; a lost place is refused."""
     made = service.make()
@@ -273,3 +286,18 @@ def test_a_retry_goes_to_the_end_of_the_order(service: Service) -> None:
     again = row(service, first)
     assert (again.status, again.reason, again.follows_id) == ("waiting", "session", third)
     assert row(service, second).status == "queued"
+
+
+def test_a_retry_of_an_edit_is_checked_at_what_an_edit_costs(service: Service) -> None:
+    """A key with 50 credits left begins it anew; without anything to edit it would cost a clip's hundred."""
+    ended = {"status": Status.CANCELED.value, "finished_at": func.now(), "reason": None}
+    for edits, status in ((True, 202), (False, 429)):
+        begun = begin(service, "a lamp", "make it blue")
+        first, second = (one["id"] for one in begun["turns"])
+        if edits:
+            done(service, first, status=Status.SUCCEEDED)
+        over = update(Render).where(Render.session_id == begun["id"], Render.finished_at.is_(None)).values(**ended)
+        service.write(lambda session, over=over: session.execute(over))
+        with caller(service, new_key(service, limits=Limits(credits_per_day=50))) as client:
+            answer = client.post(f"/v1/renders/{second}/retry")
+        assert answer.status_code == status, answer.text

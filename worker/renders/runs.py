@@ -155,10 +155,11 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
 
 
 def _is_only_an_export(session: Session, render: Render) -> bool:
-    """A draft that no message of its own made: there is nothing in its words to send, whatever is asked."""
+    """A draft that no message of its own made, nor anybody paid for: there is nothing in its words to send, whatever is
+    asked."""
     drafted = exists().where(Draft.render_id == render.id, Draft.run == render.run)
     said = exists().where(Intent.render_id == render.id)
-    return bool(session.scalar(select(drafted & ~said)))
+    return bool(session.scalar(select(drafted & ~said))) and _charged(session, render) is Charge.NONE
 
 
 def _charged(session: Session, render: Render) -> Charge:
