@@ -26,13 +26,14 @@ from worker.accounts.models import Account
 from worker.database import ago, transact
 from worker.outcomes import Advance, Failed, Wait
 from worker.remote import intents
+from worker.remote.errors import SessionGone
 from worker.renders import purge, runs
 from worker.renders import store as renders
 from worker.renders.states import Reason
 from worker.sessions import place
 from worker.sessions.place import Place
+from worker.stages import refusals, token
 from worker.stages import session as session_stage
-from worker.stages import token
 
 pytestmark = pytest.mark.usefixtures("empty")
 
@@ -156,6 +157,19 @@ def test_files_sent_to_a_place_that_is_gone_already_are_sent_again():
     transact(lambda session: place.note(session, session_id, the(first).account_id, a_place(the(first).account_id)))
     retry(first)
     assert joined(session_id, first)["assets"] == UNSENT
+
+
+@pytest.mark.parametrize("files", [SENT, UNSENT, []])
+def test_files_of_earlier_turns_that_are_gone_with_the_place_are_told_of(files: list[dict[str, Any]]):
+    """Its owner was told that they are there, and the next message may speak of them."""
+    session_id = a_session(a_place())
+    a_turn(session_id, **CANCELED | {"stage": "generate", "assets": files})
+    following = a_turn(session_id, stage="generate", status="running", started_at=func.now(), sessions=1)
+    job = a_job(following)
+    outcome = refusals.outcome(job, SessionGone("state", "gone"))
+    assert isinstance(outcome, Advance)
+    pipeline._write(job, outcome)
+    assert [one["code"] for one in the(following).hints] == (["session.files"] if files is SENT else [])
 
 
 def disable(account: str) -> None:

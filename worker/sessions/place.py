@@ -90,6 +90,18 @@ def was_heard(session: Session, remote_session_id: str) -> bool:
     return bool(session.scalar(select(exists().where(*heard))))
 
 
+def holds_files_of_others(session: Session, render: Render) -> bool:
+    """Whether files of the session's other turns, which are over, were sent to the render's place."""
+    theirs = (
+        Render.session_id == render.session_id,
+        Render.remote_session_id == render.remote_session_id,
+        Render.id != render.id,
+        Render.finished_at.is_not(None),
+        Render.assets.contains([{"sent": True}]),
+    )
+    return session.scalar(select(Render.id).where(*theirs).limit(1)) is not None
+
+
 def is_taken(session: Session, render: Render, remote_session_id: str) -> bool:
     """Whether another render's turn is open there: its message is not settled, or its export not accepted."""
     unsettled = exists().where(
