@@ -24,6 +24,7 @@ from worker.renders import runs, store, uploads
 from worker.renders.models import Render, Upload
 from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
+from worker.sessions import store as sessions
 
 ROUTE = "POST /v1/renders"
 LATER = ("template", "variables", "quality_gate", "expect")
@@ -66,12 +67,20 @@ def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> An
 
     def make(session: Session) -> Render:
         render = held(session, caller.owner_id, render_id)
-        pays = runs.first_stage(session, render, force=request.force) is Stage.TOKEN
-        limits.check(session, caller.key_id, caller.limits, credits=intents.ABOUT_A_CLIP if pays else 0)
+        price = _price_of_retry(session, render, force=request.force)
+        limits.check(session, caller.key_id, caller.limits, credits=price)
         runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
         return render
 
     return _once(caller, f"POST /v1/renders/{render_id}/retry", key, hashed, render_id, make)
+
+
+def _price_of_retry(session: Session, render: Render, *, force: bool) -> float:
+    if runs.first_stage(session, render, force=force) is not Stage.TOKEN:
+        return 0
+    if render.session_id is None:
+        return intents.ABOUT_A_CLIP
+    return sessions.price_of_next(session, render.session_id, but=render.id)
 
 
 def _once(

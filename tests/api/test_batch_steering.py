@@ -19,6 +19,7 @@ from worker.database import new_id
 from worker.owners.limits import Limits
 from worker.renders.models import Event, Lane, Render
 from worker.renders.states import Status
+from worker.sessions import store as sessions
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 SHA256 = "c" * 64
@@ -225,6 +226,26 @@ def test_a_keys_limits_hold_for_failed_renders_too(service: Service):
         refused = key.post(f"/v1/batches/{batch}/retry-failed")
     assert (refused.status_code, refused.json()["code"]) == (429, "limit.in_flight")
     assert _show(service, batch)["counts"]["failed"] == 2
+
+
+def test_a_render_whose_session_is_over_keeps_none_of_the_others_from_being_begun_anew(service: Service):
+    """One that was edited is in a session, which its owner closed or the backend forgot: it stays as it is."""
+    batch = _made(service, 3)
+    ids = _ids(service, batch)
+
+    def in_a_session(session: Session, render_id: str, **ended: Any) -> None:
+        place = sessions.make(session, session.get_one(Render, render_id).owner_id)
+        sessions.change(session, place, **ended)
+        session.execute(update(Render).where(Render.id == render_id).values(session_id=place.id))
+
+    for one in ids:
+        _fail(service, one)
+    service.write(lambda s: in_a_session(s, ids[0], closed_at=func.now()))
+    service.write(lambda s: in_a_session(s, ids[1], lost_at=func.now()))
+    told = _ask(service, batch, "retry-failed").json()
+    assert (told["retried"], told["needs_force"], told["left"]) == (1, 2, 0)
+    states = service.write(lambda s: [s.get_one(Render, one).status for one in ids])
+    assert states == ["failed", "failed", "queued"]
 
 
 def test_a_retry_of_one_render_opens_its_finished_batch(service: Service):
