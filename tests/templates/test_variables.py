@@ -138,6 +138,33 @@ def test_anything_given_is_bound_or_refused(values: dict[str, Any]):
             assert set(bound(DECLARED, values, strict=strict)) == set(DECLARED)
 
 
+def test_the_templates_own_words_are_told_from_what_is_put_in():
+    """Numbers and defaults are the template's; texts that were given are left out, and choices by them as they were."""
+    own = Filler.of(
+        "{{ n }} seconds about {{ title }}{% if note %}, {{ note }}{% endif %}{% for f in list %} [{{ f }}]{% endfor %}"
+        " {{ mood }}",
+        declared(
+            {
+                "n": {"type": "number"},
+                "title": {},
+                "note": {"required": False},
+                "list": {"type": "list", "default": ["own"]},
+                "mood": {"default": "vertical"},
+            }
+        ),
+    )
+    assert own.own_words({"n": 5, "title": "a 60-second soup"}) == "5 seconds about … [own] vertical"
+    given = {"n": "5", "title": "x", "note": "y", "list": '["z", 2]', "mood": "w", "column": "v"}
+    assert own.own_words(given, strict=False) == "5 seconds about …, … [… 2] …".replace(" 2]", "] [2]")
+
+
+def test_own_words_that_cannot_be_told_are_none():
+    """A template that computes with a text says nothing without it."""
+    filler = Filler.of("{{ 10 // (x|length - 1) }} second video", declared({"x": {}}))
+    assert filler.fill({"x": "abc"}) == "5 second video"
+    assert filler.own_words({"x": "abc"}) == ""
+
+
 def test_a_prompt_has_to_come_out():
     """Not an empty one, and none that is longer than a prompt may be; at the bound it does."""
     filler = Filler.of("{{ a }}{{ b }}", declared({name: {"max_length": PROMPT_CHARACTERS} for name in "ab"}))

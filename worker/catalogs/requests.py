@@ -11,6 +11,7 @@ from worker.addresses.errors import AddressError
 from worker.addresses.form import checked_form
 from worker.catalogs.feeds import Problem, Product
 from worker.catalogs.options import Options
+from worker.media.quality import words
 from worker.remote import hints, language
 from worker.renders.store import NewRender
 from worker.templates.errors import NotFilled, WrongVariables
@@ -81,6 +82,7 @@ def request(product: Product, recipe: Recipe) -> tuple[Requested, list[Problem]]
         output=options.output,
         priority=options.priority,
         on_unconfirmed=options.on_unconfirmed,
+        expect=words.read_filled(prompt, recipe.filler.own_words(used, strict=False)).in_full(),
         external_ref=external_ref,
         tags=list(dict.fromkeys(options.tags or version.tags)),
         metadata=options.metadata,

@@ -1,7 +1,7 @@
 """The one length that a prompt asks for, if it asks for one: `30-second video`, `length: 90 s`, `十秒的视频`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def length(text: str) -> float | None:
     said = list(islice(_said(text), _MOST + 1))
     if len(said) > _MOST:
         return None
-    found = {one.seconds for one in said if _is_the_videos(text, one)}
+    found = {one.seconds for one in said if _is_the_videos(text, one)} or _alone(text, said)
     others = {one.seconds for one in said if _OF_ANY_VIDEO.match(text, one.end)}
     if len(found) != 1 or others - found:
         return None
@@ -54,9 +54,14 @@ def length(text: str) -> float | None:
 
 
 def _is_the_videos(text: str, said: _Said) -> bool:
-    if _PLACES.hold(text, said.start, said.end) or chinese.LENGTHS.hold(text, said.start, said.end):
-        return True
-    return said.seconds <= ALONE_LONGEST and _ALONE.hold(text, said.start, said.end)
+    return any(places.hold(text, said.start, said.end) for places in (_PLACES, chinese.LENGTHS))
+
+
+def _alone(text: str, said: Sequence[_Said]) -> set[float]:
+    """What is the only length in the prompt, in a clause of its own at its end."""
+    if len(said) != 1 or said[0].seconds > ALONE_LONGEST:
+        return set()
+    return {one.seconds for one in said if _ALONE.hold(text, one.start, one.end)}
 
 
 _PLACES = Places(

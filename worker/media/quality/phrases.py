@@ -21,7 +21,7 @@ _KINDS = (
     r"facebook|linkedin|vertical|horizontal|portrait|landscape|square|widescreen|wide-screen|short|long|animated|"
     r"animation|cinematic|hd|full|4k|uhd|1080p|looping|silent|muted|music|ad|advertising|launch|demo|teaser|trailer|"
     r"story|reel|format|orientation|mode|aspect|ratio|screen|full-screen|professional|modern|elegant|upbeat|energetic|"
-    r"dynamic|fun|funny|engaging|stunning|beautiful|a|an)"
+    r"dynamic|fun|funny|engaging|stunning|beautiful)"
 )
 AMOUNT = r"(?:\d[\d.:]{0,9}|half|one|two|fifteen|twenty|thirty|sixty|seconds?|secs?|s|minutes?|mins?)"
 BETWEEN = rf"(?:[\s,(:/-]{{0,3}}(?:{_KINDS}|{AMOUNT})(?![\w]))"
@@ -40,6 +40,7 @@ _MAKE = (
     r"(?:(?:create|make|generate|produce|render|design|build|craft|prepare|film|shoot|animate|compose|do|give|need|want|"
     r"like)\s(?:(?:me|us|it|this)\s)?|(?:turn|transform|convert|make|cut)\s(?:[\w'’]{1,20}\s){1,5}?(?:into|to)\s)"
 )
+_A = r"(?:a|an|the|one)\s"
 _THE = r"(?:a|an|the|one|this|our|my|another)\s"
 _OTHER = (
     r"(?:(?!(?:a|an|the|this|our|my|your|his|her|their|its|in|on|at|to|of|for|with|from|by|about|is|are|was|and|that|which|"
@@ -47,7 +48,7 @@ _OTHER = (
 )
 _PRAISED = rf"{_OTHER}{{0,4}}"
 HEAD = (
-    rf"(?:{_STARTS}{_POLITE}(?:{_MAKE}{_THE}{_PRAISED}|{_MAKE}|{_THE}{_PRAISED}|(?:like|want|need)\s(?:{_THE}{_PRAISED})?"
+    rf"(?:{_STARTS}{_POLITE}(?:{_MAKE}{_THE}{_PRAISED}|{_MAKE}|{_A}{_PRAISED}|(?:like|want|need)\s(?:{_THE}{_PRAISED})?"
     rf"|(?:{_KINDS}[\s,]{{1,2}}){{0,4}})"
     rf"|{_STARTS}(?:i|we)(?:['’]d|\swould)?\s(?:like|want|need)\s(?:{_THE}{_PRAISED})?)"
 )

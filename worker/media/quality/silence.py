@@ -7,7 +7,7 @@ import re
 
 _NOT_ABOUT_IT = (
     r"(?!\s(?:effects?|fx|logo|design|glitch\w*|lag\w*|leak\w*|delay\w*|drop\w*|loss\w*|distort\w*|bleed\w*|proof\w*|"
-    r"issues?|problems?|quality|cards?|cables?|systems?|is|was|are|comes?|can|could|reaches)\b)"
+    r"issues?|problems?|insulation|absor\w*|waves?|of|quality|cards?|cables?|systems?|is|was|are|comes?|can|could|reaches)\b)"
 )
 """Words that make it a part of the sound, a product's, or the picture's: "no audio lag", "no sound is heard"."""
 _SILENT = re.compile(

@@ -5,6 +5,7 @@ would cry wolf, and fail a paid video where its render says so. A missed check c
 """
 
 import re
+from dataclasses import replace
 
 from worker.media.quality.asked import Asked
 from worker.media.quality.lengths import length
@@ -17,6 +18,12 @@ def read(prompt: str) -> Asked:
     text = _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", prompt.casefold().translate(_SIGNS).strip())
     text = "\n" + _QUOTED.sub('"', text)
     return Asked(length(text), shape(text), is_silent(text))
+
+
+def read_filled(prompt: str, own: str) -> Asked:
+    """The same of a template's prompt: a length or a shape counts in the template's `own` words alone, since what was
+    put in is mostly about a product. A wish for silence counts anywhere: there the doubt goes the other way."""
+    return replace(read(own), silent=read(prompt).silent)
 
 
 _SIGNS = str.maketrans("：（）", ":()")
