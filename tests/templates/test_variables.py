@@ -129,7 +129,15 @@ def test_a_cell_that_is_no_number_is_named(cell: str):
 
 
 @given(
-    st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
+    st.dictionaries(
+        st.sampled_from(list(DECLARED)) | st.text(max_size=5),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=4),
+            max_leaves=8,
+        ),
+        max_size=6,
+    )
 )
 def test_anything_given_is_bound_or_refused(values: dict[str, Any]):
     """Whatever JSON holds: values as declared, or WrongVariables."""
