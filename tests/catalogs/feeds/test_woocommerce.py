@@ -1,5 +1,7 @@
 """WooCommerce: variations belong to parents that may come later; lists, guards and newlines in its own spelling."""
 
+import pytest
+
 from tests.catalogs.feeds.reading import read, table
 
 HEADER = "ID,Type,SKU,Name,Published,Short description,Description,In stock?,Sale price,Regular price,Images,Parent"
@@ -69,6 +71,20 @@ def test_its_own_spelling(tmp_path):
     assert (one.title, one.description) == ("=Sum", "One\nTwo\n'Three'")
     assert one.pictures == (f"{SHOP}/w_1,h_2.jpg", f"{SHOP}/b.jpg")
     assert (one.price, one.sale_price) == ("5", "4")
+
+
+@pytest.mark.parametrize("sign", "=+-@")
+def test_what_a_spreadsheet_would_run_has_a_guard(tmp_path, sign: str):
+    """In each column, titles, SKUs and parents alike; a quote before anything else is a quote."""
+    rows = [
+        row("1", "variable", f"'{sign}sku", f"'{sign}Title", price=""),
+        row("2", "variation", "", "V", f"{SHOP}/v.jpg", f"'{sign}sku", price="3"),
+        row("3", "simple", "plain", "'Quoted'", text=f"a '{sign}b"),
+    ]
+    guarded, plain = read(tmp_path, "\ufeff" + table(HEADER, rows)).products
+    assert (guarded.ref, guarded.title, guarded.price) == (f"{sign}sku", f"{sign}Title", "3")
+    assert guarded.pictures == (f"{SHOP}/v.jpg",)
+    assert (plain.title, plain.description) == ("'Quoted'", f"a '{sign}b")
 
 
 def test_marks(tmp_path):
