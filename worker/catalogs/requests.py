@@ -125,7 +125,8 @@ def _used(given: dict[str, Any], filler: Filler) -> dict[str, Any]:
 def _cut(value: Any, most: int) -> Any:
     if not isinstance(value, str) or len(value) <= most:
         return value
-    return value[: most - 1].rsplit(" ", 1)[0] + "…"
+    whole, *_ = value[: most - 1].rsplit(None, 1) or [""]  # a line's end parts words too
+    return f"{whole}…"
 
 
 def _prompt(product: Product, used: Mapping[str, Any], filler: Filler) -> str:

@@ -6,6 +6,7 @@ would cry wolf, and fail a paid video where its render says so. A missed check c
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from worker.media.quality.asked import Asked
 from worker.media.quality.lengths import length
@@ -15,15 +16,24 @@ from worker.media.quality.silence import is_silent
 
 def read(prompt: str) -> Asked:
     """The length, the shape and the silence that a prompt plainly asks for."""
-    text = _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", prompt.casefold().translate(_SIGNS).strip())
-    text = "\n" + _QUOTED.sub('"', text)
+    text = _laid_out(prompt)
     return Asked(length(text), shape(text), is_silent(text))
 
 
 def read_filled(prompt: str, own: str) -> Asked:
     """The same of a template's prompt: a length or a shape counts in the template's `own` words alone, since what was
     put in is mostly about a product. A wish for silence counts anywhere: there the doubt goes the other way."""
-    return replace(read(own), silent=read(prompt).silent)
+    return replace(_read_own(own), silent=is_silent(_laid_out(prompt)))
+
+
+_read_own = lru_cache(maxsize=256)(read)
+"""A catalog's template says the same to most of its products."""
+
+
+def _laid_out(prompt: str) -> str:
+    """Small letters, white space as one, what is quoted left out, a line end before it."""
+    text = _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", prompt.casefold().translate(_SIGNS).strip())
+    return "\n" + _QUOTED.sub('"', text)
 
 
 _SIGNS = str.maketrans("：（）", ":()")
