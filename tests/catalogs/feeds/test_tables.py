@@ -80,6 +80,14 @@ def test_aliases_and_case(tmp_path):
     assert one.available is False
 
 
+@pytest.mark.parametrize(("delimiter", "format"), [(",", "csv"), (";", "csv"), ("|", "csv"), ("\t", "tsv")])
+def test_a_table_of_ones_own(tmp_path, delimiter: str, format: str):
+    """Nobody's dialect: an id, a name and something to show it by."""
+    feed = read(tmp_path, table("SKU,Name,Photo,Colour", [["1", "Mug", PICTURE, "red"]], delimiter))
+    assert (feed.reading.format, feed.reading.delimiter, feed.reading.unknown) == (format, delimiter, ("Colour",))
+    assert (feed.only.ref, feed.only.title, feed.only.pictures) == ("1", "Mug", (PICTURE,))
+
+
 def test_google_as_text(tmp_path):
     """Tabs, names with or without `g:`, further pictures in one list, a price whose shipping has one too."""
     header = "id\ttitle\tg:image_link\tadditional_image_link\tprice\tsale_price\tshipping(price)\tavailability\tbrand"
