@@ -8,8 +8,8 @@ as one, a line end before it. Each is bounded, so that no prompt takes long.
 import re
 from collections.abc import Sequence
 
-VIDEO = r"(?:video|clip|ad|advert|reel|short|story|film|movie|promo|commercial|teaser|trailer|spot)"
-"""One: who speaks of videos speaks of others than this."""
+VIDEO = r"(?:video|clip|ad|advert|reel|film|movie|promo|commercial|teaser|trailer)"
+"""One: who speaks of videos speaks of others than this. A story, a short and a spot are too many other things."""
 FOLLOWED = (
     r"(?=\s*(?:\Z|[\n.,;:!?()/|–—，。；！？]|-\s)|\s(?:about|of|for|on|in|with|without|that|which|where|who|showing|showcasing|"
     r"featuring|introducing|presenting|promoting|advertising|highlighting|explaining|telling|to|from|and|or|please|using|"

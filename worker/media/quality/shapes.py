@@ -54,7 +54,7 @@ _LENGTH_OR_RATIO = rf"(?:seconds?|secs?|\ds|minutes?|{VIDEO}|\d\s?:\s?\d{{1,2}}|
 _SIDES = Places(
     (HEAD, rf"(?:{BETWEEN}){{0,4}}[\s,)-]{{1,3}}(?:{VIDEO}|{_FORM})\b{FOLLOWED}"),
     (rf"{_LENGTH_OR_RATIO}\s?[,(;/|]\s?(?:in\s)?", rf"(?:\s{_FORM})?{ENDS}"),
-    (rf"(?:{THE_VIDEO}\sin|(?:\n|[.!?]\s|[,;(]\s?)in)\s(?:a\s)?", rf"(?:\s{_FORM})?{GOES_ON}"),
+    (rf"(?:{THE_VIDEO}\s|[,;(]\s?)in\s(?:a\s)?", rf"(?:\s{_FORM})?{GOES_ON}"),
     (r"[,;(\n]\s?", rf"\s{_FORM}{ENDS}"),
     (SAID_OF_IT, rf"(?:\s{_FORM})?{GOES_ON}"),
     (_LABEL, ENDS),
