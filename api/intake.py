@@ -150,7 +150,7 @@ def new_render(caller: Caller, request: RenderRequest, words: Words, assets: lis
         priority=request.priority,
         on_unconfirmed=request.on_unconfirmed,
         quality_gate=request.quality_gate,
-        expect=_expected(request, words.prompt),
+        expect=_expected(request, words),
         deadline_seconds=request.deadline_seconds,
         external_ref=request.external_ref,
         tags=list(dict.fromkeys(words.tags)),
@@ -160,11 +160,13 @@ def new_render(caller: Caller, request: RenderRequest, words: Words, assets: lis
     )
 
 
-def _expected(request: RenderRequest, prompt: str) -> dict[str, Any] | None:
-    """What the video will be compared with: as given, else as the prompt plainly says."""
+def _expected(request: RenderRequest, words: Words) -> dict[str, Any] | None:
+    """What the video will be compared with: as given, else as the prompt plainly says, or the template it is of."""
     if request.expect is not None:
         return request.expect.model_dump()
-    return asked_in_words.read(prompt).as_json()
+    if words.own is not None:
+        return asked_in_words.read_filled(words.prompt, words.own).in_full()
+    return asked_in_words.read(words.prompt).as_json()
 
 
 def wanted(request: RenderRequest) -> list[str]:
