@@ -1,8 +1,9 @@
 """Who asks for the renders: through the REST intake, with keys, again until there is an answer."""
 
+import json
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -28,6 +29,8 @@ class Customers:
     accepted: dict[str, str] = field(default_factory=dict[str, str])
     """Key → id of the render."""
     complaints: list[str] = field(default_factory=list[str])
+    batches: list[str] = field(default_factory=list[str])
+    """Ids of those that were promised."""
     repeated: int = 0
     """Posts that were sent more than once with their key."""
     _http: httpx.Client = field(init=False)
@@ -53,6 +56,10 @@ class Customers:
             twice = self.chance.random() < 0.15
             self._under_way.append(self._pool.submit(self._one, wish, twice))
 
+    def ask_at_once(self, wishes: Sequence[Wish]) -> None:
+        """Ask for these as one batch, in the background."""
+        self._under_way.append(self._pool.submit(self._batch, wishes))
+
     @property
     def served(self) -> bool:
         """Whether everybody has had an answer. Raises what one of them raised."""
@@ -73,6 +80,37 @@ class Customers:
                 self.complaints.append(f"key {wish.key} led to {answer['id']} and to {again['id']}")
         if wish.cancel_after is not None and not self._stop.wait(wish.cancel_after):
             self.insist("POST", f"/v1/renders/{answer['id']}/cancel")
+
+    def _batch(self, wishes: Sequence[Wish]) -> None:
+        lines = "".join(json.dumps(wish.body | {"external_ref": wish.key}) + "\n" for wish in wishes)
+        headers = {"Idempotency-Key": f"batch-of-{wishes[0].key}", "Content-Type": "application/x-ndjson"}
+        promised = self.insist("POST", "/v1/batches", content=lines, headers=headers)
+        if promised is None:
+            return
+        self.batches.append(promised["id"])
+        made = self._items(promised["id"])
+        if made is not None:
+            if sorted(made) != sorted(wish.key for wish in wishes):
+                self.complaints.append(f"batch {promised['id']} has {sorted(made)}")
+            self.accepted |= made
+        for wish in wishes:
+            if wish.cancel_after is not None and wish.key in self.accepted and not self._stop.wait(wish.cancel_after):
+                self.insist("POST", f"/v1/renders/{self.accepted[wish.key]}/cancel")
+
+    def _items(self, batch: str) -> dict[str, str] | None:
+        """Key → id of a batch's renders; a key that came twice is a complaint of its own."""
+        made: dict[str, str] = {}
+        cursor: str | None = ""
+        while cursor is not None:
+            params = {"limit": 50} | ({"cursor": cursor} if cursor else {})
+            page = self.insist("GET", f"/v1/batches/{batch}/items", params=params)
+            if page is None:
+                return None
+            for item in page["data"]:
+                if made.setdefault(item["ref"], item["id"]) != item["id"]:
+                    self.complaints.append(f"batch {batch} has two of {item['external_ref']}")
+            cursor = page["next_cursor"]
+        return made
 
     def insist(self, method: str, path: str, *, refusal: int | None = None, **content: Any) -> Any:
         """The answer's body, however often the call has to be repeated; None when it is refused for good (which is a

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import redis
 
-from tests.chaos import figures, gathering
+from tests.chaos import batches, figures, gathering
 from tests.chaos.customers import Customers
 from tests.chaos.figures import Figures
 from tests.chaos.ground import START_AGAIN_SECONDS, Ground
@@ -30,6 +30,9 @@ STILL_SECONDS = 60.0
 
 RETRIED = 0.25
 """Share of those that ended without a video whose next run is asked for."""
+
+AT_ONCE = 0.5
+"""Share of the crowds that ask as one batch."""
 
 Result = tuple[Figures, list[Violation]]
 
@@ -83,7 +86,11 @@ class Storm:
         """What the backend is to do to them is told to it first."""
         if rules := [rule for wish in wishes for rule in wish.rules]:
             self._tell("rules", rules)
-        self.customers.ask(wishes)
+        if len(wishes) > 1 and self.chance.random() < AT_ONCE:
+            self._count("batch")
+            self.customers.ask_at_once(wishes)
+        else:
+            self.customers.ask(wishes)
 
     def _count(self, what: str) -> None:
         self.done[what] = self.done.get(what, 0) + 1
@@ -160,7 +167,8 @@ class Storm:
         seen: Any = None
         still_at = time.monotonic() + STILL_SECONDS
         while time.monotonic() < min(end, still_at):
-            if self.customers.served and self.ground.all_up() and self._all_final() and self._silent():
+            ended = self._all_final() and self._batches_over()
+            if self.customers.served and self.ground.all_up() and ended and self._silent():
                 return
             now = self._ask("SELECT sum(lease), max(event_number), count(*) FROM renders")
             if now != seen:
@@ -170,6 +178,9 @@ class Storm:
 
     def _all_final(self) -> bool:
         return self._ask("SELECT count(*) FROM renders WHERE finished_at IS NULL") == [(0,)]
+
+    def _batches_over(self) -> bool:
+        return self._ask("SELECT count(*) FROM batches WHERE state NOT IN ('receiving', 'finished')") == [(0,)]
 
     def _silent(self) -> bool:
         """No stream is open any more: what the backend still does is in its ledger."""
@@ -201,5 +212,6 @@ class Storm:
                 self.ground.stack, connection=connection, accepted=accepted, readings=reader.readings()
             )
             violations = [*check(books), *(Violation("intake", "-", one) for one in self.customers.complaints)]
+            violations += batches.check(connection, self.customers.batches)
             counted = figures.count(self.script.seed, books, self.ground.deaths, self.done, self.restarts, violations)
         return counted.timed(time.monotonic() - began, self.customers.repeated), violations

@@ -11,7 +11,10 @@ ENDS = {f"render.{status}" for status in FINAL}
 
 
 def path(books: Books) -> Iterator[Violation]:
-    """Numbers without gaps; each run begins with `queued`, moves as allowed, ends once and says nothing more."""
+    """Numbers without gaps; each run begins with `queued`, moves as allowed, ends once and says nothing more.
+
+    That a batch was taken on is told once, of the batch: the first run of its renders begins without.
+    """
     for render, row in books.renders.items():
         events = books.events_of(render)
         if [one["number"] for one in events] != list(range(1, row["event_number"] + 1)):
@@ -22,7 +25,10 @@ def path(books: Books) -> Iterator[Violation]:
             yield Violation("path", render, f"{row['run']} runs, its events are of {[run for run, _ in runs]}")
         status = {one["run"]: one["status"] for one in books.all_runs(render)}
         for run, inside in runs:
-            for wrong in (*_wrong(inside, status.get(run)), *_wrongly_reused(inside, row)):
+            for wrong in (
+                *_wrong(inside, status.get(run), quietly=_began_quietly(row, run)),
+                *_wrongly_reused(inside, row),
+            ):
                 yield Violation("path", render, f"run {run}: {wrong}")
 
 
@@ -48,12 +54,16 @@ def _short(numbers: list[int]) -> str:
     return f"{numbers[:20]}{'…' if len(numbers) > 20 else ''}"
 
 
-def _wrong(events: list[Row], status: str | None) -> Iterator[str]:
-    if events[0]["type"] != "render.queued":
+def _began_quietly(row: Row, run: int) -> bool:
+    return row["batch_id"] is not None and run == 1
+
+
+def _wrong(events: list[Row], status: str | None, *, quietly: bool) -> Iterator[str]:
+    if (events[0]["type"] == "render.queued") is quietly:
         yield f"it begins with {events[0]['type']}"
-    at = Stage(events[0]["data"].get("stage", Stage.TOKEN.value))
+    at = Stage.TOKEN if quietly else Stage(events[0]["data"].get("stage", Stage.TOKEN.value))
     ended: str | None = None
-    for event in events[1:]:
+    for event in events if quietly else events[1:]:
         kind, number = event["type"], event["number"]
         if ended is not None:
             if not _may_come_afterwards(event):
