@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.chaos import gathering
+from tests.chaos import batches, gathering
 from tests.chaos.books import Given, Reading, Row, read
 from tests.chaos.invariants import ALL, check, names, paths
 from tests.journeys.conftest import Journey
@@ -413,4 +413,36 @@ def test_of_a_run_that_is_over_only_a_late_find_and_its_deletion_are_told(kind: 
     """The books are corrected after its end, and the next run has the video."""
     told = [("queued", {}), ("failed", {}), (kind, data)]
     events = [{"type": f"render.{what}", "number": number, "data": more} for number, (what, more) in enumerate(told, 1)]
-    assert (list(paths._wrong(events, "failed")) == []) is allowed
+    assert (list(paths._wrong(events, "failed", quietly=False)) == []) is allowed
+
+
+@pytest.mark.parametrize(("first", "quietly", "allowed"), [("queued", True, False), ("failed", True, True)])
+def test_a_render_of_a_batch_begins_without_a_word(first: str, quietly: bool, allowed: bool):
+    """A batch of a hundred thousand is told of once."""
+    told = [first, *(["failed"] if first == "queued" else [])]
+    events = [{"type": f"render.{what}", "number": number, "data": {}} for number, what in enumerate(told, 1)]
+    assert (list(paths._wrong(events, "failed", quietly=quietly)) == []) is allowed
+
+
+_A_BATCH = """
+    WITH made AS (INSERT INTO batches (id, owner_id, source, state, accepted_at, finished_at, total)
+        SELECT 'bat_x', owner_id, 'jsonl', 'finished', now(), now(), 1 FROM renders WHERE id = %s RETURNING id)
+    UPDATE renders SET batch_id = made.id, batch_position = 1, external_ref = 'one' FROM made WHERE renders.id = %s"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "promised"),
+    [
+        ("SELECT 1", []),
+        ("SELECT 1", ["bat_x", "bat_y"]),
+        ("UPDATE batches SET state = 'open', finished_at = NULL", ["bat_x"]),
+        ("UPDATE batches SET total = 2", ["bat_x"]),
+        ("UPDATE renders SET external_ref = NULL WHERE batch_id = 'bat_x'", ["bat_x"]),
+    ],
+)
+def test_a_batch_that_is_not_as_promised_is_named(spoilt: Spoilt, statement: str, promised: list[str]):
+    """Made without a promise, promised and gone, without an end, short of a render, with one that is none of its."""
+    spoilt.sql(_A_BATCH, spoilt.run.plain.id, spoilt.run.plain.id)
+    assert batches.check(spoilt.connection, ["bat_x"]) == []
+    spoilt.sql(statement)
+    assert batches.check(spoilt.connection, promised) != []
