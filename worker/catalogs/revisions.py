@@ -86,7 +86,8 @@ _CANCEL = text(
 
 
 def follow(session: Session, follows: Mapping[str, str]) -> None:
-    """Have unbegun renders wait until others are final; the dispatcher sees when that is."""
+    """Have unbegun renders wait until others are final; the dispatcher sees when that is. One that waits already keeps
+    its place, and nobody waits for who waits for it: an equal render that was begun anew may be newer and older."""
     if follows:
         session.execute(_FOLLOW, {"newer": list(follows), "older": list(follows.values())})
 
@@ -95,5 +96,12 @@ _FOLLOW = text(
     """
     UPDATE renders SET follows_id = given.older, follows_until = 'end', ready_at = 'infinity', updated_at = now()
     FROM unnest(CAST(:newer AS text[]), CAST(:older AS text[])) AS given (newer, older)
-    WHERE renders.id = given.newer AND started_at IS NULL AND finished_at IS NULL"""
+    WHERE renders.id = given.newer AND started_at IS NULL AND finished_at IS NULL AND ready_at < 'infinity'
+        AND NOT EXISTS (WITH RECURSIVE before AS (
+                SELECT given.older AS id
+                UNION
+                SELECT r.follows_id FROM before JOIN renders r ON r.id = before.id
+                WHERE r.follows_id IS NOT NULL AND r.started_at IS NULL AND r.finished_at IS NULL
+                    AND r.ready_at = 'infinity')
+            SELECT 1 FROM before WHERE before.id = renders.id)"""
 )
