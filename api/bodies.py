@@ -141,6 +141,7 @@ class RenderBody(BaseModel):
     )
     deadline_seconds: float | None
     external_ref: str | None
+    revision: int | None = Field(description="Of what `external_ref` names.")
     reused_from: str | None = Field(description="The render whose video it took over: it cost nothing.")
     tags: list[str]
     metadata: dict[str, Any]
@@ -190,6 +191,7 @@ class NormalisedBody(BaseModel):
     )
     deadline_seconds: float | None
     external_ref: str | None
+    revision: int | None = Field(description="Of what `external_ref` names.")
     tags: list[str]
     metadata: dict[str, Any]
 

@@ -61,6 +61,10 @@ def create(
     priority: Annotated[Priority, typer.Option()] = "normal",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="To find it by; several times.")] = None,
     ref: Annotated[str | None, typer.Option(help="Your own reference.")] = None,
+    revision: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="NUMBER", help="Of the reference: replaces what is queued, refused if older."),
+    ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept and returned; several times.")
     ] = None,
@@ -109,6 +113,8 @@ def create(
     }
     if tag:
         fields["tags"] = tag  # left out, they are the template's
+    if revision is not None:
+        fields["revision"] = revision
     if template is not None:
         fields["template"] = template
     if given_variables := asking.variables(var or [], var_file):

@@ -117,6 +117,7 @@ class Render(Model):
     expect: Expected | None = None
     deadline_seconds: float | None = None
     external_ref: str | None = None
+    revision: int | None = None
     reused_from: str | None = None
     """The render whose video it took over: it cost nothing."""
     tags: list[str] = []
@@ -178,6 +179,7 @@ class NormalisedRender(Model):
     expect: Expected | None = None
     deadline_seconds: float | None = None
     external_ref: str | None = None
+    revision: int | None = None
     tags: list[str] = []
     metadata: dict[str, Any] = {}
 

@@ -51,6 +51,9 @@ class RenderFields(TypedDict, total=False):
     """A run not over by then ends as `expired`; time on hold does not count."""
     external_ref: str | None
     """Your own reference; `renders(external_ref=…)` finds it."""
+    revision: int | None
+    """Of what `external_ref` names: one that is queued makes way, one at work is waited for, and a call with an older
+    one raises Conflict `render.stale_revision`."""
     tags: Sequence[str]
     metadata: Mapping[str, Any]
     """Anything JSON up to 16 KiB; kept and returned."""

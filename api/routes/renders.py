@@ -37,6 +37,7 @@ _RUNS = ("limit.in_flight", "limit.credits")
         *_RUNS,
         "upload.unknown",
         "render.deleted",
+        "render.stale_revision",
         "template.unknown",
         "template.variables",
         "template.archived",
@@ -219,6 +220,7 @@ def cancel(id: RenderId, caller: RendersWriter) -> Response:
         "render.not_final",
         "render.succeeded",
         "render.force_needed",
+        "render.stale_revision",
         "session.lost",
         "session.closed",
     )

@@ -121,6 +121,17 @@ def test_a_render_with_everything_that_can_be_said(service: Service, run: Any, t
     assert json.loads(run("upload", "a.png", "--json").stdout)["data"][0]["name"] == "a.png"
 
 
+def test_an_older_revision_ends_with_the_reason(run: Any) -> None:
+    """A newer one is made and shown with its number; the older one fails, and the words name the newer."""
+    revised = ("render", "a kite", "--no-wait", "--ref", "cli-revised", "--revision")
+    newer = run(*revised, "2")
+    assert newer.returncode == 0, newer.stderr
+    assert re.search(r"revision +2\b", run("render", "get", newer.stdout.strip()).stdout)
+    older = run(*revised, "1")
+    assert (older.returncode, "cli-revised is at revision 2" in older.stderr) == (1, True), older.stderr
+    assert run("render", "a kite", "--dry-run", "--revision", "1").returncode == 2
+
+
 def test_a_command_repeated_with_its_key_finds_its_render(run: Any, tmp_path: Path) -> None:
     """Also with a file among the assets, which is sent again and is the same upload; another prompt is refused."""
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")

@@ -68,7 +68,10 @@ def test_a_render_from_the_request_to_its_deletion(service: Service, client: Cli
     fields: Any = {"assets": [upload, "https://a.example/2.jpg"], "tags": ["life"], "metadata": {"n": (1, 2)}}
     rehearsed = client.dry_run("a kite over the sea for 10 seconds", **fields)
     assert (rehearsed.valid, rehearsed.render.language, rehearsed.estimate.credits) == (True, "en", 100)
-    made = client.create_render("a kite over the sea for 10 seconds", **fields, external_ref="life-1")
+    made = client.create_render("a kite over the sea for 10 seconds", **fields, external_ref="life-1", revision=2)
+    with pytest.raises(Conflict) as older:
+        client.create_render("a kite", external_ref="life-1", revision=1)
+    assert (made.revision, older.value.code) == (2, "render.stale_revision")
     assert [asset.upload or asset.url for asset in made.assets] == [upload.id, "https://a.example/2.jpg"]
     assert made.to_dict() == service.first.get(f"/v1/renders/{made.id}").json()
     changed = client.update(made.id, priority="high", metadata={"n": 3}, if_match=client.render(made.id).etag)
