@@ -21,6 +21,9 @@ Variables = Annotated[
 VariablesFile = Annotated[
     Path | None, typer.Option("--var-file", metavar="FILE", help="Variables as one JSON object; --var goes over them.")
 ]
+RowsTemplate = Annotated[
+    str | None, typer.Option("--template", "-t", metavar="NAME[@N]", help="That its rows or products fill.")
+]
 Priority = Literal["high", "normal", "low"]
 
 

@@ -82,6 +82,29 @@ def test_an_answer_that_was_lost_is_found_again(service: Service, table: Path):
         assert [one.id for one in found] == [made.id]
 
 
+def test_rows_of_a_batch_fill_a_template(service: Service, run: Any, tmp_path: Path):
+    """The version that is named, or the newest; also where it is only checked. One that is not there fails each row."""
+    template = {"name": "of-batches", "prompt": "a video about {{ title }}", "variables": {"title": {}}}
+    assert service.first.post("/v1/templates", json=template).status_code == 201
+    newer = template | {"prompt": "all about {{ title }}"}
+    del newer["name"]
+    assert service.first.post("/v1/templates/of-batches/versions", json=newer).status_code == 201
+    (tmp_path / "rows.csv").write_text("sku,title,colour\na,a lamp,red\n")
+    for named, prompt in [("of-batches", "all about a lamp"), ("of-batches@1", "a video about a lamp")]:
+        dry = json.loads(run("batch", "create", "rows.csv", "--template", named, "--dry-run", "--json")[1])
+        assert [one["prompt"] for one in dry["prompts"]] == [prompt]
+        status, out, err = run("batch", "create", "rows.csv", "-t", named)
+        assert status == 0, err
+        with service.client as client:
+            (item,) = client.iter_batch_items(out.strip())
+            made = client.render(item.id)
+        assert (made.prompt, made.template) == (prompt, f"of-batches@{named[-1] if '@' in named else 2}")
+    status, _, err = run("batch", "create", "rows.csv", "--template", "of-batches@9")
+    assert (status, "batch.empty" in err) == (2, True)
+    status, _, err = run("batch", "create", "rows.csv")
+    assert (status, "batch.header" in err) == (2, True)
+
+
 @pytest.fixture
 def run(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

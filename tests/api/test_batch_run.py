@@ -24,11 +24,9 @@ from api.cli.running.state import NAME, held
 from tests.api import working
 from tests.api.command import PROGRAM, environment
 from tests.api.service import FIRST_KEY, Service, until
-from tests.stack import heard, here
+from tests.stack import heard
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
-from worker.catalogs import reading, reads
-from worker.database import transact
 from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
@@ -366,7 +364,7 @@ def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, templ
     assert catalog.startswith("cat_")
     assert asked(run, *command[2:]) == catalog
 
-    read_all(service)
+    working.read_catalogs(service)
     last = service.first.get(f"/v1/catalogs/{catalog}").json()["last_read"]
     for one in renders(service, last["batch_id"]):
         end(service, one.id)
@@ -375,15 +373,6 @@ def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, templ
     assert "Meta product feed" in said.stderr
     assert list(here_now("out")) == [f"{ref}.mp4"]
     assert remembered("out")["catalog"] == catalog
-
-
-def read_all(service: Service) -> None:
-    """What is due is read, as a worker of the service would."""
-    with here({"VIVIDEO_DATABASE_URL": service.database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        tools = reading.Tools(open_storage((service.home / "results").as_uri()))
-        while found := transact(reads.due):
-            for due in found:
-                reading.drive(due.id, due.lease, worker="media-1", tools=tools)
 
 
 @contextmanager

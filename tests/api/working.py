@@ -4,7 +4,13 @@ from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
+from tests.api.service import Service
+from tests.stack import here
+from worker.catalogs import reading, reads
+from worker.database import transact
+from worker.media.storage import open_storage
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import Held
@@ -74,3 +80,13 @@ def alive(session: Session, kind: str) -> None:
     session.execute(
         insert(Worker).values(id=f"{kind}@tests", kind=kind, hostname="tests", pid=1, version="0", capacity=1)
     )
+
+
+def read_catalogs(service: Service) -> None:
+    """Catalogs that are due are read to their ends."""
+    environment = {"VIVIDEO_DATABASE_URL": service.database, "VIVIDEO_SECRET_KEY": "k" * 40}
+    with here(environment), capture_logs():  # standard output may be a command's
+        tools = reading.Tools(open_storage((service.home / "results").as_uri()))
+        while found := transact(reads.due):
+            for due in found:
+                reading.drive(due.id, due.lease, worker="media-1", tools=tools)
