@@ -51,15 +51,18 @@ def make_way(
     lock = f"revisions\n{owner_id}\n{external_ref}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
     refuse_stale(session, owner_id, external_ref, revision)
-    others = session.execute(
-        select(Render.id, Render.started_at)
-        .where(Render.owner_id == owner_id, Render.external_ref == external_ref, Render.revision.is_not(None))
-        .where(Render.finished_at.is_(None), Render.id != newer)
-        .order_by(Render.id)
-        .with_for_update()
-    ).all()
-    replace(session, {other.id: newer for other in others if other.started_at is None})
-    return next((other.id for other in reversed(others) if other.started_at is not None), None)
+    others = select(Render.id).where(
+        Render.owner_id == owner_id,
+        Render.external_ref == external_ref,
+        Render.revision.is_not(None),
+        Render.finished_at.is_(None),
+        Render.id != newer,
+    )
+    unbegun = others.where(Render.started_at.is_(None)).order_by(Render.id).with_for_update()
+    replace(session, dict.fromkeys(session.scalars(unbegun), newer))
+    # Not locked, only followed: where it ends meanwhile, the dispatcher sees it.
+    at_work = others.where(Render.started_at.is_not(None)).order_by(Render.id.desc()).limit(1)
+    return session.scalar(at_work)
 
 
 def replace(session: Session, superseded: Mapping[str, str]) -> None:
