@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from api.cli import asking
-from api.cli.options import Json, Priority, RowsTemplate, Status
-from api.cli.renders import help_if_alone
+from api.cli.groups import group
+from api.cli.options import Json, Priority, RowsTemplate
 from api.cli.reporting import connected, say, show_json, show_json_line, words
 from api.cli.running.command import run
+from worker.renders.states import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,19 +26,11 @@ HELP = """Send many videos together, and see to them together.
   vivideo batch manifest bat_… -o done.csv
 """
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = group(HELP)
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="bat_…", show_default=False)]
 File = Annotated[Path | None, typer.Option("-o", "--output", help="Write it into a file.")]
 
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
 
 app.command()(run)
 
@@ -93,7 +86,7 @@ def list_batches(limit: Annotated[int, typer.Option(min=1, max=200)] = 20, as_js
     with connected(as_json=as_json) as client:
         page = client.batches(limit=limit)
         if as_json:
-            return show_json({"data": [one.to_dict() for one in page.data], "next_cursor": page.next_cursor})
+            return show_json(page.to_dict())
         from api.cli import batch_tables
 
         return batch_tables.show_batches(words(), page.data)

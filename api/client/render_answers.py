@@ -94,16 +94,9 @@ class Remote(Model):
     link: str | None = None
 
 
-class Render(Model):
-    """A render as it stands. `status`: queued, running, waiting (see `reason`), canceling, or one of `FINAL`."""
+class NormalisedRender(Model):
+    """A request with everything that was left out filled in."""
 
-    id: str
-    run: int
-    status: str
-    reason: str | None = None
-    stage: str
-    progress: float
-    eta: datetime | None = None
     prompt: str
     template: str | None = None
     """`name@3`, which made the prompt with `variables`."""
@@ -118,10 +111,27 @@ class Render(Model):
     deadline_seconds: float | None = None
     external_ref: str | None = None
     revision: int | None = None
-    reused_from: str | None = None
-    """The render whose video it took over: it cost nothing."""
     tags: list[str] = []
     metadata: dict[str, Any] = {}
+
+
+class _Standing(Model):
+    """Where a render stands: what an answer begins with."""
+
+    id: str
+    run: int
+    status: str
+    reason: str | None = None
+    stage: str
+    progress: float
+    eta: datetime | None = None
+
+
+class Render(NormalisedRender, _Standing):
+    """A render as it stands. `status`: queued, running, waiting (see `reason`), canceling, or one of `FINAL`."""
+
+    reused_from: str | None = None
+    """The render whose video it took over: it cost nothing."""
     batch: str | None = None
     position: int | None = None
     answer: str | None = None
@@ -161,27 +171,6 @@ class Render(Model):
         render = cls.model_validate_json(response.content)
         render._etag = response.headers.get("ETag")
         return render
-
-
-class NormalisedRender(Model):
-    """A request with everything that was left out filled in."""
-
-    prompt: str
-    template: str | None = None
-    """`name@3`, which made the prompt with `variables`."""
-    variables: dict[str, Any] = {}
-    language: str
-    assets: list[RenderAsset] = []
-    output: dict[str, Any] = {}
-    priority: str
-    on_unconfirmed: str
-    quality_gate: str = "off"
-    expect: Expected | None = None
-    deadline_seconds: float | None = None
-    external_ref: str | None = None
-    revision: int | None = None
-    tags: list[str] = []
-    metadata: dict[str, Any] = {}
 
 
 class DryRun(Model):

@@ -1,7 +1,6 @@
 """`vivideo batch run`: from a file to a directory of videos, in one command that can be repeated."""
 
 import csv
-import hashlib
 import json
 import signal
 import subprocess
@@ -27,7 +26,6 @@ from tests.api.service import FIRST_KEY, Service, until
 from tests.stack import heard
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
-from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -41,19 +39,11 @@ def video(render_id: str) -> bytes:
 
 def end(service: Service, render_id: str, status: Status = Status.SUCCEEDED) -> None:
     """The end of a render, with its file."""
-    held = service.write(lambda session: working.claimed(session, render_id))
-    if status is not Status.SUCCEEDED:
+    if status is Status.SUCCEEDED:
+        working.delivered(service, render_id, video(render_id))
+    else:
+        held = service.write(lambda session: working.claimed(session, render_id))
         service.write(lambda session: working.finished(session, held, status, error_code="generation.no_draft"))
-        return _keep(service)
-    key, content = f"renders/{render_id}/video.mp4", video(render_id)
-    open_storage((service.home / "results").as_uri()).put_bytes(key, content)
-
-    def work(session: Any) -> None:
-        sha256 = hashlib.sha256(content).hexdigest()
-        working.with_result(session, held, key=key, size=len(content), sha256=sha256)
-        working.finished(session, held)
-
-    service.write(work)
     return _keep(service)
 
 

@@ -1,5 +1,6 @@
 """What a worker does to a render, done by the tests with the workers' own verbs."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -80,6 +81,27 @@ def alive(session: Session, kind: str) -> None:
     session.execute(
         insert(Worker).values(id=f"{kind}@tests", kind=kind, hostname="tests", pid=1, version="0", capacity=1)
     )
+
+
+def delivered(service: Service, render_id: str, video: bytes, *, recorded: bytes | None = None) -> None:
+    """A worker takes the render, keeps this video, and it has succeeded; `recorded` is what it was before the storage
+    damaged it."""
+    held = service.write(lambda session: claimed(session, render_id))
+    key = f"renders/{render_id}/video.mp4"
+    open_storage((service.home / "results").as_uri()).put_bytes(key, video)
+
+    def end(session: Session) -> None:
+        whole = video if recorded is None else recorded
+        with_result(session, held, key=key, size=len(whole), sha256=hashlib.sha256(whole).hexdigest())
+        finished(session, held)
+
+    service.write(end)
+
+
+def failed(service: Service, render_id: str, **why: Any) -> None:
+    """A worker takes the render, and it has failed."""
+    held = service.write(lambda session: claimed(session, render_id))
+    service.write(lambda session: finished(session, held, Status.FAILED, **why))
 
 
 def read_catalogs(service: Service) -> None:
