@@ -24,6 +24,7 @@ from worker.renders import following, revisions, runs, store, uploads
 from worker.renders.models import Render, Upload
 from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
+from worker.sessions import store as sessions
 
 ROUTE = "POST /v1/renders"
 LATER = ("template", "variables", "quality_gate", "expect", "revision")
@@ -70,9 +71,9 @@ def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> An
 
     def make(session: Session) -> Render:
         render = held(session, caller.owner_id, render_id)
-        pays = runs.first_stage(session, render, force=request.force) is Stage.TOKEN
+        price = _price_of_retry(session, render, force=request.force)
         at_work = revisions.make_way(session, caller.owner_id, render.external_ref, render.revision, newer=render.id)
-        limits.check(session, caller.key_id, caller.limits, credits=intents.ABOUT_A_CLIP if pays else 0)
+        limits.check(session, caller.key_id, caller.limits, credits=price)
         if at_work is not None:
             following.leave(session, render.id)
         runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
@@ -86,6 +87,14 @@ def _follow(session: Session, render: Render, at_work: str | None) -> None:
     if at_work is not None:
         revisions.follow(session, {render.id: at_work})
         session.refresh(render)
+
+
+def _price_of_retry(session: Session, render: Render, *, force: bool) -> float:
+    if runs.first_stage(session, render, force=force) is not Stage.TOKEN:
+        return 0
+    if render.session_id is None:
+        return intents.ABOUT_A_CLIP
+    return sessions.price_of_next(session, render.session_id, but=render.id)
 
 
 def _once(
@@ -160,7 +169,7 @@ def new_render(caller: Caller, request: VideoRequest, words: Words, assets: list
         priority=request.priority,
         on_unconfirmed=request.on_unconfirmed,
         quality_gate=request.quality_gate,
-        expect=_expected(request, words.prompt),
+        expect=_expected(request, words),
         deadline_seconds=request.deadline_seconds,
         external_ref=request.external_ref,
         tags=list(dict.fromkeys(words.tags)),
@@ -170,11 +179,13 @@ def new_render(caller: Caller, request: VideoRequest, words: Words, assets: list
     )
 
 
-def _expected(request: VideoRequest, prompt: str) -> dict[str, Any] | None:
-    """What the video will be compared with: as given, else as the prompt plainly says."""
+def _expected(request: VideoRequest, words: Words) -> dict[str, Any] | None:
+    """What the video will be compared with: as given, else as the prompt plainly says, or the template it is of."""
     if request.expect is not None:
         return request.expect.model_dump()
-    return asked_in_words.read(prompt).as_json()
+    if words.own is not None:
+        return asked_in_words.read_filled(words.prompt, words.own).in_full()
+    return asked_in_words.read(words.prompt).as_json()
 
 
 def wanted(request: VideoRequest) -> list[str]:

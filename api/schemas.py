@@ -153,7 +153,8 @@ class VideoRequest(_Request):
     )
     expect: Expect | None = Field(
         None,
-        description="What the examination compares with; null: the length and shape that the prompt plainly asks for.",
+        description="What the examination compares with; null: the length and shape that the prompt plainly asks for, a"
+        " template's in its own words.",
     )
     deadline_seconds: Annotated[float, Field(ge=1, le=limits.LONGEST_DEADLINE_SECONDS, strict=True)] | None = Field(
         None,

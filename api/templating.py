@@ -36,6 +36,8 @@ class Words:
     version_id: str | None = None
     template: str | None = None
     """`name@3`."""
+    own: str | None = None
+    """What of the prompt the template says itself, without the texts put in; None: there is no template."""
 
 
 def written(request: VideoRequest) -> Words | None:
@@ -72,6 +74,7 @@ def filled(
         request.tags if "tags" in request.model_fields_set else found.version.tags,
         found.version.id,
         found.ref,
+        filler(found.version).own_words(request.variables, strict=strict),
     )
 
 

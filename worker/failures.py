@@ -36,7 +36,7 @@ UNCONFIRMED = Failure(
 )
 SESSION_LOST = Failure(
     "session.lost",
-    "The backend forgot the render's session.",
+    "The render's session at the backend is gone.",
     True,
     "A session lost before its message was sent is made anew, up to ten times. After that message nothing is started "
     "again by itself, because it would be charged again: read the charge, and retry it with `force` if you want that.",

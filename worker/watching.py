@@ -98,20 +98,33 @@ def _end(session: Session, watched: Watched, finding: dict[str, Any]) -> None:
 
 
 def _lost(session: Session, watched: Watched) -> None:
+    place.lose(session, watched.place.id)  # first: whoever puts a message on file locks the session before its messages
     _end(session, watched, {"session": "lost"})
-    place.lose(session, watched.place.id)
 
 
 def _read(session: Session, watched: Watched, state: State) -> None:
-    """Unchanged: noted. Changed: it was carried out, unless another message followed it, whose work that may be."""
-    if intents.is_followed(session, watched.intent):
+    """Unchanged: noted. Changed: it was carried out, unless another message followed it, whose work that may be. While
+    nobody knows whether that one was refused, the read tells nothing, and the watch goes on."""
+    _hold_back_the_next(session, watched.intent)
+    if intents.is_followed(session, watched.intent, but=intents.MAY_BE_REFUSED_YET):
         return _end(session, watched, {"watch": "over"})
+    if intents.is_followed(session, watched.intent):
+        return _end(session, watched, {"watch": "over"}) if watched.is_last else None
     if state.fingerprint != watched.intent.before:
         return found(session, watched.intent, state.fingerprint)
     intents.record_read(session, watched.intent, state.fingerprint)
     if watched.is_last:
         _end(session, watched, {"watch": "over"})
     return None
+
+
+def _hold_back_the_next(session: Session, intent: Intent) -> None:
+    """Lock the render and then its session, as whoever puts the next message on file does: that one is there, or comes
+    after what this read finds."""
+    render = select(Render.session_id).where(Render.id == intent.render_id)
+    session_id = session.execute(render.with_for_update()).scalar_one()
+    if session_id is not None:
+        place.of(session, session_id, lock=True)
 
 
 def found(session: Session, intent: Intent, fingerprint: str) -> None:

@@ -20,7 +20,7 @@ from api.templating import Words
 from worker.database import new_id
 from worker.owners import limits as owners_limits
 from worker.owners.scopes import Scope
-from worker.remote import intents, language
+from worker.remote import language
 from worker.remote.routing import Route, route
 from worker.renders import store as renders
 from worker.renders import uploads
@@ -287,8 +287,8 @@ def _append(
     if len(assets) > limits.ASSETS:
         errors = [FieldError(f"{pointer}/assets", f"{len(assets)} files with those that wait; {limits.ASSETS} at most")]
         raise Problem("request.invalid", f"Not valid: {pointer}/assets", errors=errors)
-    price = intents.ABOUT_AN_EDIT if store.has_something_to_edit(session, place.id) else intents.ABOUT_A_CLIP
     store.demand_open(place)
+    price = store.price_of_next(session, place.id)
     owners_limits.check(session, caller.key_id, caller.limits, credits=price)
     return order.append(session, place, _new(caller, wanted, spoken, assets), render_id=render_id)
 

@@ -17,8 +17,9 @@ from worker.batches import store
 from worker.batches.models import Batch, PauseReason
 from worker.database import new_id
 from worker.owners.limits import Limits
-from worker.renders.models import Draft, Event, Lane, Render
+from worker.renders.models import Event, Lane, Render
 from worker.renders.states import Status
+from worker.sessions import store as sessions
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 SHA256 = "c" * 64
@@ -199,14 +200,21 @@ def test_failed_renders_begin_anew_without_a_second_charge(service: Service):
 
 
 def test_a_paid_draft_is_exported_again_and_a_lost_one_is_told(service: Service):
-    """A draft whose session is not there does not pass for a free one."""
-    batch = _made(service, 1)
-    [id] = _ids(service, batch)
-    _fail(service, id, charge_state="incurred")
-    owner = service.write(lambda s: s.get_one(Render, id).owner_id)
-    service.write(lambda s: s.add(Draft(render_id=id, run=1, owner_id=owner, body=b"{}")))
+    """What is paid for goes on from there; a draft whose session is not there does not pass for a free one."""
+    batch = _made(service, 2)
+    kept, lost = _ids(service, batch)
+
+    def fail(session: Session) -> None:
+        for id, place in ((kept, {}), (lost, {"lost_at": func.now()})):
+            held = working.claimed(session, id)
+            paid = working.paid_draft(session, held, **place)
+            told = {"error_code": "export.failed", "error_retryable": True, "charge_state": "incurred"}
+            working.finished(session, held, Status.FAILED, **told, **paid)
+
+    service.write(fail)
     told = _ask(service, batch, "retry-failed").json()
-    assert (told["retried"], told["needs_force"], told["left"]) == (0, 1, 0)
+    assert (told["retried"], told["needs_force"], told["left"]) == (1, 1, 0)
+    assert service.write(lambda s: (s.get_one(Render, kept).stage, s.get_one(Render, lost).run)) == ("export", 1)
 
 
 def test_a_keys_limits_hold_for_failed_renders_too(service: Service):
@@ -218,6 +226,26 @@ def test_a_keys_limits_hold_for_failed_renders_too(service: Service):
         refused = key.post(f"/v1/batches/{batch}/retry-failed")
     assert (refused.status_code, refused.json()["code"]) == (429, "limit.in_flight")
     assert _show(service, batch)["counts"]["failed"] == 2
+
+
+def test_a_render_whose_session_is_over_keeps_none_of_the_others_from_being_begun_anew(service: Service):
+    """One that was edited is in a session, which its owner closed or the backend forgot: it stays as it is."""
+    batch = _made(service, 3)
+    ids = _ids(service, batch)
+
+    def in_a_session(session: Session, render_id: str, **ended: Any) -> None:
+        place = sessions.make(session, session.get_one(Render, render_id).owner_id)
+        sessions.change(session, place, **ended)
+        session.execute(update(Render).where(Render.id == render_id).values(session_id=place.id))
+
+    for one in ids:
+        _fail(service, one)
+    service.write(lambda s: in_a_session(s, ids[0], closed_at=func.now()))
+    service.write(lambda s: in_a_session(s, ids[1], lost_at=func.now()))
+    told = _ask(service, batch, "retry-failed").json()
+    assert (told["retried"], told["needs_force"], told["left"]) == (1, 2, 0)
+    states = service.write(lambda s: [s.get_one(Render, one).status for one in ids])
+    assert states == ["failed", "failed", "queued"]
 
 
 def test_a_retry_of_one_render_opens_its_finished_batch(service: Service):

@@ -64,6 +64,26 @@ def test_what_a_video_will_be_compared_with_is_shown(
         assert (one["quality_gate"], one["expect"]) == (gate, kept)
 
 
+def test_a_template_is_held_to_its_own_words(service: Service) -> None:
+    """And to the numbers that fill it, by renders and batches; of the texts put in, only to a wish for silence."""
+    content = {
+        "name": "timed",
+        "prompt": "create a {{ seconds }}-second video about {{ title }}",
+        "variables": {"seconds": {"type": "number", "default": 8}, "title": {}},
+    }
+    assert service.first.post("/v1/templates", json=content).status_code == 201
+    title = "soup. Make a 5-minute vertical video without sound"
+    asked = {"template": "timed", "variables": {"title": title}}
+    kept = NOTHING | {"duration_seconds": 8.0, "silent": True}
+    assert service.first.post("/v1/renders?dry_run=true", json=asked).json()["render"]["expect"] == kept
+    assert service.first.post("/v1/renders", json=asked).json()["expect"] == kept
+    items = [asked | {"expect": {"aspect": "1:1"}}, asked]
+    batch = service.first.post("/v1/batches", json={"items": items}).json()
+    made = service.first.get(f"/v1/batches/{batch['id']}/items").json()["data"]
+    found = [service.first.get(f"/v1/renders/{one['id']}").json()["expect"] for one in made]
+    assert found == [NOTHING | {"aspect": "1:1"}, kept]
+
+
 def test_a_failed_render_with_a_video_gives_it(service: Service) -> None:
     """The video is there with what was found, the charge stays, and only `force` makes another one."""
     at = f"/v1/renders/{ended(service, Status.FAILED)}"

@@ -3,14 +3,12 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from tests.api import working
 from tests.api.service import Service
-from worker.accounts.models import Account, RemoteSession
-from worker.database import new_id
+from worker.accounts.models import RemoteSession
 from worker.failures import EXPORT_FAILED, SESSION_LOST, UNCONFIRMED, Failure
-from worker.owners import store as owners
 from worker.renders import leases
 from worker.renders.models import Event, Run
 from worker.renders.states import Stage, Status
@@ -27,13 +25,7 @@ def ended(service: Service, status: Status, charge: str = "none", *, draft: bool
         if charge == "incurred":
             changes["charge_credits"] = 100
         if draft:
-            account, remote = new_id("acc"), new_id("ses")
-            nobody = owners.owner(session, "nobody").id  # whose accounts no other test sees
-            session.execute(insert(Account).values(id=account, kind="registered", name=account, owner_id=nobody))
-            row = {"id": remote, "owner_id": held.render.owner_id, "account_id": account}
-            session.execute(insert(RemoteSession).values(**row, task_id=remote, session_id=remote))
-            working.with_draft(session, held, b'{"t": []}')
-            changes |= {"account_id": account, "remote_session_id": remote, "stage": Stage.POLL.value}
+            changes |= working.paid_draft(session, held) | {"stage": Stage.POLL.value}
             changes["answer"] = "Your video is ready."
         if status in (Status.FAILED, Status.EXPIRED):
             assert failure is not None

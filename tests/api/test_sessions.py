@@ -1,6 +1,7 @@
 """Sessions asked for over HTTP: where words go, what waits for what, what is refused. No worker runs: what has to have
 happened is put into the database."""
 
+import json
 import threading
 from typing import Any
 
@@ -14,7 +15,10 @@ from tests.api.service import Service
 from worker.accounts.models import Account, RemoteSession
 from worker.database import new_id
 from worker.owners import store as owners
+from worker.owners.limits import Limits
 from worker.owners.scopes import Scope
+from worker.remote import gui
+from worker.remote.intents import Intent
 from worker.renders.models import Draft, Render, Upload
 from worker.renders.states import Stage, Status
 from worker.sessions.models import EditingSession
@@ -32,6 +36,7 @@ def begin(service: Service, *instructions: str, **fields: Any) -> dict[str, Any]
 
 def say(service: Service, session: dict[str, Any], text: str | None, **fields: Any) -> httpx.Response:
     headers = {"Idempotency-Key": key} if (key := fields.pop("key", None)) else {}
+    headers |= {"Prefer": f"wait={wait}"} if (wait := fields.pop("wait", None)) else {}
     given = ({"text": text} if text is not None else {}) | fields
     return service.first.post(session["links"]["messages"], json=given, headers=headers)
 
@@ -194,6 +199,83 @@ def test_an_export_is_free_and_of_the_last_draft(service: Service) -> None:
     assert plain.text == f"{SUMMARY}\n"
 
 
+TABLE = {
+    "export": ("export", "导出", "download", "send me the video"),
+    "credits": ("credits", "积分", "balance", "余额"),
+    "state": ("status", "状态", "show tracks"),
+    "upload": ("upload", "上传", "a file"),
+}
+"""The contract's routing table, word by word."""
+
+
+def test_no_word_of_the_table_makes_a_message(service: Service) -> None:
+    """Each is answered at once; an export alone makes a render, which begins behind every message, and there is none
+    of it on record."""
+    begun = begin(service, "a lamp")
+    first = begun["turns"][0]["id"]
+    done(service, first, status=Status.SUCCEEDED)
+    for action, words in TABLE.items():
+        for said in words:
+            told = say(service, begun, said).json()
+            assert told["action"] == action, said
+            assert told["timeline"]["summary"] == SUMMARY
+            assert told["answer"].isascii() == said.isascii()
+            assert (told["render"] is not None) == (action == "export"), said
+    mine = select(Render.id, Render.stage).where(Render.session_id == begun["id"], Render.id != first)
+    made = service.write(lambda session: session.execute(mine).all())
+    assert {stage for _, stage in made} == {"export"}
+    assert not service.write(
+        lambda session: session.scalars(select(Intent).where(Intent.render_id.in_(dict(made)))).all()
+    )
+
+
+def test_what_an_edit_led_to_is_answered_once_it_is_there(service: Service) -> None:
+    """What was done, the timeline, and the backend's words without its buttons: of the message itself, and whenever it
+    is repeated."""
+    begun = begin(service, "a lamp")
+    done(service, begun["turns"][0]["id"], status=Status.SUCCEEDED)
+    taken = say(service, begun, "add a title", key="title")
+    assert (taken.status_code, taken.json()["action"], taken.json()["changes"]) == (202, "edit", [])
+    assert taken.json()["timeline"]["summary"] == SUMMARY, "of the last kept draft"
+    edited = taken.json()["render"]["id"]
+    titled = json.loads(DRAFT)
+    titled["t"].append({"tt": 7, "sg": [{"s": 0, "d": 2000, "m": {"text": "Summer"}}]})
+    service.write(lambda session: edited_as(session, edited, json.dumps(titled).encode()))
+    there = say(service, begun, "add a title", key="title", wait=60)
+    assert there.status_code == 200
+    told = there.json()
+    assert (told["action"], told["render"]["status"], told["answer"]) == ("edit", "succeeded", "I added the title.")
+    assert '"Summer" (0-2s)' in told["timeline"]["summary"]
+    assert [(one["what"], one["timing"]) for one in told["changes"]] == [("added", "0-2s")]
+
+
+def edited_as(session: Any, render_id: str, draft: bytes) -> None:
+    """The render found the first draft and left this one; its message's answer spoke of a button."""
+    mine = session.get_one(Render, render_id)
+    place = session.get_one(EditingSession, mine.session_id)
+    where = {"account_id": place.account_id, "remote_session_id": place.remote_session_id}
+    row = {"id": new_id("int"), "render_id": render_id, "run": 1, "message": mine.prompt, "before": "x"}
+    row |= {"draft_before": DRAFT, "reserved_credits": 50, "send_by": func.now(), "state": "applied"}
+    session.execute(insert(Intent).values(**row, **where, owner_id=mine.owner_id, settled_at=func.now()))
+    session.execute(insert(Draft).values(render_id=render_id, run=1, owner_id=mine.owner_id, body=draft))
+    spoken = gui.translate("I added the title. Click the Export button to download it.").text
+    ended = {"status": "succeeded", "stage": "store", "started_at": func.now(), "finished_at": func.now()}
+    ended |= {"reason": None, "answer": spoken} | where
+    session.execute(update(Render).where(Render.id == render_id).values(**ended))
+
+
+def test_an_export_is_never_a_message_whatever_is_forced(service: Service) -> None:
+    """One that was called off is exported again, also with `force`: there is nothing in its word to pay for."""
+    begun = begin(service, "a lamp")
+    done(service, begun["turns"][0]["id"], status=Status.SUCCEEDED)
+    for force in (False, True):
+        made = say(service, begun, "export").json()["render"]["id"]
+        service.write(lambda session, id=made: working.finished(session, working.claimed(session, id), Status.CANCELED))
+        again = service.first.post(f"/v1/renders/{made}/retry", json={"force": force})
+        assert (again.status_code, again.json()["stage"]) == (202, "export")
+        service.write(lambda session, id=made: working.finished(session, working.claimed(session, id)))
+
+
 def test_an_edit_makes_a_session_around_a_render(service: Service) -> None:
     """Once the render is at its export; its second edit joins the same session; a lost place is refused."""
     made = service.make()
@@ -273,3 +355,18 @@ def test_a_retry_goes_to_the_end_of_the_order(service: Service) -> None:
     again = row(service, first)
     assert (again.status, again.reason, again.follows_id) == ("waiting", "session", third)
     assert row(service, second).status == "queued"
+
+
+def test_a_retry_of_an_edit_is_checked_at_what_an_edit_costs(service: Service) -> None:
+    """A key with 50 credits left begins it anew; without anything to edit it would cost a clip's hundred."""
+    ended = {"status": Status.CANCELED.value, "finished_at": func.now(), "reason": None}
+    for edits, status in ((True, 202), (False, 429)):
+        begun = begin(service, "a lamp", "make it blue")
+        first, second = (one["id"] for one in begun["turns"])
+        if edits:
+            done(service, first, status=Status.SUCCEEDED)
+        over = update(Render).where(Render.session_id == begun["id"], Render.finished_at.is_(None)).values(**ended)
+        service.write(lambda session, over=over: session.execute(over))
+        with caller(service, new_key(service, limits=Limits(credits_per_day=50))) as client:
+            answer = client.post(f"/v1/renders/{second}/retry")
+        assert answer.status_code == status, answer.text

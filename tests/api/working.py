@@ -3,15 +3,18 @@
 import hashlib
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from tests.api.service import Service
 from tests.stack import here
+from worker.accounts.models import Account, RemoteSession
 from worker.catalogs import reading, reads
-from worker.database import transact
+from worker.database import new_id, transact
 from worker.media.storage import open_storage
+from worker.owners import store as owners
+from worker.remote.intents import Intent
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.leases import Held
@@ -74,6 +77,24 @@ def with_draft(session: Session, held: Held, body: bytes) -> None:
     session.execute(
         insert(Draft).values(render_id=held.render.id, run=held.render.run, owner_id=held.render.owner_id, body=body)
     )
+
+
+def paid_draft(session: Session, held: Held, body: bytes = b'{"t": []}', **place: Any) -> dict[str, Any]:
+    """What was said for a run, carried out and read, in a place of its own: the columns that say where.
+
+    `place`: columns of that remote session.
+    """
+    account, remote = new_id("acc"), new_id("ses")
+    nobody = owners.owner(session, "nobody").id  # whose accounts no other test sees
+    session.execute(insert(Account).values(id=account, kind="registered", name=account, owner_id=nobody))
+    row = {"id": remote, "owner_id": held.render.owner_id, "account_id": account} | place
+    session.execute(insert(RemoteSession).values(**row, task_id=remote, session_id=remote))
+    said = {"message": "m", "before": "b", "reserved_credits": 100.0, "send_by": func.now(), "state": "applied"}
+    whose = {"render_id": held.render.id, "run": held.render.run, "owner_id": held.render.owner_id}
+    where = {"account_id": account, "remote_session_id": remote}
+    session.execute(insert(Intent).values(id=new_id("int"), settled_at=func.now(), **said, **whose, **where))
+    with_draft(session, held, body)
+    return where
 
 
 def alive(session: Session, kind: str) -> None:

@@ -9,6 +9,9 @@ from worker.database import transact
 from worker.owners import store
 from worker.owners.limits import Limits
 from worker.owners.models import ApiKey
+from worker.templates import store as templates
+from worker.templates.store import Content
+from worker.templates.variables import Variable
 
 
 def test_a_feed_becomes_a_batch(shop: Shop):
@@ -23,6 +26,15 @@ def test_a_feed_becomes_a_batch(shop: Shop):
     assert [one.batch_position for one in made] == [1, 2, 3]
     assert made[0].prompt == "create a promotional video about Lamp a for 19.90"
     assert made[0].assets == [{"url": shop.server.url("/a.jpg")}]
+
+
+def test_a_products_words_are_no_wish_about_the_video(shop: Shop):
+    """The template's own are: a length in a title is the product's."""
+    content = Content("create a 12-second video about {{ title }}", {"title": Variable()})
+    transact(lambda session: templates.create(session, shop.owner_id, "short", content))
+    shop.offers("a", title="our app. Make a 5-minute vertical video")
+    made = renders(shop.read(shop.catalog(template="short")).batch_id)
+    assert made[0].expect == {"duration_seconds": 12.0, "aspect": None, "silent": False}
 
 
 def test_an_identical_second_reading_costs_nothing(shop: Shop):

@@ -1,4 +1,4 @@
-"""What the dispatcher does with a broker that takes nothing."""
+"""What the dispatcher leaves in a broker, and what it does with one that takes nothing."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,9 +9,10 @@ from celery import Celery
 from sqlalchemy import update
 
 from config.celery_settings import celery_settings
-from tests.renders.conftest import a_render, a_worker, the
-from worker import app
-from worker.database import ago, transact
+from tests.renders.conftest import a_batch, a_render, a_worker, the
+from worker import app, dispatch
+from worker.accounts.models import Account
+from worker.database import ago, new_id, transact
 from worker.dispatch import Dispatcher
 from worker.renders.models import Render
 
@@ -71,3 +72,17 @@ def test_a_new_dispatcher_takes_no_earlier_message_for_more_than_the_first(broke
     begun("verify", sends=5, sent_at=ago(timedelta(seconds=31)))
     dispatcher.look()
     assert broker.llen("io") == 1, "it knows what it did itself"
+
+
+def test_the_broker_holds_a_small_multiple_of_what_the_workers_take(broker: redis.Redis):
+    """However many are queued or under way and however often it looks: all else stays where it can be reordered."""
+    a_worker("stream-1", "stream", capacity=40)
+    a_worker("io-1", capacity=3)
+    transact(lambda s: s.add(Account(id=new_id("acc"), kind="registered", name="of all")))
+    a_batch(200)
+    for _ in range(20):
+        begun("verify")
+    dispatcher = Dispatcher()
+    for _ in range(5):
+        dispatcher.look()
+    assert broker.llen("io") == 2 * dispatch.AHEAD * 3, "of what is new and of what is under way each"

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.renders.sharing import PRIORITY_WEIGHT, Holding, Shares, Waiting, kept_free
+from worker.renders.sharing import PRIORITY_WEIGHT, Holding, Shares, Waiting, kept_free, waterline
 
 priorities = st.sampled_from(["high", "normal", "low"])
+TINY = 1e-9
 quick = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 owners = st.dictionaries(
     st.sampled_from(["anna", "ben", "carl", "dora"]), st.lists(priorities, min_size=1, max_size=12), min_size=1
@@ -153,16 +154,30 @@ def test_a_thousand_lanes_of_a_hundred_owners_each_get_their_turn(at_once: int):
     places=st.integers(1, 60),
 )
 def test_what_becomes_free_goes_to_who_holds_least(whose: dict[str, list[str]], held: list[int], places: int):
-    """A batch that holds every place gets nothing before the others hold as much for their weight: after any number of
-    places no owner who was given one holds more, by more than one place, than an owner who was not."""
+    """A batch that holds every place gets nothing before the others hold as much for their weight: places are poured
+    out like water, and whole ones end within one of its level. Who was given any holds less than one above it, and
+    nobody is left more than one below."""
     lanes, holding = lanes_of(whose), Holding()
     for lane, count in zip(lanes, held, strict=False):
         holding.add(lane, count)
     before = Counter(holding.owners)
     given_away = Counter(turn.lane.owner_id for turn in Shares().turns(lanes, places, holding=holding))
     shares = {owner: (before[owner] + given_away[owner]) / most_urgent(mine) for owner, mine in whose.items()}
-    for owner in given_away:
-        assert shares[owner] - 1 / most_urgent(whose[owner]) <= min(shares.values())
+    line = waterline([(before[owner] / most_urgent(mine), most_urgent(mine)) for owner, mine in whose.items()], places)
+    for owner, mine in whose.items():
+        assert shares[owner] > line - 1 / most_urgent(mine) - TINY
+        assert owner not in given_away or shares[owner] < line + 1 / most_urgent(mine) + TINY
+
+
+@quick
+@given(
+    holders=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([8.0, 4.0, 1.0])), min_size=1, max_size=6),
+    places=st.integers(1, 60),
+)
+def test_water_stands_level_and_none_is_spilt(holders: list[tuple[int, float]], places: int):
+    """The line is where what is missing to it, over all who are below, is what there was to pour."""
+    line = waterline([(held / weight, weight) for held, weight in holders], places)
+    assert sum(max(line * weight - held, 0.0) for held, weight in holders) == pytest.approx(places)
 
 
 def test_within_an_owner_too():

@@ -1,5 +1,25 @@
-"""Turns of a session driven by hand, on the stand-in backend; this process is the worker."""
+"""Turns of a session driven by hand, on the stand-in backend; this process is the worker. Or as rows, without it."""
 
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from tests.stack import here
 from tests.stages.conftest import backend, stand_in
+from worker.database import transact
 
 __all__ = ["backend", "stand_in"]
+
+
+@pytest.fixture(scope="module")
+def database_alone(database: str) -> Iterator[None]:
+    """A database of the module's own, and the contract's waits."""
+    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        yield
+
+
+@pytest.fixture
+def empty(database_alone: None) -> None:
+    """No render, session or account."""
+    transact(lambda session: session.execute(text("TRUNCATE renders, sessions, accounts CASCADE")))

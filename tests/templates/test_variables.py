@@ -129,13 +129,48 @@ def test_a_cell_that_is_no_number_is_named(cell: str):
 
 
 @given(
-    st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
+    st.dictionaries(
+        st.sampled_from(list(DECLARED)) | st.text(max_size=5),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=4),
+            max_leaves=8,
+        ),
+        max_size=6,
+    )
 )
 def test_anything_given_is_bound_or_refused(values: dict[str, Any]):
     """Whatever JSON holds: values as declared, or WrongVariables."""
     for strict in (True, False):
         with suppress(WrongVariables):
             assert set(bound(DECLARED, values, strict=strict)) == set(DECLARED)
+
+
+def test_the_templates_own_words_are_told_from_what_is_put_in():
+    """Numbers and defaults are the template's; texts that were given are left out, and choices by them as they were."""
+    own = Filler.of(
+        "{{ n }} seconds about {{ title }}{% if note %}, {{ note }}{% endif %}{% for f in list %} [{{ f }}]{% endfor %}"
+        " {{ mood }}",
+        declared(
+            {
+                "n": {"type": "number"},
+                "title": {},
+                "note": {"required": False},
+                "list": {"type": "list", "default": ["own"]},
+                "mood": {"default": "vertical"},
+            }
+        ),
+    )
+    assert own.own_words({"n": 5, "title": "a 60-second soup"}) == "5 seconds about … [own] vertical"
+    given = {"n": "5", "title": "x", "note": "y", "list": '["z", 2]', "mood": "w", "column": "v"}
+    assert own.own_words(given, strict=False) == "5 seconds about …, … [… 2] …".replace(" 2]", "] [2]")
+
+
+def test_own_words_that_cannot_be_told_are_none():
+    """A template that computes with a text says nothing without it."""
+    filler = Filler.of("{{ 10 // (x|length - 1) }} second video", declared({"x": {}}))
+    assert filler.fill({"x": "abc"}) == "5 second video"
+    assert filler.own_words({"x": "abc"}) == ""
 
 
 def test_a_prompt_has_to_come_out():

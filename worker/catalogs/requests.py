@@ -11,6 +11,7 @@ from worker.addresses.errors import AddressError
 from worker.addresses.form import checked_form
 from worker.catalogs.feeds import Problem, Product
 from worker.catalogs.options import Options
+from worker.media.quality import words
 from worker.remote import hints, language
 from worker.renders.store import NewRender
 from worker.templates.errors import NotFilled, WrongVariables
@@ -81,6 +82,7 @@ def request(product: Product, recipe: Recipe) -> tuple[Requested, list[Problem]]
         output=options.output,
         priority=options.priority,
         on_unconfirmed=options.on_unconfirmed,
+        expect=words.read_filled(prompt, recipe.filler.own_words(used, strict=False)).in_full(),
         external_ref=external_ref,
         tags=list(dict.fromkeys(options.tags or version.tags)),
         metadata=options.metadata,
@@ -123,7 +125,8 @@ def _used(given: dict[str, Any], filler: Filler) -> dict[str, Any]:
 def _cut(value: Any, most: int) -> Any:
     if not isinstance(value, str) or len(value) <= most:
         return value
-    return value[: most - 1].rsplit(" ", 1)[0] + "…"
+    whole, *_ = value[: most - 1].rsplit(None, 1) or [""]  # a line's end parts words too
+    return f"{whole}…"
 
 
 def _prompt(product: Product, used: Mapping[str, Any], filler: Filler) -> str:

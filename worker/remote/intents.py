@@ -73,6 +73,9 @@ MAY_HAVE_BEEN_RECEIVED = tuple(state for state in IntentState if state not in {I
 NOTHING_LEFT = (IntentState.UNSENT.value, IntentState.REFUSED.value)
 """Messages that did nothing, for sure."""
 
+MAY_BE_REFUSED_YET = (*NOTHING_LEFT, IntentState.OPEN.value)
+"""Messages that did nothing, or whose sender has not said more."""
+
 
 class Intent(Base):
     """One paid message: what is about to be sent, what was seen of it, what it came to."""
@@ -193,9 +196,9 @@ WANTING = {"wanting": True}
 """Found with a carried out message: its draft was read for long enough and cannot be exported."""
 
 
-def followed() -> ColumnElement[bool]:
-    """That another message may have been received in an intent's session after it: the state there is no longer its
-    own."""
+def followed(*, but: Sequence[str] = NOTHING_LEFT) -> ColumnElement[bool]:
+    """That another message may have been received in an intent's session after it (those in states of `but` left out):
+    the state there is no longer its own."""
     later = aliased(Intent)
     return (
         select(later.id)
@@ -203,28 +206,29 @@ def followed() -> ColumnElement[bool]:
             later.remote_session_id == Intent.remote_session_id,
             later.id != Intent.id,
             later.created_at > Intent.created_at,
-            later.state.not_in(NOTHING_LEFT),
+            later.state.not_in(but),
         )
         .exists()
     )
 
 
-def is_followed(session: Session, intent: Intent) -> bool:
+def is_followed(session: Session, intent: Intent, *, but: Sequence[str] = NOTHING_LEFT) -> bool:
     """Whether that is so of this one."""
-    return session.scalar(select(Intent.id).where(Intent.id == intent.id, followed())) is not None
+    return session.scalar(select(Intent.id).where(Intent.id == intent.id, followed(but=but))) is not None
 
 
 def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: ColumnElement[bool]) -> datetime | None:
     """Until when a settled message of this session may still be at work there, those `apart_from` left out; None: all
     that was said in it is over.
 
-    Over is what was seen to end with the model's words and no error, and everything a stream's longest life after its
-    sending. A watched message is over once it was read after that, too: the read is asked of the watch, and not waited
-    for longer than the watch's interval.
+    Over is what was seen to end with the model's words and no error, and then read for long without anything to export
+    (the backend adds to a draft after the stream's end), and everything a stream's longest life after its sending. A
+    watched message is over once it was read after that, too: the read is asked of the watch, and not waited for longer
+    than the watch's interval.
     """
     waits = settings().waits
     ends = Intent.send_by + waits.stream_max_seconds
-    seen_to_end = and_(Intent.clean_end, Intent.terminal, Intent.error_frame.is_(None))
+    seen_to_end = and_(Intent.clean_end, Intent.terminal, Intent.error_frame.is_(None), _read_for_long())
     unread = and_(
         Intent.watch_at.is_not(None),
         func.coalesce(Intent.last_read_at, Intent.created_at) < ends,
@@ -245,6 +249,13 @@ def may_be_at_work(session: Session, remote_session_id: str, *, apart_from: Colu
         .execution_options(synchronize_session=False)
     )
     return session.scalar(select(func.max(ends)).where(*open_ones))
+
+
+def _read_for_long() -> ColumnElement[bool]:
+    """That the reads after a message's end were as many as it takes to say that nothing was done, or that what was done
+    cannot be exported. One whose render was called off before is not known to stand still."""
+    unchanged = Intent.unchanged_reads >= settings().waits.lookup_reads
+    return unchanged | Intent.evidence.contains([WANTING])
 
 
 def may_still_come(session: Session, render_id: str, *, runs: range) -> datetime | None:

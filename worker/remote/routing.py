@@ -15,28 +15,39 @@ _POLITE = (
     r"|will you|can i|may i|could i|i want to|i(?:'d| would) like to|i need to|let me|for me|to me|right away|asap"
     r"|one more time|again|请|麻烦|帮我|帮忙|给我|我想要?|我要|现在|一下|吧|吗|呢|谢谢|能不能|可以|可不可以|好的?)"
 )
-_VIDEO = (
-    r"(?:(?:it|this|that|(?:(?:the|my|this|our|final|finished|full|whole|new)\s*)*"
-    r"(?:video|clip|movie|file|result|project|render))"
-    r"(?:\s*(?:as|to|in|into)\s*(?:an?\s*)?(?:mp4|mov|file|video)(?:\s*file)?)?)"
+_NOUN = r"(?:video|clip|movie)"
+_OUTCOME = r"(?:file|result|project|render|(?:mp4|mov)(?:\s*(?:file|video))?)"
+_MADE = r"(?:(?:final|finished|full|whole)\s*)"
+_OURS = r"(?:(?:the|my|this|our)\s*)"
+_VIDEO = rf"(?:it|this|that|(?:{_OURS}|{_MADE}|new\s*)*(?:{_NOUN}|{_OUTCOME}))"
+_THE_VIDEO = rf"(?:it|this|that|(?:{_OURS}+(?:{_MADE}|new\s*)*|{_MADE}+){_NOUN}|(?:{_OURS}|{_MADE}|new\s*)*{_OUTCOME})"
+"""What one can be given because it is there already: "give me new video" asks for one to be made."""
+_AS = (
+    r"(?:\s*(?:as|to|in|into)\s*(?:an?\s*)?(?:mp4|mov|file|video)(?:\s*(?:file|format|video))?"
+    r"|\s*(?:an?\s*)?(?:mp4|mov)(?:\s*file)?)"
 )
+_CHINESE_VIDEO = r"(?:(?:这个|我的|最终的?|最后的?|完整的?)*(?:视频|影片|成片|短片|文件))"
+_ONCE_MORE = r"(?:重新|再次|再)?"
 _MY = r"(?:(?:my|the|our|your|current|remaining|available|account|total)\s*)*"
 _CREDITS = r"(?:credits?(?:\s*balance)?|balance|points)"
 _REQUESTS: tuple[tuple[Route, str], ...] = (
     (
         "export",
-        rf"(?:re-?)?export(?:\s*{_VIDEO})?(?:\s*(?:as|to)\s*mp4)?|download(?:\s*{_VIDEO})?|(?:send|give|get|deliver)(?:\s*me)?\s*{_VIDEO}"
-        rf"|{_VIDEO}\s*(?:export|download)|save(?:\s*{_VIDEO})"
-        r"|(?:把)?(?:这个|我的)?(?:视频|影片|成片|文件)?(?:导出|下载|发给我|发送给我|保存)(?:来|出来)?"
-        r"(?:这个|我的)?(?:视频|影片|成片|文件)?(?:mp4)?",
+        rf"(?:(?:re-?)?export|download)(?:\s*(?:and|then)\s*(?:export|download|save))?(?:\s*{_VIDEO})?{_AS}?"
+        rf"|save(?:\s*(?:and|then)\s*(?:export|download))?(?:\s*{_VIDEO}{_AS}?|{_AS})"
+        rf"|(?:send|deliver)(?:\s*me)?\s*{_VIDEO}{_AS}?|(?:give|get)(?:\s*me)?\s*{_THE_VIDEO}{_AS}?"
+        rf"|{_VIDEO}\s*(?:export|download)"
+        rf"|把?{_CHINESE_VIDEO}?{_ONCE_MORE}(?:导出|下载|保存|发送?给我|发我)(?:一次|一下)?(?:来|出来)?"
+        rf"[为成]?{_CHINESE_VIDEO}?(?:(?:mp4|mov)(?:格式|文件)?)?"
+        rf"|发送?{_CHINESE_VIDEO}给我|给我发?{_CHINESE_VIDEO}",
     ),
     (
         "credits",
         rf"(?:(?:show|check|see|view|get|tell|give)(?:\s*me)?\s*)?{_MY}{_CREDITS}(?:\s*(?:left|remaining|status))?"
         rf"|how\s*(?:many|much)\s*{_MY}{_CREDITS}(?:\s*(?:are|(?:do|have)?\s*i\s*(?:have|got)?))?(?:\s*(?:left|remaining))?"
         rf"|what(?:'s| is| are)\s*{_MY}{_CREDITS}"
-        r"|(?:查询?|查看|看看?|显示)?(?:我的?|账户|账号)?(?:还有|还剩|剩余)?(?:多少)?(?:积分|余额|点数)"
-        r"(?:还有|还剩|剩余)?(?:多少|是多少|剩多少)?",
+        r"|(?:查询?|查看|看看?|显示)?(?:一下)?(?:我的?|账户|账号)?(?:当前|目前)?的?(?:还有|还剩|剩余)?(?:多少)?"
+        r"(?:积分余额|积分|余额|点数)(?:查询|(?:还有|还剩|剩余)?(?:多少|是多少|剩多少)?)",
     ),
     (
         "state",
@@ -44,7 +55,9 @@ _REQUESTS: tuple[tuple[Route, str], ...] = (
         r"(?:project\s*|video\s*|render\s*)?(?:status|state|progress)"
         rf"|(?:show|list|see|view)(?:\s*me)?\s*{_MY}(?:all\s*)?(?:tracks?|timeline)"
         r"|(?:is|are)\s*(?:it|the\s*video|my\s*video)\s*(?:done|ready|finished)(?:\s*yet)?"
-        r"|(?:查看|查询|看看?|显示)?(?:我的|当前|项目|视频|任务)?(?:状态|进度|轨道|时间[线轴])(?:怎么样|如何|是什么)?",
+        r"|(?:查看|查询|看看?|显示)?(?:一下)?(?:我的|当前|项目|视频|任务)*(?:状态|进度|轨道|时间[线轴])(?:怎么样|如何|是什么)?"
+        r"|(?:我的|项目|视频|任务)*(?:现在|目前)?(?:是|处于)?什么(?:状态|进度)"
+        r"|(?:我的|这个|项目|视频|影片|成片|任务)*(?:都?做|已经)?(?:好|完成)了(?:吗|么|没有?)",
     ),
     (
         "upload",
@@ -53,6 +66,7 @@ _REQUESTS: tuple[tuple[Route, str], ...] = (
         r"|(?:我?要)?上传(?:一个|一张|这个|这些|我的|新的?)?(?:文件|视频|图片|照片|音乐|音频|素材)?|a\s*file",
     ),
 )
+_BESIDE_HAN = re.compile(r"(?<=[\u4e00-\u9fff])\s+|\s+(?=[\u4e00-\u9fff])")
 _FILLER = re.compile(rf"\s*{_POLITE}(?![a-z])[\s,.!?]*", re.IGNORECASE)
 _ROUTES: list[tuple[Route, re.Pattern[str]]] = [(name, re.compile(regex, re.IGNORECASE)) for name, regex in _REQUESTS]
 _LONGEST = 80
@@ -62,6 +76,7 @@ _LONGEST = 80
 def route(text: str) -> Route:
     """Which of the backend's actions a message is; "generate" for everything that is not surely another."""
     words = unicodedata.normalize("NFKC", text).replace("’", "'").strip().lower()
+    words = _BESIDE_HAN.sub("", words)  # a space says nothing there
     if len(words) > _LONGEST:
         return "generate"
     for candidate in _without_politeness(words):

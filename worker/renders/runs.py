@@ -26,7 +26,7 @@ from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Draft, Event, Render, Result, Run
 from worker.renders.queue import notify_due
 from worker.renders.states import Charge, Stage, Status
-from worker.sessions import order
+from worker.sessions import order, place
 
 RETRYABLE = frozenset({Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
@@ -57,6 +57,7 @@ def retry(session: Session, render: Render, *, force: bool, api_key_id: str | No
     Raises:
         NotFinal, Succeeded, ForceNeeded, worker.sessions.store.Lost, worker.sessions.store.Closed
     """
+    _hold_back_the_next(session, render)
     stage = first_stage(session, render, force=force)
     values: dict[str, Any] = {"api_key_id": api_key_id}
     if stage is Stage.EXPORT:
@@ -93,13 +94,22 @@ def deliver_late(session: Session, render_id: str) -> None:
     """A run has failed: deliver what turned up late in another session while it was under way."""
     late = Intent.evidence.contains([{"late": True}])
     delivered = Intent.evidence.path_exists("$[*].delivered")
-    found = session.scalars(_drafts(render_id).where(late, ~delivered)).one_or_none()
-    if found is None:
+    wanted = _drafts(render_id).where(late, ~delivered)
+    if session.scalars(wanted).one_or_none() is None:
         return
     query = select(Render).where(Render.id == render_id).with_for_update()
     render = session.scalars(query.execution_options(populate_existing=True)).one()
-    if lacks_its_video(render):
+    _hold_back_the_next(session, render)
+    found = session.scalars(wanted).one_or_none()
+    if found is not None and lacks_its_video(render):
         deliver(session, render, found)
+
+
+def _hold_back_the_next(session: Session, render: Render) -> None:
+    """Lock the session of a locked render: the next message there is on file by now, or comes after this run, whose
+    draft it would change."""
+    if render.session_id is not None:
+        place.of(session, render.session_id, lock=True)
 
 
 def place_of(intent: Intent) -> dict[str, Any]:
@@ -145,10 +155,11 @@ def first_stage(session: Session, render: Render, *, force: bool) -> Stage:
 
 
 def _is_only_an_export(session: Session, render: Render) -> bool:
-    """A draft that no message of its own made: there is nothing in its words to send, whatever is asked."""
+    """A draft that no message of its own made, nor anybody paid for: there is nothing in its words to send, whatever is
+    asked."""
     drafted = exists().where(Draft.render_id == render.id, Draft.run == render.run)
     said = exists().where(Intent.render_id == render.id)
-    return bool(session.scalar(select(drafted & ~said)))
+    return bool(session.scalar(select(drafted & ~said))) and _charged(session, render) is Charge.NONE
 
 
 def _charged(session: Session, render: Render) -> Charge:

@@ -45,7 +45,7 @@ def append(session: Session, place: EditingSession, request: NewRender, *, rende
 
 def requeue(session: Session, render: Render) -> dict[str, Any]:
     """What else a locked render's new run from the beginning has on its row: it goes to the end of its session's order.
-    What the session has of its files already is not sent again.
+    What the session's place has of its files already is not sent again, if that is its place still when it is joined.
 
     Raises:
         sessions.Lost, sessions.Closed
@@ -60,7 +60,8 @@ def requeue(session: Session, render: Render) -> dict[str, Any]:
         values |= {"follows_id": tail, "follows_until": UNTIL, "ready_at": following.NOT_YET}
         values |= {"status": Status.WAITING.value, "reason": Reason.SESSION.value}
     if place.remote_session_id is not None and place.remote_session_id == render.remote_session_id:
-        values["assets"] = render.assets
+        # Whose marks they are: should the session have moved on by then, the marks say nothing of the new place.
+        values |= {"assets": render.assets, "remote_session_id": render.remote_session_id}
     sessions.change(session, place, last_render_id=render.id)
     return values
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select, update
+from sqlalchemy import ColumnElement, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from worker.accounts.models import Account
 from worker.database import from_now
-from worker.remote.intents import NOTHING_LEFT, Intent, may_be_at_work
+from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
 from worker.renders.models import Draft, Render
 from worker.renders.states import Stage
 from worker.sessions.models import EditingSession
@@ -34,6 +35,19 @@ def of(session: Session, session_id: str, *, lock: bool = False) -> Place:
     )
     row = session.execute(query.with_for_update(key_share=True) if lock else query).one()
     return Place(row.account_id, row.remote_session_id, row.lost_at is not None)
+
+
+def with_its_account(session: Session, session_id: str) -> Place:
+    """The session's place, where its account is still in use. Another one does not know the place: it is left where
+    nothing was said in it, and lost otherwise."""
+    found = of(session, session_id)
+    gone = select(Account.id).where(Account.id == found.account_id, Account.disabled_at.is_not(None))
+    if found.lost or session.scalar(gone) is None:
+        return found
+    found = of(session, session_id, lock=True)  # nobody puts a message on file meanwhile
+    if found.remote_session_id is not None:
+        (lose if was_heard(session, found.remote_session_id) else leave)(session, found.remote_session_id)
+    return of(session, session_id)
 
 
 def note(session: Session, session_id: str, account_id: str, remote_session_id: str) -> Place:
@@ -76,16 +90,28 @@ def was_heard(session: Session, remote_session_id: str) -> bool:
     return bool(session.scalar(select(exists().where(*heard))))
 
 
-def is_taken(session: Session, render: Render) -> bool:
+def holds_files_of_others(session: Session, render: Render) -> bool:
+    """Whether files of the session's other turns, which are over, were sent to the render's place."""
+    theirs = (
+        Render.session_id == render.session_id,
+        Render.remote_session_id == render.remote_session_id,
+        Render.id != render.id,
+        Render.finished_at.is_not(None),
+        Render.assets.contains([{"sent": True}]),
+    )
+    return session.scalar(select(Render.id).where(*theirs).limit(1)) is not None
+
+
+def is_taken(session: Session, render: Render, remote_session_id: str) -> bool:
     """Whether another render's turn is open there: its message is not settled, or its export not accepted."""
     unsettled = exists().where(
         Intent.render_id == Render.id,
-        Intent.remote_session_id == render.remote_session_id,
+        Intent.remote_session_id == remote_session_id,
         Intent.settled_at.is_(None),
     )
     others = select(Render.id).where(
         Render.session_id == render.session_id,
-        Render.remote_session_id == render.remote_session_id,
+        Render.remote_session_id == remote_session_id,
         Render.id != render.id,
         Render.finished_at.is_(None),
         Render.stage.in_([stage.value for stage in TURN_OPEN]) | unsettled,
@@ -93,26 +119,35 @@ def is_taken(session: Session, render: Render) -> bool:
     return session.scalar(others.limit(1)) is not None
 
 
-def wait_for_the_others(session: Session, render: Render, at: datetime) -> timedelta | None:
-    """How long the render's message has to wait for what was said there before it, `at` the database's time; None: its
-    turn has come, and nothing that was said before can change the state any more.
+def wait_for_the_others(session: Session, render: Render, remote_session_id: str, at: datetime) -> timedelta | None:
+    """How long the render's message has to wait for what was said in a place before it, `at` the database's time; None:
+    its turn has come, and nothing that was said before can change the state any more.
 
-    A turn is over where its stream was seen to end with the model's words, or where its draft was read until it stood
-    still. Any other may live on for as long as a stream does; one of which nobody knows whether it was carried out is
-    read once more after that, which is asked of the watch.
+    A turn is over where its draft was read until it stood still, or where its stream was seen to end and enough reads
+    after that found nothing to keep. Any other may live on for as long as a stream does (music and titles come after
+    the stream's end); one of which nobody knows whether it was carried out is read once more after that, which is asked
+    of the watch.
     """
     waits = settings().waits
-    if is_taken(session, render):
+    if is_taken(session, render, remote_session_id):
         return waits.lookup_next_seconds
-    kept = exists().where(Draft.render_id == Intent.render_id, Draft.run == Intent.run)
-    ends = may_be_at_work(session, render.remote_session_id or "", apart_from=kept)
+    ends = may_be_at_work(session, remote_session_id, apart_from=_stood_still())
     return None if ends is None else max(ends - at, waits.lookup_next_seconds)
 
 
+def _stood_still() -> ColumnElement[bool]:
+    """That the draft of a message was read until it stood still: it is kept, by the message's run or by a later one
+    that went on from it, or was, until its render was deleted."""
+    kept = exists().where(Draft.render_id == Intent.render_id, Draft.run >= Intent.run)
+    behind = [stage.value for stage in (Stage.EXPORT, Stage.POLL, Stage.STORE)]
+    passed = exists().where(Render.id == Intent.render_id, Render.purged_at.is_not(None), Render.stage.in_(behind))
+    return kept | passed
+
+
 def unread_change(session: Session, render: Render, fingerprint: str) -> bool:
-    """Whether the state has changed since a watched message of this place, and nobody has said so yet: the watch is
-    asked to look at once. What that message did late is its own, not the next one's."""
-    changed = (*_watched(render), Intent.before != fingerprint)
+    """Whether the state has changed since a watched message of this place, the last one said there, and nobody has said
+    so yet: the watch is asked to look at once. What that message did late is its own, not the next one's."""
+    changed = (*_watched(render), ~followed(), Intent.before != fingerprint)
     asked = session.execute(
         update(Intent)
         .where(*changed)
@@ -124,11 +159,11 @@ def unread_change(session: Session, render: Render, fingerprint: str) -> bool:
 
 
 def end_watches(session: Session, render: Render, message_id: str) -> None:
-    """Another message follows: from here on a change of the state says nothing about those before."""
+    """Another message may have been received: from here on a change of the state says nothing about those before."""
     over = {"watch": "over", "followed_by": message_id}
     session.execute(
         update(Intent)
-        .where(*_watched(render))
+        .where(*_watched(render), Intent.id != message_id)
         .values(watch_at=None, evidence=Intent.evidence.op("||")(literal([over], JSONB)))
         .execution_options(synchronize_session=False)
     )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from worker.accounts.models import RemoteSession
 from worker.database import new_id
-from worker.remote.intents import Intent
+from worker.remote.intents import ABOUT_A_CLIP, ABOUT_AN_EDIT, Intent
 from worker.renders.models import Draft, Render, Upload, UploadUse
 from worker.renders.states import Stage
 from worker.sessions.models import EditingSession
@@ -173,9 +173,11 @@ def has_an_earlier(session: Session, render: Render) -> bool:
     return session.scalar(query) is not None
 
 
-def has_something_to_edit(session: Session, session_id: str) -> bool:
-    """Whether a next message will find a draft there, as far as that can be told beforehand."""
-    return is_busy(session, session_id) or latest_draft(session, session_id) is not None
+def price_of_next(session: Session, session_id: str, *, but: str | None = None) -> float:
+    """Credits that a next message in it costs, about: an edit where it will find a draft there, as far as that can be
+    told beforehand (the render `but`, begun anew, makes none). What is booked is what is found when it is sent."""
+    edits = is_busy(session, session_id, but=but) or latest_draft(session, session_id) is not None
+    return ABOUT_AN_EDIT if edits else ABOUT_A_CLIP
 
 
 def open_ones(session_id: str) -> Select[Render]:

@@ -78,7 +78,8 @@ def _not_beside_an_earlier_turn(job: Job) -> None:
 
 def _wait_for_the_others(session: Session, job: Job) -> timedelta | None:
     """In a session nothing is sent while another turn is open there, or may still be at work, `force` or not."""
-    return place.wait_for_the_others(session, job.render, job.held.at)
+    assert job.remote_session is not None, "the session stage set it"
+    return place.wait_for_the_others(session, job.render, job.remote_session.id, job.held.at)
 
 
 def _in_its_turn(wait: timedelta | None) -> None:
@@ -127,7 +128,6 @@ def _commit_intent(job: Job, before: State) -> Intent | None:
             # Locked, so that of two that were let through at once the second one sees the first one's message.
             place.of(session, job.render.session_id, lock=True)
             _in_its_turn(_wait_for_the_others(session, job))
-            place.end_watches(session, job.render, identity)
         since = runs.since_force(session, job.render.id) if job.render.run > 1 else 1
         if (earlier := intents.carried_out(session, job.render.id, since_run=since)) is not None:
             return earlier
@@ -213,6 +213,17 @@ def _settle(intent: Intent, state: IntentState, **facts: Any) -> Step:
     return lambda session: intents.record(session, intent.id, state, **facts)
 
 
+def _follows(job: Job, intent: Intent) -> Step:
+    """Said, for all that is known, after the others of its session: they are watched no longer. Not before that is
+    known: one that was refused did nothing that could be taken for theirs."""
+
+    def step(session: Session) -> None:
+        if job.render.session_id is not None:
+            place.end_watches(session, job.render, intent.id)
+
+    return step
+
+
 def _recharge(job: Job) -> Step:
     """Nothing was charged for this message: say again what is known of the run's others."""
 
@@ -258,7 +269,7 @@ def _received(job: Job, intent: Intent, turn: Turn) -> Outcome:
     return Advance(
         to=Stage.VERIFY,
         changes={"answer": spoken or None},
-        also=(_settle(intent, IntentState.RECEIVED, **facts),),
+        also=(_settle(intent, IntentState.RECEIVED, **facts), _follows(job, intent)),
     )
 
 
@@ -282,5 +293,5 @@ def _look_up(job: Job, intent: Intent, *, cause: str, turn: Turn | None = None) 
     return Advance(
         to=Stage.LOOKUP,
         wait=wait,
-        also=(_settle(intent, IntentState.UNKNOWN, **facts),),
+        also=(_settle(intent, IntentState.UNKNOWN, **facts), _follows(job, intent)),
     )

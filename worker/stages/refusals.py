@@ -15,6 +15,7 @@ from worker.database import at_once, transact
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
 from worker.remote import errors, intents
+from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.queue import BEFORE_STREAM_ENDS
 from worker.renders.runs import unsent
@@ -128,9 +129,23 @@ def _session_gone(job: Job) -> Outcome:
             to=Stage.SESSION,
             wait=job.waits.retry_first_seconds * (job.render.sessions - 1),
             changes={"remote_session_id": None, "assets": unsent(job.render.assets)},
-            also=lost,
+            also=(*lost, _tell_of_files_left_behind(job)),
         )
     return Failed(failure=failures.SESSION_LOST, also=(*lost, _give_up_message(job)))
+
+
+def _tell_of_files_left_behind(job: Job) -> Callable[[Session], None]:
+    """Its own files are sent again; those of earlier turns that came to nothing are not, which their owner is told."""
+
+    def step(session: Session) -> None:
+        if job.render.session_id is None or not place.holds_files_of_others(session, job.render):
+            return
+        text = "The backend forgot where the files of earlier messages were: give those again that this one needs."
+        hint = {"code": "session.files", "message": text}
+        others = [entry for entry in job.render.hints if entry.get("code") != hint["code"]]
+        leases.write(session, job.held, {"hints": [*others, hint]}, [NewEvent(EventType.HINT, hint)])
+
+    return step
 
 
 def _heard_in_session(job: Job) -> bool:

@@ -14,6 +14,7 @@ from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome
 from worker.renders import leases
 from worker.renders.leases import Changes
+from worker.renders.runs import unsent
 from worker.renders.states import Stage
 from worker.sessions import place
 
@@ -29,7 +30,7 @@ def run(job: Job) -> Outcome:
         if found.lost:
             return Failed(failure=SESSION_LOST)
         if found.remote_session_id is not None:
-            return _advance(job, {"account_id": found.account_id, "remote_session_id": found.remote_session_id})
+            return _advance(job, _joining(job, found.account_id, found.remote_session_id))
     ids = job.remote.create_session(job.bearer(), job.render.language)
     row = RemoteSession(
         id=new_id("ses"),
@@ -39,10 +40,18 @@ def run(job: Job) -> Outcome:
         session_id=ids.session_id,
         bind_id=ids.bind_id,
     )
-    made: Changes = {"remote_session_id": row.id, "sessions": job.render.sessions + 1}
+    made: Changes = {"sessions": job.render.sessions + 1}
     if session_id is not None:
         return _advance(job, {}, lambda session: _keep_for_all(session, job, session_id, row, made))
-    return _advance(job, made, lambda session: _keep(session, row))
+    return _advance(job, made | {"remote_session_id": row.id}, lambda session: _keep(session, row))
+
+
+def _joining(job: Job, account_id: str | None, remote_session_id: str) -> Changes:
+    """The place, for the render's row. Files that were sent to another one are not there."""
+    joined: Changes = {"account_id": account_id, "remote_session_id": remote_session_id}
+    if job.render.remote_session_id != remote_session_id:
+        joined["assets"] = unsent(job.render.assets)
+    return joined
 
 
 def _advance(job: Job, changes: Changes, *also: Callable[[Session], None]) -> Advance:
@@ -60,5 +69,5 @@ def _keep_for_all(session: Session, job: Job, session_id: str, row: RemoteSessio
     this one, in which nothing was said, is left alone."""
     _keep(session, row)
     holds = place.note(session, session_id, row.account_id, row.id)
-    joined = {"account_id": holds.account_id, "remote_session_id": holds.remote_session_id}
-    leases.write(session, job.held, made | joined)
+    assert holds.remote_session_id is not None, "noted, just now or before"
+    leases.write(session, job.held, made | _joining(job, holds.account_id, holds.remote_session_id))

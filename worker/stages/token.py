@@ -12,7 +12,7 @@ from worker.accounts import admission
 from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
 from worker.accounts.tokens import NotNow
-from worker.database import at_once, transact
+from worker.database import transact
 from worker.failures import SESSION_LOST
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Outcome, Wait
@@ -26,10 +26,13 @@ LOOK_AGAIN = timedelta(seconds=5)
 
 
 def run(job: Job) -> Outcome:
-    """Admit the render to an account and see to the account's token. One of a session goes on with the session's."""
-    where = _session_of(job)
+    """Admit the render to an account and see to the account's token. One of a session goes on with the session's, and
+    waits for its turn there before it is admitted: meanwhile others have its slot."""
+    where, turn_in = _session_of(job)
     if where is not None and where.lost:
         return Failed(failure=SESSION_LOST)
+    if turn_in is not None:
+        return Wait(reason=Reason.SESSION, wait=turn_in, changes={"account_id": None})
     account = _still_mine(job.account) or transact(lambda session: _admit(session, job, where))
     if isinstance(account, NotAdmitted):
         # Spread out: those that wait together must not all look in the same moment.
@@ -50,9 +53,19 @@ def _still_mine(account: Account | None) -> Account | None:
     return account if account is not None and account.held_at is None and account.disabled_at is None else None
 
 
-def _session_of(job: Job) -> Place | None:
+def _session_of(job: Job) -> tuple[Place | None, timedelta | None]:
+    """Where the render's session is, and how long its turn there has to be waited for."""
     session_id = job.render.session_id
-    return None if session_id is None else at_once(lambda session: place.of(session, session_id))
+    if session_id is None:
+        return None, None
+
+    def look(session: Session) -> tuple[Place, timedelta | None]:
+        where = place.with_its_account(session, session_id)
+        if where.remote_session_id is None or where.lost:
+            return where, None
+        return where, place.wait_for_the_others(session, job.render, where.remote_session_id, job.held.at)
+
+    return transact(look)  # what is asked of the watch, and what is given up, stays
 
 
 def _admit(session: Session, job: Job, where: Place | None = None) -> Account | NotAdmitted:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from worker.templates.errors import NotFilled
 from worker.templates.language import Compiled, compiled
@@ -40,6 +41,26 @@ class Filler:
                 f"the prompt has {len(prompt):,} characters with these variables: at most {PROMPT_CHARACTERS:,}"
             )
         return prompt
+
+    def own_words(self, given: Mapping[str, object], *, strict: bool = True) -> str:
+        """What of the prompt the template says itself: texts that were given are "…", numbers and defaults stay.
+
+        A product's "10-minute delivery" is no wish about the video, a template's "{{ seconds }}-second video" is one.
+        "" where no prompt comes out without those texts. Raises WrongVariables.
+        """
+        values = bound(self.variables, given, strict=strict)
+        try:
+            return self.template.fill(
+                {name: _hidden(one) if given.get(name) is not None else one for name, one in values.items()}
+            )
+        except NotFilled:
+            return ""
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, list):
+        return [_hidden(one) for one in cast("list[object]", value)]
+    return "…" if isinstance(value, str) and value else value
 
 
 def filler(version: TemplateVersion) -> Filler:

@@ -6,6 +6,7 @@ depends on guessing which of them are harmless.
 
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Signature
+from unicodedata import normalize
 
 from jinja2 import nodes
 
@@ -109,6 +110,8 @@ def _children(node: nodes.Node) -> Iterator[nodes.Node]:
 def _name(node: nodes.Name) -> str | None:
     if node.name.startswith("_"):
         return f"`{node.name}`: no name begins with an underscore"
+    if (plain := normalize("NFKC", node.name)) != node.name:  # to Python they are one name, to Jinja two
+        return f"`{node.name}` is another spelling of `{plain}`: write it so"
     if node.ctx == "store" and node.name in RESERVED:
         return f"`{node.name}` is a word of the language: call it otherwise"
     if node.name == "loop":

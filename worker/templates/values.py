@@ -1,5 +1,6 @@
 """The kinds of values in a template, text, number, boolean, list and nothing, and how each is written into a prompt."""
 
+from decimal import Decimal
 from typing import Any, cast
 
 from jinja2 import Undefined
@@ -51,11 +52,16 @@ def scalar(value: object) -> str:
         case int():
             return str(value)
         case float():
-            return str(int(value)) if value.is_integer() else repr(value)
+            return str(int(value)) if value.is_integer() else _fraction(value)
         case Undefined():
             raise missing(value)
         case _:
             raise NotFilled(f"{kind(value)} cannot be written here")
+
+
+def _fraction(value: float) -> str:
+    """To the fifteen digits that a float holds exactly, so that 0.1 + 0.2 is 0.3; never with an exponent."""
+    return format(Decimal(f"{value:.15g}"), "f")
 
 
 def join(budget: Budget, items: list[object], separator: str) -> str:

@@ -43,6 +43,55 @@ def test_one_product_in_its_wrapper(tmp_path):
     assert read(tmp_path, json.dumps({"product": ITEMS[0]}, indent=1)).only.ref == "1"
 
 
+SOLD = {"price": "8.00", "inventory_quantity": 0, "inventory_policy": "deny", "inventory_management": "shopify"}
+
+
+@pytest.mark.parametrize(
+    ("variants", "available"),
+    [
+        ([SOLD, SOLD], False),
+        ([SOLD, SOLD | {"inventory_quantity": 3}], True),
+        ([SOLD | {"inventory_policy": "continue"}], True),
+        ([SOLD | {"inventory_management": None}], True),
+        ([{"inventory_quantity": -2, "inventory_policy": "DENY"}], False),
+        ([{"available": False}, {"available": False}], False),
+        ([{"available": False}, {"available": True}], True),
+        ([{"available": True} | SOLD], True),
+        ([{"inventory_quantity": 0}], True),
+        ([{"inventory_quantity": "0", "inventory_policy": "deny"}], False),
+        ([SOLD, "x", None], False),
+        (["x"], True),
+        ([], True),
+        (None, True),
+    ],
+)
+def test_a_shops_product_is_sold_out_when_all_its_variants_are(tmp_path, variants, available: bool):
+    """By `available`, or by a stock that is kept and not sold below nothing."""
+    value = {"id": 1, "title": "One", "variants": variants, "image": PICTURE}
+    assert read(tmp_path, json.dumps({"products": [value]})).only.available is available
+    own = value | {"availability": "in stock"}
+    assert read(tmp_path, json.dumps({"products": [own]})).only.available is True
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"published_at": None}, "draft"),
+        ({"published_at": None, "status": "active"}, "draft"),
+        ({"published_at": None, "status": "archived"}, "archived"),
+        ({"published_at": "2026-01-01T00:00:00Z"}, "active"),
+        ({"published_at": "2026-01-01T00:00:00Z", "status": "DRAFT"}, "draft"),
+        ({"published_at": None, "published": True}, "active"),
+        ({}, "active"),
+    ],
+)
+def test_what_a_shop_has_not_published_is_a_draft(tmp_path, more: dict[str, object], status: str):
+    """Shopify says so by a time that is null."""
+    value = {"id": 1, "title": "One", "image": PICTURE} | more
+    assert read(tmp_path, json.dumps({"product": value})).only.status == status
+    assert read(tmp_path, json.dumps(value)).only.status == status
+
+
 def test_a_broken_line_costs_itself(tmp_path):
     """And only that: no JSON, no object, nested without end."""
     lines = [json.dumps(ITEMS[0]), "{broken", "[1]", "[" * 100_000, json.dumps(ITEMS[1])]

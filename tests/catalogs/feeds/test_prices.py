@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.catalogs.feeds.prices import NoPrice, read_price
+from tests.catalogs.feeds.reading import read, table
+from worker.catalogs.feeds.prices import NoPrice, decimal_sign, read_price
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,58 @@ def test_ambiguous(text: str):
     assert none.value.code == "price.ambiguous"
 
 
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [("999,00", ","), ("19.9 EUR", "."), ("1.299,00", ","), ("$1,299.00", "."), ("1.234.567", ","), ("12,34,567", "."),
+     ("1.299", None), ("1,299", None), ("5", None), ("5 EUR", None), ("free", None), ("", None), ("1,2,3", None)],
+)  # fmt: skip
+def test_which_sign_parts_the_cents(text: str, sign: str | None):
+    """Where a price shows it."""
+    assert decimal_sign(text) == sign
+
+
+@pytest.mark.parametrize(
+    ("text", "sign", "amount"),
+    [("1.299 EUR", ",", "1299"), ("1,299", ".", "1299"), ("1,299", None, "1299"), ("19.90", ",", "19.90"),
+     ("1.299,00", ".", "1299.00"), ("12.345 KWD", ".", "12.345")],
+)  # fmt: skip
+def test_another_price_decides(text: str, sign: str | None, amount: str):
+    """What may be either is what the product's other price says; what is plain stays so."""
+    assert read_price(text, decimal=sign).amount == amount
+
+
+@pytest.mark.parametrize(("text", "sign"), [("1.299 EUR", "."), ("1,299", ",")])
+def test_nobodys_cents_are_three(text: str, sign: str):
+    """Where the other price contradicts thousands, neither is guessed."""
+    with pytest.raises(NoPrice) as none:
+        read_price(text, decimal=sign)
+    assert none.value.code == "price.ambiguous"
+
+
+def test_a_product_is_read_by_its_own_prices(tmp_path):
+    """Never by another product's: one that goes would change the prices of those that stay."""
+    header = "id,title,link,price,sale_price"
+    link = "https://shop.example"
+    rows = [
+        ["1", "A", link, "1.299 EUR", "999,00 EUR"],
+        ["2", "B", link, "1299,00 EUR", "1.199 EUR"],
+        ["3", "C", link, "1.299 EUR", "1.199 EUR"],
+        ["4", "D", link, "1.299 EUR", ""],
+    ]
+    feed = read(tmp_path, table(header, rows))
+    assert [(one.price, one.sale_price) for one in feed.products] == [
+        ("1299", "999.00"),
+        ("1299.00", "1199"),
+        (None, None),
+        (None, None),
+    ]
+    assert [(code, place) for code, place in feed.codes] == [
+        ("price.ambiguous", 4),
+        ("price.ambiguous", 4),
+        ("price.ambiguous", 5),
+    ]
+
+
 def test_a_currency_of_its_own():
     """Counts where the price names none."""
     assert read_price("5", "SEK").currency == "SEK"
@@ -79,4 +132,6 @@ def test_what_is_written_is_read(amount, currency: str):
 def test_any_text(text: str):
     """Is a plain number or is told to be none."""
     with contextlib.suppress(NoPrice):
-        assert float(read_price(text).amount) >= 0
+        assert decimal_sign(text) in (None, ".", ",")
+        for sign in (None, ".", ","):
+            assert float(read_price(text, decimal=sign).amount) >= 0

@@ -26,7 +26,7 @@ FILES = [
     ("feed.spreadsheet", _zip("xl/workbook.xml")),
     ("feed.spreadsheet", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)),
     ("feed.compressed", _zip("feed.csv")),
-    ("feed.compressed", gzip.compress(b"id,title,price\n")),
+    ("feed.compressed", gzip.compress(b"id,title,price\n", mtime=0)),
     ("feed.picture", b"\x89PNG\r\n\x1a\n" + bytes(100)),
     ("feed.picture", b"\xff\xd8\xff\xe0" + bytes(100)),
     ("feed.picture", b"\0\0\0\x18ftypmp42" + bytes(100)),

@@ -94,6 +94,30 @@ def test_a_mix_of_the_dialects(tmp_path):
     assert (feed.only.price, feed.only.description, len(feed.only.pictures)) == ("5", "Text", 1)
 
 
+def test_titles_say_nothing_about_what_belongs_together(tmp_path):
+    """Some files repeat the title on each row, and two products may have the same: the handle alone tells."""
+    rows = [
+        row("a", "Mug", "first", "Red", "", "5", "", "a1.jpg", "1"),
+        row("a", "Mug", "second", "Blue", "", "6", "", "a2.jpg", "2"),
+        row("b", "Mug", "other", "Red", "", "7", "", "b1.jpg", "1"),
+        row("a", "Mug", "", "", "", "", "", "a3.jpg", "3"),
+    ]
+    feed = read(tmp_path, table(CLASSIC, rows))
+    assert [(one.ref, one.description, one.price, len(one.pictures)) for one in feed.products] == [
+        ("a", "first", "5", 3),
+        ("b", "other", "7", 1),
+    ]
+    assert feed.problems == []
+
+
+def test_lines_within_its_html(tmp_path):
+    """CRLF between records, LF within: the text keeps its lines, and the next row's place is its physical line."""
+    html = '<h2>Über "uns"</h2>\n<p>one,\n two</p>\n'
+    rows = [row("a", "A", html, "x", "", "5", "", "1.jpg", "1"), row("b", "B", "", "x", "", "5", "", "1.jpg", "1")]
+    feed = read(tmp_path, table(CLASSIC, rows))
+    assert [(one.description, one.place) for one in feed.products] == [('Über "uns"\none, two', 2), ("", 6)]
+
+
 def test_rows_may_stand_anywhere(tmp_path):
     """Shuffled, with titles repeated: grouped by handle, pictures by their position, products by their first row."""
     rows = [

@@ -80,6 +80,42 @@ def test_aliases_and_case(tmp_path):
     assert one.available is False
 
 
+@pytest.mark.parametrize(("delimiter", "format"), [(",", "csv"), (";", "csv"), ("|", "csv"), ("\t", "tsv")])
+def test_a_table_of_ones_own(tmp_path, delimiter: str, format: str):
+    """Nobody's dialect: an id, a name and something to show it by."""
+    feed = read(tmp_path, table("SKU,Name,Photo,Colour", [["1", "Mug", PICTURE, "red"]], delimiter))
+    assert (feed.reading.format, feed.reading.delimiter, feed.reading.unknown) == (format, delimiter, ("Colour",))
+    assert (feed.only.ref, feed.only.title, feed.only.pictures) == ("1", "Mug", (PICTURE,))
+
+
+def test_google_as_text(tmp_path):
+    """Tabs, names with or without `g:`, further pictures in one list, a price whose shipping has one too."""
+    header = "id\ttitle\tg:image_link\tadditional_image_link\tprice\tsale_price\tshipping(price)\tavailability\tbrand"
+    row = f"A1\tLamp\t{PICTURE}\t{PICTURE}?2,{PICTURE}?3\t19.90 EUR\t9.90 EUR\t4.90 EUR\tin_stock\tOak"
+    feed = read(tmp_path, f"{header}\n{row}\n")
+    assert (feed.reading.format, feed.reading.unknown) == ("google_tsv", ("shipping(price)",))
+    one = feed.only
+    assert (one.ref, one.price, one.sale_price, one.currency, one.brand) == ("A1", "19.90", "9.90", "EUR", "Oak")
+    assert one.pictures == (PICTURE, f"{PICTURE}?2", f"{PICTURE}?3")
+
+
+@pytest.mark.parametrize(("delimiter", "format"), [(",", "meta_csv"), ("\t", "meta_tsv")])
+def test_metas_template(tmp_path, delimiter: str, format: str):
+    """Comments above the header, pictures in columns or as JSON in a cell, price and currency in two columns."""
+    header = "id,title,price,currency,image[0].url,image[1].url,image[1].tag[0],image,fb_product_category"
+    as_json = '[{"url": "https://shop.example/3.jpg", "tag": ["Ad"]}]'
+    rows = [
+        ["1", "Coffee", "3.99", "USD", PICTURE, f"{PICTURE}?2", "Ad", "", "food"],
+        ["2", "Tea", "4", "eur", "", "", "", as_json, "food"],
+    ]
+    comments = "# Required | A unique ID, for the item.\n# Required | text\n"
+    feed = read(tmp_path, comments + table(header, rows, delimiter))
+    assert feed.reading.format == format
+    assert [(one.price, one.currency, one.place) for one in feed.products] == [("3.99", "USD", 4), ("4", "EUR", 5)]
+    assert [one.pictures for one in feed.products] == [(PICTURE, f"{PICTURE}?2"), ("https://shop.example/3.jpg",)]
+    assert feed.problems == []
+
+
 def test_too_many_cells_are_reported_and_shift_nothing(tmp_path):
     """Empty ones too many do no harm, one too few is a remark."""
     text = f"{HEADER}\r\n1,One,{PICTURE},1,299.00 EUR\r\n2,Two,{PICTURE},2,,\r\n3,Three\r\n,,,\r\n\r\n"

@@ -36,6 +36,23 @@ def test_rss(tmp_path):
     assert (feed.products[1].place, feed.problems) == (2, [])
 
 
+def test_titles_and_pictures_as_they_come(tmp_path):
+    """`g:title` or `title`, the former first; ten further pictures; and an item without any, which stays a product."""
+    more = "".join(
+        f"<g:additional_image_link>https://shop.example/{at}.jpg</g:additional_image_link>" for at in range(10)
+    )
+    feed = read(
+        tmp_path,
+        rss(
+            f"<g:id>1</g:id><title>Plain</title><g:image_link>{PICTURE}?0</g:image_link>{more}",
+            f"<g:id>2</g:id><title>Plain</title><g:title>Google's</g:title><g:image_link>{PICTURE}</g:image_link>",
+            "<g:id>3</g:id><title>Bare</title><g:price>1 EUR</g:price>",
+        ),
+    )
+    assert [(one.title, len(one.pictures)) for one in feed.products] == [("Plain", 11), ("Google's", 1), ("Bare", 0)]
+    assert [(one.code, one.place, one.fatal) for one in feed.problems] == [("item.no_picture", 3, False)]
+
+
 def test_atom(tmp_path):
     """Any prefix that is bound to Google's namespace; other vocabularies are not read."""
     feed = read(tmp_path, ATOM)

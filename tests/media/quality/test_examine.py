@@ -88,12 +88,21 @@ def test_a_picture_that_stands_is_flagged_once_it_lasts(made: Made, seconds: flo
     )
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(3, set()), (7, {"frozen"})])
+@pytest.mark.parametrize(("seconds", "found"), [(3, set()), (8, set()), (13, {"frozen"})])
 @pytest.mark.parametrize("rate", [("-vf", "fps=10"), ("-fps_mode", "vfr")])
-def test_slides_may_stand_for_three_seconds(made: Made, seconds: int, found: set[str], rate: tuple[str, ...]) -> None:
-    """Repeated frames or single ones that are shown for long: it is the time that counts."""
+def test_slides_may_stand_for_longer(made: Made, seconds: int, found: set[str], rate: tuple[str, ...]) -> None:
+    """A video of nothing but slides hangs nowhere; one that stands for ever does. Repeated frames or single ones that
+    are shown for long: it is the time that counts."""
     slides = f"testsrc2=s=160x90:r=1:d=4,setpts={seconds}*PTS"
     assert flagged(made(slides, f"sine=d={4 * seconds}", *rate)) - {"ends_early"} == found
+
+
+def test_slides_with_fades_between_them_pass(made: Made) -> None:
+    """Pictures of seven seconds, faded through for one: most of the time nothing moves, and nothing hangs."""
+    stands = "=s=160x90:r=10:d=0.1,format=yuv420p,loop=loop=79:size=1,setpts=N/10/TB"
+    slides = ";".join(f"{one}{stands}[s{at}]" for at, one in enumerate(("testsrc2", "smptebars", "testsrc")))
+    faded = "[s0][s1]xfade=duration=1:offset=7[a];[a][s2]xfade=duration=1:offset=14"
+    assert flagged(made(f"{slides};{faded}", "sine=d=22")) == set()
 
 
 def test_a_slow_zoom_moves(made: Made) -> None:
@@ -185,6 +194,10 @@ def test_shape_is_what_a_player_shows(made: Made, ffmpeg: Callable[..., None], t
     ffmpeg("-i", lying, *H264, "-vf", "setsar=21/16", wide)
     assert flagged(wide, Asked(aspect="21:9")) == set()
     assert flagged(wide, Asked(aspect="16:9")) == {"aspect"}
+    ffmpeg("-i", lying, *H264, "-vf", "setsar=27/32", wide)
+    assert flagged(wide, Asked(aspect="3:2")) == set()
+    ffmpeg("-display_rotation", "90", "-i", wide, "-c", "copy", upright)
+    assert flagged(upright, Asked(aspect="2:3")) == set()
 
 
 def test_what_cannot_be_examined_is_refused(made: Made, tmp_path: Path) -> None:

@@ -32,6 +32,21 @@ LENGTHS = {
     "1分30秒": 90,
     "半分钟": 30,
     "视频长度20秒，前5秒展示logo": 20,
+    "please make a stunning, cinematic 20-second video for our bakery": 20,
+    "we need a 15-second vertical ad.": 15,
+    "using the attached pictures, create a 30-second video": 30,
+    "turn these pictures into a 20 second video": 20,
+    "a video of 30 seconds about bread": 30,
+    "a product video lasting 12 seconds": 12,
+    "waves at night. make it 30 seconds long": 30,
+    "a film about tea. the whole video should be 40 seconds.": 40,
+    "duration: 30 s. a dog runs": 30,
+    "a dog runs, 15 seconds, vertical, 9:16": 15,
+    "a dog runs (30 seconds)": 30,
+    "create a 30-second video about our 5 minute meditation app": 30,
+    "用这些图片生成一个20秒的产品宣传视频": 20,
+    "视频时长：15秒，介绍新款跑鞋": 15,
+    "介绍新款跑鞋，30秒": 30,
 }
 
 NO_LENGTHS = (
@@ -62,6 +77,43 @@ NO_LENGTHS = (
     "每3秒换一个画面",
     "限时10秒杀",
     "第10秒出现标题",
+    # of what the video is about
+    "a video for my 5 minute meditation app",
+    "promote our 10-minute grocery delivery",
+    "a video about an app that saves 10 minutes a day",
+    "a video about the new iPhone 5s",
+    "promo video: 60-second setup",
+    "show how it takes 2 minutes to set up",
+    "8 minute abs promo",
+    "15 seconds to perfect coffee",
+    "a phone ad: charge 5 minutes, talk 2 hours",
+    "our app lets you record a 10-second video and share it",
+    "a video about our app. record a 10-second clip and share it",
+    "a 5-minute video call with grandma",
+    "a 5-minute video course is included",
+    "10 seconds. that is all it takes",
+    "a film about our kettle, tea in 3 minutes",
+    "pasta al dente, 8 minutes",
+    "a watch with a battery that lasts 300 seconds",
+    'the sign says "create a 10-second video"',
+    "30-second videos are our business",
+    "a 90-second boil, a video about eggs",
+    "5 minutes of meditation a day change your life",
+    "one 30-second spot on TV costs 7 million",
+    "a 90-second short story about love",
+    "our 90-second story of coffee: bean, roast, cup",
+    "countdown: ten seconds, nine seconds",
+    "show a runner. I want a 10 second head start",
+    "make it 5 minutes on the grill, then flip",
+    "scene 1 (5 seconds): a dog. scene 2 (5 seconds): a cat",
+    "create a video: 0-3s logo, 6-10s call to action",
+    "手机广告：充电5分钟，通话2小时",
+    "10分钟送达",
+    "3分钟学会做蛋糕",
+    "5秒上手",
+    "介绍一款能拍10秒视频的玩具",
+    "通话时长5分钟",
+    "看15秒视频教程就会",
 )
 
 SHAPES = {
@@ -79,6 +131,16 @@ SHAPES = {
     "做一个30秒竖屏视频": "portrait",
     "横屏": "landscape",
     "正方形视频": "1:1",
+    "aspect ratio: 9:16": "9:16",
+    "a dog runs, in 16:9": "16:9",
+    "format: vertical. a dog runs": "portrait",
+    "please create a short vertical video about bread": "portrait",
+    "a video in landscape about bread": "landscape",
+    "a dog runs. make it square.": "1:1",
+    "the video should be vertical": "portrait",
+    "a dog runs, landscape format": "landscape",
+    "竖版，介绍新款跑鞋": "portrait",
+    "画面比例16:9": "16:9",
 }
 
 NO_SHAPES = (
@@ -95,6 +157,21 @@ NO_SHAPES = (
     "one vertical video and one square video",
     "方形手表",
     "横向条纹",
+    "Square, the payment app",
+    "a film about our app, Square",
+    "Portrait. A film about my grandmother",
+    "Psalm 9:16 reading",
+    "John 21:9",
+    "a portrait of John 21:9",
+    "a video about our vertical video editor",
+    "an app for square video and more",
+    "the train leaves at 9:16",
+    "in portrait, the light comes from the side",
+    "a landscape story for kids",
+    "a square spot on the map",
+    "竖版包装的牛奶",
+    "横屏手机游戏广告",
+    "一款能拍竖屏视频的手机",
 )
 
 
@@ -122,13 +199,49 @@ def test_what_could_be_something_else_is_no_shape(prompt: str) -> None:
     assert read(prompt).aspect is None
 
 
-@pytest.mark.parametrize("prompt", ["a silent video", "waves without sound", "no audio please", "静音视频"])
+SILENT = (
+    "a silent video",
+    "waves without sound",
+    "no audio please",
+    "a dog runs, no sound, vertical",
+    "a video without any audio track",
+    "静音视频",
+    "介绍跑鞋，静音",
+    "全程静音",
+    "无声短片",
+    "视频没有声音",
+    "un video sin sonido",
+    "ein Video ohne Ton",
+    "une vidéo sans son",
+    "un video senza audio",
+    "um vídeo sem som",
+    "видео без звука",
+    "音声なしの動画",
+    "소리 없는 영상",
+)
+NOT_SILENT = (
+    "a silent forest, 10 seconds",
+    "no sound effects",
+    "a sound video",
+    "寂静的森林",
+    "earbuds without audio lag",
+    "headphones: no sound leakage",
+    "no sound is heard in the forest, then birds sing",
+    "静音风扇",
+    "介绍一款静音耳机",
+    "超静音洗衣机",
+    "她悄无声息地走过",
+    "ohne Tonnen von Müll",
+)
+
+
+@pytest.mark.parametrize("prompt", SILENT)
 def test_silence_can_be_asked_for(prompt: str) -> None:
-    """Then none is missed."""
+    """Then none is missed, in whatever language the service speaks."""
     assert read(prompt).silent
 
 
-@pytest.mark.parametrize("prompt", ["a silent forest, 10 seconds", "no sound effects", "a sound video", "寂静的森林"])
+@pytest.mark.parametrize("prompt", NOT_SILENT)
 def test_quiet_places_are_not_silent_videos(prompt: str) -> None:
     """The words may describe the picture, or a part of the sound."""
     assert not read(prompt).silent
@@ -144,7 +257,34 @@ def test_any_prompt_is_read(prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["1", " ", "1 ", "-", "1-", "vertical ", "vertical 1-1-", "1 minute and ", "30s ", "一", "1:", "a ", "1."]
+    "piece",
+    [
+        "1",
+        " ",
+        "1 ",
+        "-",
+        "1-",
+        "vertical ",
+        "vertical 1-1-",
+        "1 minute and ",
+        "30s ",
+        "一",
+        "1:",
+        "a ",
+        "1.",
+        '"',
+        "please ",
+        "create a ",
+        "using , ",
+        "the film ",
+        "30-second, ",
+        ". a 30-second ",
+        "9:16, vertical, ",
+        "hd 4k, ",
+        "做一个",
+        "30秒竖屏",
+        "把视频",
+    ],
 )
 def test_no_prompt_takes_long(piece: str) -> None:
     """The longest prompt that the intake takes, made of whatever repeats worst."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from worker.catalogs.feeds.currencies import code_of
 from worker.catalogs.feeds.pictures import Pictures
 from worker.catalogs.feeds.plain_text import has_markup, to_plain_text
-from worker.catalogs.feeds.prices import NoPrice, read_price
+from worker.catalogs.feeds.prices import NoPrice, decimal_sign, read_price
 from worker.catalogs.feeds.problems import Item, Problem, problem
 from worker.catalogs.feeds.products import Product
 from worker.catalogs.feeds.text import clean, one_line
@@ -55,8 +55,9 @@ def finish(draft: Draft, ref_name: str) -> Iterator[Item]:
 
 def _told(draft: Draft, ref: str, title: str) -> Iterator[Item]:
     remarks: list[Problem] = []
-    price, currency = _price(draft, draft.price, ref, remarks)
-    sale_price, sale_currency = _price(draft, draft.sale_price, ref, remarks)
+    sign = decimal_sign(draft.price) or decimal_sign(draft.sale_price)
+    price, currency = _price(draft, draft.price, sign, ref, remarks)
+    sale_price, sale_currency = _price(draft, draft.sale_price, sign, ref, remarks)
     description = to_plain_text(draft.description)
     limits = {"title": (title, MAX_TITLE), "description": (description, MAX_DESCRIPTION)}
     for name, (text, limit) in limits.items():
@@ -80,11 +81,13 @@ def _told(draft: Draft, ref: str, title: str) -> Iterator[Item]:
     )
 
 
-def _price(draft: Draft, text: str, ref: str, remarks: list[Problem]) -> tuple[str | None, str | None]:
+def _price(
+    draft: Draft, text: str, sign: str | None, ref: str, remarks: list[Problem]
+) -> tuple[str | None, str | None]:
     if not text.strip():
         return None, None
     try:
-        price = read_price(text, code_of(draft.currency[:10]))
+        price = read_price(text, code_of(draft.currency[:10]), sign)
     except NoPrice as none:
         remarks.append(problem(none.code, draft.place, ref, text=one_line(text[:100])))
         return None, None

@@ -18,6 +18,7 @@ from worker.catalogs.feeds.plain_text import MAX_HTML
 from worker.catalogs.feeds.problems import Items, problem
 from worker.catalogs.feeds.products import Fields
 from worker.catalogs.feeds.refusals import NotAFeed
+from worker.catalogs.feeds.shopify_json import unwrapped
 from worker.catalogs.feeds.unique import unique
 
 _FIELDS = fields_of(MERCHANT)
@@ -144,19 +145,6 @@ def _product(place: int, value: Any) -> Items:
         yield from read_record(place, fields_in(unwrapped(cast("dict[str, Any]", value))))
     else:
         yield problem("item.broken", place, reason="it is no object")
-
-
-def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
-    """The product in `{"product": {…}}`; with the price of its first variant where it has none of its own."""
-    inner = value.get("product")
-    if len(value) == 1 and isinstance(inner, dict):
-        value = cast("dict[str, Any]", inner)
-    variants = value.get("variants")
-    if "price" in value or not isinstance(variants, list) or not variants:
-        return value
-    variant = cast("list[Any]", variants)[0]
-    prices = ("price", "compare_at_price", "sku")
-    return value | {name: variant[name] for name in prices if name in variant} if isinstance(variant, dict) else value
 
 
 def fields_in(value: dict[str, Any]) -> Fields:

@@ -63,6 +63,7 @@ WOOCOMMERCE: Names = {
     "short_description": ("short description",),
     "description": ("description",),
     "published": ("published",),
+    "status": ("visibility in catalog",),
     "availability": ("in stock?", "in stock", "is in stock"),
     "price": ("regular price",),
     "sale_price": ("sale price",),

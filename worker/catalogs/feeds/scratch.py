@@ -12,7 +12,8 @@ import msgspec
 from worker.catalogs.feeds.products import Fields
 
 _CACHE_KIB = 16 * 1024
-_BATCH = 500
+_BATCH, _BATCH_BYTES = 500, 1 << 20
+"""Rows, and bytes of them, that wait to be written: a row may be a short line or a page of HTML."""
 _SETTINGS = (f"PRAGMA cache_size = -{_CACHE_KIB}", "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF")
 
 Part = tuple[int, Fields]
@@ -49,6 +50,7 @@ class Parts:
         self._database = _scratch()
         self._database.execute("CREATE TABLE parts (at INTEGER PRIMARY KEY, key TEXT NOT NULL, body BLOB NOT NULL)")
         self._database.execute("CREATE TABLE keys (key TEXT PRIMARY KEY, owner INTEGER NOT NULL) WITHOUT ROWID")
+        self._bytes = 0
         self._waiting: list[tuple[int, str, bytes]] = []
         self._keys: list[tuple[str, int]] = []
 
@@ -59,8 +61,10 @@ class Parts:
 
     def attach(self, place: int, key: str, fields: Fields) -> None:
         """A row of the product that has, or will have, this key."""
-        self._waiting.append((place, key, msgspec.json.encode(fields)))
-        if len(self._waiting) >= _BATCH:
+        body = msgspec.json.encode(fields)
+        self._waiting.append((place, key, body))
+        self._bytes += len(body)
+        if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._write()
 
     def products(self) -> Iterator[tuple[int | None, Part]]:
@@ -78,4 +82,5 @@ class Parts:
         self._database.executemany("INSERT INTO parts VALUES (?, ?, ?)", self._waiting)
         self._database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", self._keys)
         self._waiting.clear()
+        self._bytes = 0
         self._keys.clear()

@@ -12,6 +12,7 @@ from worker.catalogs.feeds.scratch import Part, Parts
 
 _LIST = re.compile(r"(?<!\\),\s*")
 _GUARDED = re.compile(r"'(?=[=+\-@])")
+_OF_VARIATIONS = ("image", "price", "sale_price", "published")
 REF = "SKU or ID"
 
 
@@ -42,8 +43,8 @@ def merge(parts: Iterable[Part]) -> Iterator[Item]:
     variations: list[Part] = []
     for place, fields in parts:
         if is_variation(fields):
-            if len(variations) < MAX_PICTURES:  # pictures are all that they add
-                variations.append((place, {"image": fields.get("image", ())}))
+            if len(variations) < MAX_PICTURES:  # a bound: each adds a picture
+                variations.append((place, {name: fields[name] for name in _OF_VARIATIONS if name in fields}))
         elif draft is None:
             draft = _draft(place, fields)
         else:
@@ -52,6 +53,7 @@ def merge(parts: Iterable[Part]) -> Iterator[Item]:
         return
     for place, fields in variations:
         _add_pictures(draft, place, fields)
+        _add_price(draft, fields)
     yield from finish(draft, REF)
 
 
@@ -86,6 +88,12 @@ def _add_pictures(draft: Draft, place: int, fields: Fields) -> None:
     for value in fields.get("image", ()):
         for one in _LIST.split(value):
             draft.pictures.add(place, addresses(one.replace("\\,", ",")))
+
+
+def _add_price(draft: Draft, fields: Fields) -> None:
+    """A variable product has no price but its variations': that of the first that is published, sale price and all."""
+    if not draft.price and not draft.sale_price and first(fields, "price") and status_of(fields) == "active":
+        draft.price, draft.sale_price = first(fields, "price"), first(fields, "sale_price")
 
 
 def _unguarded(value: str) -> str:

@@ -26,4 +26,8 @@ class Asked:
 
     def as_json(self) -> dict[str, Any] | None:
         """As a render keeps it; None where nothing was asked for."""
-        return None if self == Asked() else asdict(self)
+        return None if self == Asked() else self.in_full()
+
+    def in_full(self) -> dict[str, Any]:
+        """The same where nothing asked for is said too: then a prompt's words are not asked any more."""
+        return asdict(self)

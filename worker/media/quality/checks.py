@@ -24,7 +24,7 @@ class Facts:
     width: int
     height: int
     pixel_aspect: float
-    """A pixel's width to its height, before rotation."""
+    """A pixel's width to its height, as shown: rotation has turned it too."""
     stated_end: float | None
     """When the pictures end by the file's own words."""
     picture_end: float

@@ -97,7 +97,7 @@ class _Pass:
         return Facts(
             width=self.watched.width,
             height=self.watched.height,
-            pixel_aspect=float(self.video.sample_aspect_ratio or 1),
+            pixel_aspect=self._pixel_aspect(),
             stated_end=self._stated_end(container),
             picture_end=self.watched.end,
             lost=self.watched.lost,
@@ -107,6 +107,10 @@ class _Pass:
             silent=self.heard.done(),
             anything_heard=self.heard.anything,
         )
+
+    def _pixel_aspect(self) -> float:
+        stored = float(self.video.sample_aspect_ratio or 1)
+        return 1 / stored if self.watched.turned and stored else stored
 
     def _stated_end(self, container: InputContainer) -> float | None:
         """When the pictures end, as the file says."""

@@ -1,22 +1,82 @@
-"""The one length that a prompt asks for, if it asks for one: `30-second`, `1 min 30 s`, `十秒`."""
+"""The one length that a prompt asks for, if it asks for one: `30-second video`, `length: 90 s`, `十秒的视频`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from worker.media.quality import chinese
+from worker.media.quality.phrases import (
+    BETWEEN,
+    ENDS,
+    FOLLOWED,
+    FORMATS_ONLY,
+    GOES_ON,
+    HEAD,
+    OWN_CLAUSE,
+    SAID_OF_IT,
+    THE_VIDEO,
+    VIDEO,
+    Places,
+    label,
+)
 
 SHORTEST, LONGEST = 1.0, 600.0
 """Seconds: what lies beyond is no length of a video made from a prompt (a 24-hour sale, half a second of black)."""
+ALONE_LONGEST = 120.0
+"""Seconds of a length that stands for itself at the end: "pasta al dente, 8 minutes" is no video's."""
+_MOST = 40
+"""Lengths in one prompt, above which none is the video's."""
+
+
+class _Said(NamedTuple):
+    """A length and where it stands."""
+
+    seconds: float
+    start: int
+    end: int
 
 
 def length(text: str) -> float | None:
-    """Seconds, from a prompt in small letters; None where it names none, several, or no more than a bound."""
+    """Seconds, from a prompt as `words.read` lays it out; None where it names none that is plainly the video's,
+    several, or no more than a bound."""
     if _VAGUE.search(text):
         return None
-    found = {seconds for seconds in _english(text) if seconds} | {seconds for seconds in _chinese(text) if seconds}
-    if len(found) != 1:
+    said = list(islice(_said(text), _MOST + 1))
+    if len(said) > _MOST:
+        return None
+    found = {one.seconds for one in said if _is_the_videos(text, one)} or _alone(text, said)
+    others = {one.seconds for one in said if _OF_ANY_VIDEO.match(text, one.end)}
+    if len(found) != 1 or others - found:
         return None
     (seconds,) = found
     return seconds if SHORTEST <= seconds <= LONGEST else None
 
+
+def _is_the_videos(text: str, said: _Said) -> bool:
+    return any(places.hold(text, said.start, said.end) for places in (_PLACES, chinese.LENGTHS))
+
+
+def _alone(text: str, said: Sequence[_Said]) -> set[float]:
+    """What is the only length in the prompt, in a clause of its own at its end."""
+    if len(said) != 1 or said[0].seconds > ALONE_LONGEST:
+        return set()
+    return {one.seconds for one in said if _ALONE.hold(text, one.start, one.end)}
+
+
+_PLACES = Places(
+    (HEAD, rf"[\s,-]{{0,2}}(?:long[\s-])?{BETWEEN}{{0,4}}[\s,)-]{{0,2}}(?<!\w){VIDEO}\b{FOLLOWED}"),
+    (
+        rf"{THE_VIDEO}[\s,(-]{{1,2}}(?:of\s|lasting\s|running\s|for\s|with\sa\s(?:total\s)?(?:length|duration|runtime)\sof\s"
+        r"|(?:that|which)\s(?:is|lasts|runs)\s(?:for\s)?)?(?:exactly\s)?",
+        GOES_ON,
+    ),
+    (label("length|duration|runtime|running time"), ENDS),
+    (SAID_OF_IT, GOES_ON),
+    (r"\A\n\s?", r"\sabout\b|\sof\s(?:[\w-]{1,20}\s){0,3}[\w-]{1,20}[\s.!]{0,9}\Z"),  # all there is: "30 s of waves"
+)
+_ALONE = Places((rf"{OWN_CLAUSE}|[，。；、（]\s?", rf"(?:\slong|\sin\stotal|长)?{FORMATS_ONLY}"))
+_OF_ANY_VIDEO = re.compile(rf"[\s,-]*(?:\w{{1,25}}[\s-]+){{0,2}}(?:{VIDEO}|version|edit|cut|one)s?\b")
 
 _ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS: dict[str, float] = {word: number for number, word in enumerate(_ONES, 1)} | {
@@ -40,44 +100,28 @@ _VAGUE = re.compile(
     r"|(?:秒钟?|分钟?)\s*(?:左右|上下|以内|之内|内|以上|以下|以后)"
     r"|[\d一二两三四五六七八九十][多几余来]\s*(?:秒|分)|几(?:十)?秒|几分钟"
 )
-
-# A length of a part, a moment, a rhythm: none of the video's.
-_PART_BEFORE = re.compile(
-    r"(?:\b(?:first|last|final|opening|closing|every|each|per|after|at|from|for|next|initial|in|by)"
-    r"|第|每|前|后|最后|在|于|从|间隔|停留|持续)\s*$"
-)
-_PART_AFTER = re.compile(
-    r"[\s-]*(?:each\b|apart\b|in\b|into\b|mark\b|later\b|earlier\b|per\b|before\b|of (?:silence|black|footage|the)\b"
-    r"|(?:\w+[\s-]+)?(?:intro|outro|pause|delay|fade|countdown|title|shot|scene|logo|end card|transition|hold|hook"
-    r"|rule|timer|exposure|cut|segment|ending|opening|introduction|recipe|workout|meal|walk|drive|task|read)s?\b)"
-    r"|\s*(?:后|时|处|杀|之后|开始|一|换|切|的?(?:片头|片尾|开头|结尾|停顿|倒计时|镜头|转场|特写))"
-)
 _DECADES = frozenset({20, 30, 40, 50, 60, 70, 80, 90})
-_VIDEO_AFTER = re.compile(
-    r"[\s,-]*(?:\w+[\s-]+){0,2}(?:video|clip|ad|spot|reel|short|film|promo|commercial|teaser|trailer)s?\b"
-)
 _ENGLISH = re.compile(
     rf"(?<![\w.:$€£#%'’-])(?:(?P<minutes>{_NUMBER})[\s-]*{_MINUTES}\b(?:[\s,-]*(?:and\s+)?))?"
     rf"(?:(?P<seconds>{_NUMBER})(?P<gap>[\s-]*)(?P<unit>{_SECONDS})\b(?!['’]))?"
 )
 
 
-def _english(text: str) -> Iterator[float | None]:
+def _said(text: str) -> Iterator[_Said]:
     for match in _ENGLISH.finditer(text):
-        if not match["minutes"] and not match["seconds"]:
-            continue
-        if _is_part(text, match) or _is_decade(text, match):
-            continue
-        yield _value(match["minutes"]) * 60 + _value(match["seconds"])
+        if (match["minutes"] or match["seconds"]) and not _is_decade(text, match):
+            yield _Said(_value(match["minutes"]) * 60 + _value(match["seconds"]), match.start(), _end(match))
+    for seconds, start, end in chinese.lengths(text):
+        yield _Said(seconds, start, end)
+
+
+def _end(match: re.Match[str]) -> int:
+    """Without what could have led to seconds: "1 minute, vertical"."""
+    return match.start() + len(match[0].rstrip(" ,-\n").removesuffix(" and"))
 
 
 def _value(number: str | None) -> float:
     return 0.0 if number is None else _NUMBERS[number] if number in _NUMBERS else float(number)
-
-
-def _is_part(text: str, match: re.Match[str]) -> bool:
-    before = _PART_BEFORE.search(text[max(0, match.start() - 16) : match.start()])
-    return before is not None or _PART_AFTER.match(text[match.end() :].lstrip(")")) is not None
 
 
 def _is_decade(text: str, match: re.Match[str]) -> bool:
@@ -85,32 +129,4 @@ def _is_decade(text: str, match: re.Match[str]) -> bool:
     attached = match["unit"] == "s" and not match["gap"] and match["minutes"] is None
     if not attached or _value(match["seconds"]) not in _DECADES:
         return False
-    return _value(match["seconds"]) >= 50 or _VIDEO_AFTER.match(text[match.end() :]) is None
-
-
-_DIGITS = {sign: number for number, sign in enumerate("一二三四五六七八九", 1)} | {"两": 2}
-_HAN = r"[一二两三四五六七八九十]{1,3}"
-_CHINESE = re.compile(
-    rf"(?:(?P<half>半)分钟|(?:(?P<minutes>\d{{1,3}}(?:\.\d+)?|{_HAN})\s*分(?:钟|(?=半|\s*[\d一二两三四五六七八九十]+\s*秒))"
-    rf"(?P<and_half>半)?\s*)?(?:(?P<seconds>\d{{1,4}}(?:\.\d+)?|{_HAN})\s*秒钟?)?)"
-)
-
-
-def _chinese(text: str) -> Iterator[float | None]:
-    for match in _CHINESE.finditer(text):
-        if not match[0] or _is_part(text, match):
-            continue
-        minutes = 0.5 if match["half"] else _han(match["minutes"]) + (0.5 if match["and_half"] else 0.0)
-        yield minutes * 60 + _han(match["seconds"])
-
-
-def _han(number: str | None) -> float:
-    """`十五`, `30`."""
-    if number is None:
-        return 0.0
-    if number[0].isdecimal():
-        return float(number)
-    tens, ten, ones = number.rpartition("十")
-    if not ten:
-        return float(_DIGITS.get(number, 0))
-    return 10.0 * (_DIGITS.get(tens, 0) if tens else 1) + _DIGITS.get(ones, 0)
+    return _value(match["seconds"]) >= 50 or _OF_ANY_VIDEO.match(text, match.end()) is None

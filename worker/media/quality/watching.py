@@ -30,6 +30,10 @@ a few of them plainly (words, an edge), or many of them a little (soft light, sl
 still picture of 1080x1920 stays below both at any usual rate; in a tiny, coarse video a freeze is rather missed."""
 FROZEN_SECONDS = 6.0
 """A slide, a price or an end card stands for three to five seconds, and longer ones come with some movement."""
+SLIDE_SECONDS = 12.0
+"""In a slideshow, where nothing but the next picture moves anyway: a text on a slide is read by then."""
+SLIDES, SLIDES_SHARE = 3, 0.75
+"""So many standing pictures, for so much of the time, are a slideshow; the rest are the fades between them."""
 STILL_SECONDS = 2.0
 WHOLE_SHARE = 0.95
 """A video of two seconds or more in which nothing moves from beginning to end is a picture, however short."""
@@ -41,6 +45,8 @@ class Watched:
 
     width: int = 0
     height: int = 0
+    turned: bool = False
+    """Rotated by a quarter, so that what is stored lying is shown upright."""
     end: float = 0.0
     lost: float = 0.0
     """Seconds whose pictures could not be decoded, or not whole."""
@@ -69,10 +75,12 @@ class Watched:
         """No frame comes any more: the black and the frozen stretches. What is black is not called frozen too."""
         self._black.end(self.end)
         self._compare(None, self.end)
-        return self._black.found, [one for one in self._frozen.found if self._is_frozen(one)]
+        at_least = SLIDE_SECONDS if self._is_slideshow() else FROZEN_SECONDS
+        return self._black.found, [one for one in self._frozen.found if self._is_frozen(one, at_least)]
 
     def _measure(self, frame: VideoFrame) -> None:
         self.width, self.height = displayed(frame.width, frame.height, frame.rotation)
+        self.turned = frame.rotation % 180 != 0
 
     def _compare(self, picture: Image.Image | None, at: float) -> None:
         same = picture is not None and self._first is not None and is_same(self._first, picture)
@@ -81,9 +89,13 @@ class Watched:
             self._first = picture
         self._frozen.tell(picture is not None, at)
 
-    def _is_frozen(self, stretch: Stretch) -> bool:
+    def _is_slideshow(self) -> bool:
+        standing = sum(to - since for since, to in self._frozen.found)
+        return len(self._frozen.found) >= SLIDES and standing >= SLIDES_SHARE * self.end
+
+    def _is_frozen(self, stretch: Stretch, at_least: float) -> bool:
         seconds = stretch[1] - stretch[0]
-        return seconds >= FROZEN_SECONDS - 1e-6 or seconds >= WHOLE_SHARE * self.end
+        return seconds >= at_least - 1e-6 or seconds >= WHOLE_SHARE * self.end
 
 
 def small(frame: VideoFrame) -> Image.Image:
