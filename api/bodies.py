@@ -117,16 +117,9 @@ class RunBody(BaseModel):
     finished_at: datetime
 
 
-class RenderBody(BaseModel):
-    """A render as it stands."""
+class NormalisedBody(BaseModel):
+    """A request with everything that was left out filled in."""
 
-    id: str = Field(examples=["rnd_01jz0000000000000000000000"])
-    run: int
-    status: str = Field(examples=["running"])
-    reason: str | None = Field(description="Why it is `waiting`.")
-    stage: str = Field(examples=["generate"])
-    progress: Fraction
-    eta: datetime | None = Field(description="When it is expected to be finished; an estimate.")
     prompt: str
     template: str | None = Field(description="The version it was made from, `name@3`.")
     variables: dict[str, Any] = Field(description="What that was filled with, as given.")
@@ -141,9 +134,27 @@ class RenderBody(BaseModel):
     )
     deadline_seconds: float | None
     external_ref: str | None
-    reused_from: str | None = Field(description="The render whose video it took over: it cost nothing.")
+    revision: int | None = Field(description="Of what `external_ref` names.")
     tags: list[str]
     metadata: dict[str, Any]
+
+
+class _Standing(BaseModel):
+    """Where a render stands: what an answer begins with."""
+
+    id: str = Field(examples=["rnd_01jz0000000000000000000000"])
+    run: int
+    status: str = Field(examples=["running"])
+    reason: str | None = Field(description="Why it is `waiting`.")
+    stage: str = Field(examples=["generate"])
+    progress: Fraction
+    eta: datetime | None = Field(description="When it is expected to be finished; an estimate.")
+
+
+class RenderBody(NormalisedBody, _Standing):
+    """A render as it stands."""
+
+    reused_from: str | None = Field(description="The render whose video it took over: it cost nothing.")
     batch: str | None = Field(description="The batch it belongs to.")
     position: int | None = Field(description="Which of its batch's renders it is, from 1.")
     answer: str | None
@@ -171,27 +182,6 @@ class EstimateBody(BaseModel):
 
     credits: float
     seconds: float
-
-
-class NormalisedBody(BaseModel):
-    """A request with everything that was left out filled in."""
-
-    prompt: str
-    template: str | None
-    variables: dict[str, Any]
-    language: str
-    assets: list[dict[str, Any]]
-    output: dict[str, Any]
-    priority: str
-    on_unconfirmed: str
-    quality_gate: str
-    expect: ExpectBody | None = Field(
-        description="What the video is compared with: as asked for, or as the prompt says."
-    )
-    deadline_seconds: float | None
-    external_ref: str | None
-    tags: list[str]
-    metadata: dict[str, Any]
 
 
 class DryRunBody(BaseModel):

@@ -3,11 +3,14 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from api.problems import FieldError, Problem
 from worker.renders.events import Cursor
+
+Row = TypeVar("Row")
 
 _XID8 = 2**64
 _BIGINT = 2**63
@@ -31,6 +34,13 @@ def _unpack(text: str, parameter: str, *types: type) -> list[Any]:
 def _invalid(parameter: str) -> Problem:
     errors = [FieldError(f"?{parameter}", "not a cursor of this list")]
     return Problem("cursor.invalid", f"The parameter {parameter} is not a cursor of this list.", errors=errors)
+
+
+def page(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> tuple[Sequence[Row], str | None]:
+    """Up to `limit` of the rows, of which one more was asked for, and where there is more of them the cursor behind
+    the last one, by its `place`."""
+    shown = rows[:limit]
+    return shown, place(shown[-1]) if len(rows) > limit else None
 
 
 def pack_moment(created_at: datetime, id: str) -> str:

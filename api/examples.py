@@ -35,6 +35,7 @@ ASKED: Example = {
     "prompt": "create a 6-second video about our new running shoe",
     "assets": [{"upload": UPLOAD}, {"url": "https://shop.example/shoe-2.jpg"}],
     "external_ref": "sku-1",
+    "revision": 3,
     "tags": ["shoes"],
     "metadata": {"season": "spring"},
 }

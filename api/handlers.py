@@ -17,7 +17,7 @@ from worker.batches.store import Gone
 from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
 from worker.owners.limits import LimitReached
-from worker.renders import runs, store, uploads
+from worker.renders import revisions, runs, store, uploads
 from worker.sessions import store as sessions
 from worker.templates import store as templates
 
@@ -26,6 +26,7 @@ _REFUSALS: dict[type[Exception], str] = {
     runs.Succeeded: "render.succeeded",
     runs.ForceNeeded: "render.force_needed",
     store.Begun: "render.begun",
+    revisions.Stale: "render.stale_revision",
     uploads.InUse: "upload.in_use",
     templates.Archived: "template.archived",
     templates.Exists: "template.exists",

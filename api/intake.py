@@ -1,7 +1,7 @@
 """A valid request becomes a render or its next run: with its key, in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,21 +13,21 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
-from api.schemas import Asset, RenderRequest, RetryRequest
+from api.schemas import Asset, RenderRequest, RetryRequest, VideoRequest
 from api.templating import Words
 from api.views import render_body, shown
 from worker.database import new_id
 from worker.media.quality import words as asked_in_words
 from worker.owners import limits
 from worker.remote import hints, intents
-from worker.renders import runs, store, uploads
+from worker.renders import following, revisions, runs, store, uploads
 from worker.renders.models import Render, Upload
 from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
 from worker.sessions import store as sessions
 
 ROUTE = "POST /v1/renders"
-LATER = ("template", "variables", "quality_gate", "expect")
+LATER = ("template", "variables", "quality_gate", "expect", "revision")
 """Fields that are younger than idempotency keys which may still come again."""
 
 
@@ -42,7 +42,7 @@ class Answer:
 def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     """Take the render on that is asked for.
 
-    Raises Problem `idempotency.…`, `upload.unknown`, `template.…`, `render.deleted`, LimitReached.
+    Raises Problem `idempotency.…`, `upload.unknown`, `template.…`, `render.deleted`, revisions.Stale, LimitReached.
     """
     hashed = idempotency.body_hash(_normalised(request))
     written = templating.written(request)
@@ -51,9 +51,13 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     def make(session: Session) -> Render:
         taken = uploads.take(session, caller.owner_id, wanted(request))
         words = written or _filled(session, caller, request)
-        new = new_render(caller, request, words, kept_assets(request.assets, taken))
+        new = _single(caller, request, words, kept_assets(request.assets, taken))
+        # First: what it takes the place of no longer counts against the key.
+        at_work = revisions.make_way(session, caller.owner_id, new.external_ref, new.revision, newer=render_id)
         limits.check(session, caller.key_id, caller.limits)
-        return store.accept(session, caller.owner_id, new, render_id=render_id)
+        render = store.accept(session, caller.owner_id, new, render_id=render_id)
+        _follow(session, render, at_work)
+        return render
 
     return _once(caller, ROUTE, key, hashed, render_id, make)
 
@@ -61,18 +65,28 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
 def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> Answer:
     """Start the render's next run.
 
-    Raises Problem `idempotency.…`, `render.…`, LimitReached.
+    Raises Problem `idempotency.…`, `render.…`, revisions.Stale, LimitReached.
     """
     hashed = idempotency.body_hash(request.model_dump(mode="json"))
 
     def make(session: Session) -> Render:
         render = held(session, caller.owner_id, render_id)
         price = _price_of_retry(session, render, force=request.force)
+        at_work = revisions.make_way(session, caller.owner_id, render.external_ref, render.revision, newer=render.id)
         limits.check(session, caller.key_id, caller.limits, credits=price)
+        if at_work is not None:
+            following.leave(session, render.id)
         runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
+        _follow(session, render, at_work)
         return render
 
     return _once(caller, f"POST /v1/renders/{render_id}/retry", key, hashed, render_id, make)
+
+
+def _follow(session: Session, render: Render, at_work: str | None) -> None:
+    if at_work is not None:
+        revisions.follow(session, {render.id: at_work})
+        session.refresh(render)
 
 
 def _price_of_retry(session: Session, render: Render, *, force: bool) -> float:
@@ -101,13 +115,14 @@ def _once(
 
 
 def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
-    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`, `template.…`."""
+    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`, `template.…`, revisions.Stale."""
     written = templating.written(request)
 
     def work(session: Session) -> DryRunBody:
         found = {id: row for id in wanted(request) if (row := uploads.get(session, caller.owner_id, id))}
         words = written or _filled(session, caller, request)
-        new = new_render(caller, request, words, kept_assets(request.assets, found))
+        new = _single(caller, request, words, kept_assets(request.assets, found))
+        revisions.refuse_stale(session, caller.owner_id, new.external_ref, new.revision)
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
         return _rehearsed(new, words.template, seconds)
 
@@ -137,7 +152,11 @@ def _is_default(request: RenderRequest, name: str) -> bool:
     return getattr(request, name) == RenderRequest.model_fields[name].get_default(call_default_factory=True)
 
 
-def new_render(caller: Caller, request: RenderRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
+def _single(caller: Caller, request: RenderRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
+    return replace(new_render(caller, request, words, assets), revision=request.revision)
+
+
+def new_render(caller: Caller, request: VideoRequest, words: Words, assets: list[dict[str, Any]]) -> NewRender:
     """The request as it is kept, with its words."""
     names = [asset.get("name") or asset["url"] for asset in assets]
     return NewRender(
@@ -160,7 +179,7 @@ def new_render(caller: Caller, request: RenderRequest, words: Words, assets: lis
     )
 
 
-def _expected(request: RenderRequest, words: Words) -> dict[str, Any] | None:
+def _expected(request: VideoRequest, words: Words) -> dict[str, Any] | None:
     """What the video will be compared with: as given, else as the prompt plainly says, or the template it is of."""
     if request.expect is not None:
         return request.expect.model_dump()
@@ -169,7 +188,7 @@ def _expected(request: RenderRequest, words: Words) -> dict[str, Any] | None:
     return asked_in_words.read(words.prompt).as_json()
 
 
-def wanted(request: RenderRequest) -> list[str]:
+def wanted(request: VideoRequest) -> list[str]:
     """The uploads that a request names."""
     return list(dict.fromkeys(asset.upload for asset in request.assets if asset.upload))
 

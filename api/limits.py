@@ -30,5 +30,7 @@ LONGEST_PAGE = 200
 EVENTS_PAGE = 500
 LARGEST_NUMBER = 2**31 - 1
 """PostgreSQL's integer."""
+LARGEST_REVISION = 2**53 - 1
+"""The largest that every reader of JSON reads exactly; a time in microseconds is smaller."""
 LONGEST_VIDEO_SECONDS = 3600
 """That a video's length can be compared with: the backend's last a minute."""

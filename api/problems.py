@@ -64,6 +64,11 @@ KINDS: dict[str, Kind] = {
         409, "The render is no longer queued", "Only what is queued can be changed; cancel it instead."
     ),
     "render.changed": Kind(412, "The render has changed since", "Read it again; its new tag is in the `ETag` header."),
+    "render.stale_revision": Kind(
+        409,
+        "A newer revision of the reference is known",
+        "`detail` names it: send one that is not older, or leave `revision` out.",
+    ),
     "render.not_final": Kind(409, "The render is still at work", "Wait until it is final, or cancel it first."),
     "render.succeeded": Kind(409, "The render has its video", "For another video send a new render."),
     "render.force_needed": Kind(

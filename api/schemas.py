@@ -121,10 +121,13 @@ Variables = Annotated[
 ]
 
 
-class RenderRequest(_Request):
-    """A video to be made."""
+_SOURCES: dict[str, Any] = {"oneOf": _given("prompt", "template")}
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": _given("prompt", "template")})
+
+class VideoRequest(_Request):
+    """A video to be made, alone or as one of many."""
+
+    model_config = ConfigDict(json_schema_extra=_SOURCES)
 
     template: TemplateRef | None = Field(
         None, description="In the place of a prompt: id or name, with `@3` that version, else the newest."
@@ -175,6 +178,28 @@ class RenderRequest(_Request):
         if variables and others.data.get("prompt") is not None:
             raise ValueError("they are for a `template`; a `prompt` has none")
         return variables
+
+
+class RenderRequest(VideoRequest):
+    """A video to be made."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_SOURCES | {"if": _given("revision")[0], "then": _given("external_ref")[0]}
+    )
+
+    revision: Annotated[int, Field(ge=0, le=limits.LARGEST_REVISION, strict=True)] | None = Field(
+        None,
+        description="Of what `external_ref` names, a number that grows. Older than one that is known: refused. Else it"
+        " takes the place of one that is still queued, and begins when none is at work.",
+        examples=[3],
+    )
+
+    @field_validator("revision")
+    @classmethod
+    def _of_a_reference(cls, revision: int | None, others: ValidationInfo) -> int | None:
+        if revision is not None and "external_ref" in others.data and others.data["external_ref"] is None:
+            raise ValueError("it is a revision of an `external_ref`: give that too")
+        return revision
 
 
 class RenderChange(_Request):

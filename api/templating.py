@@ -11,7 +11,7 @@ from api.bodies import HintBody, PreviewBody, TemplateBody, TemplateDryRunBody, 
 from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
-from api.schemas import PreviewRequest, RenderRequest, TemplateContent, TemplateRequest
+from api.schemas import PreviewRequest, TemplateContent, TemplateRequest, VideoRequest
 from api.template_views import content_body, template_body, version_body
 from worker.database import new_id
 from worker.remote import hints, language
@@ -40,7 +40,7 @@ class Words:
     """What of the prompt the template says itself, without the texts put in; None: there is no template."""
 
 
-def written(request: RenderRequest) -> Words | None:
+def written(request: VideoRequest) -> Words | None:
     """The words of a request with a prompt; None for one with a template."""
     if request.prompt is None:
         return None
@@ -56,7 +56,7 @@ def resolved(session: Session, owner_id: str, ref: str) -> Found:
 
 
 def filled(
-    request: RenderRequest,
+    request: VideoRequest,
     found: Found,
     *,
     strict: bool = True,

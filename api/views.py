@@ -133,6 +133,7 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         expect=bodies.ExpectBody.model_validate(render.expect) if render.expect is not None else None,
         deadline_seconds=render.deadline_seconds,
         external_ref=render.external_ref,
+        revision=render.revision,
         reused_from=render.reused_from,
         tags=render.tags,
         metadata=render.meta,

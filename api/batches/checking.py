@@ -12,7 +12,7 @@ from api.auth import Caller
 from api.batches.languages import Languages
 from api.batches.rows import INVALID, Row
 from api.problems import Problem
-from api.schemas import Output, RenderRequest
+from api.schemas import Output, VideoRequest
 from api.templating import Words
 from worker.batches.store import Entry, NewProblem
 from worker.renders.models import Upload
@@ -27,7 +27,7 @@ ERRORS_TOLD = 3
 TEMPLATES_KNOWN = 1000
 """Of one batch; rows that name more than that have them looked up each time."""
 
-Checked = tuple[Row, RenderRequest | None, NewProblem | None]
+Checked = tuple[Row, VideoRequest | None, NewProblem | None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Checker:
         if not isinstance(row.value, dict):
             return row, None, _problem(row, INVALID, "The row is no JSON object.")
         try:
-            return row, RenderRequest.model_validate(self._complete(row.value)), None
+            return row, VideoRequest.model_validate(self._complete(row.value)), None
         except ValidationError as wrong:
             return row, None, _problem(row, INVALID, _words(wrong))
 
@@ -102,7 +102,7 @@ class Checker:
             entries.append(Entry(intake.new_render(self._caller, request, words, assets)))
         return entries, problems
 
-    def _words(self, session: Session, request: RenderRequest) -> Words:
+    def _words(self, session: Session, request: VideoRequest) -> Words:
         """Raises Problem `template.…`, Archived."""
         if request.prompt is None:
             found = self._template(session, request.template or "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from api import json_body
 from api.problems import FieldError, Problem
-from api.schemas import RenderRequest
+from api.schemas import VideoRequest
 from worker.templates.limits import NAME_CHARACTERS
 from worker.templates.variables import reserved
 
@@ -36,7 +36,7 @@ class Columns:
 
     def __init__(self, header: Sequence[str], defaults: Mapping[str, Any]) -> None:
         self.header = [name.replace("\0", "").strip() for name in header]
-        self._variables = "variables" in RenderRequest.model_fields and (
+        self._variables = "variables" in VideoRequest.model_fields and (
             "template" in defaults or "template" in map(_canonical, self.header)
         )
         self._names = [self._name(name) for name in self.header]
@@ -44,7 +44,7 @@ class Columns:
 
     def _name(self, given: str) -> str:
         name = _canonical(given)
-        if name in RenderRequest.model_fields or name.startswith((_METADATA, IGNORED)):
+        if name in VideoRequest.model_fields or name.startswith((_METADATA, IGNORED)):
             return _METADATA + given[len(_METADATA) :] if name.startswith(_METADATA) else name
         if self._variables and given:
             return _variable(given.removeprefix(_VARIABLES))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api import limits
-from api.schemas import Metadata, Plain, Priority, RenderRequest, Tag
+from api.schemas import Metadata, Plain, Priority, Tag, VideoRequest
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain
@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 def _known(defaults: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(defaults.keys() - RenderRequest.model_fields.keys())
+    unknown = sorted(defaults.keys() - VideoRequest.model_fields.keys())
     if unknown:
         raise ValueError(f"unknown, or does nothing yet: {', '.join(unknown)[:200]}")
     return defaults

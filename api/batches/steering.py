@@ -1,5 +1,7 @@
 """What is asked of a batch as a whole."""
 
+from collections.abc import Callable
+
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -19,25 +21,18 @@ MOVED_AT_ONCE = 2_000
 
 def pause(caller: Caller, batch_id: str) -> BatchBody:
     """Raises Problem `batch.…`."""
-
-    def work(session: Session) -> BatchBody:
-        batch = _going(session, caller, batch_id)
-        store.pause(session, batch)
-        return batch_body(session, batch)
-
-    return transact(work)
+    return _steer(caller, batch_id, _going, store.pause)
 
 
 def resume(caller: Caller, batch_id: str) -> BatchBody:
     """Raises Problem `batch.…`; `batch.max_credits` where it would be paused again at once."""
 
-    def work(session: Session) -> BatchBody:
-        batch = _going(session, caller, batch_id)
+    def may_spend(session: Session, owner_id: str, batch_id: str) -> Batch:
+        batch = _going(session, owner_id, batch_id)
         _check_credits(session, batch)
-        store.resume(session, batch)
-        return batch_body(session, batch)
+        return batch
 
-    return transact(work)
+    return _steer(caller, batch_id, may_spend, store.resume)
 
 
 def _check_credits(session: Session, batch: Batch) -> None:
@@ -52,24 +47,12 @@ def _check_credits(session: Session, batch: Batch) -> None:
 
 def approve(caller: Caller, batch_id: str) -> BatchBody:
     """Raises Problem `batch.…`."""
-
-    def work(session: Session) -> BatchBody:
-        batch = _going(session, caller, batch_id)
-        store.approve(session, batch)
-        return batch_body(session, batch)
-
-    return transact(work)
+    return _steer(caller, batch_id, _going, store.approve)
 
 
 def cancel(caller: Caller, batch_id: str) -> BatchBody:
     """Harmless to repeat. Raises Problem `batch.unknown`, `batch.receiving`."""
-
-    def work(session: Session) -> BatchBody:
-        batch = held(session, caller.owner_id, batch_id)
-        store.cancel(session, batch)
-        return batch_body(session, batch)
-
-    return transact(work)
+    return _steer(caller, batch_id, held, store.cancel)
 
 
 def change(caller: Caller, batch_id: str, given: BatchChange) -> BatchBody:
@@ -96,9 +79,25 @@ def change(caller: Caller, batch_id: str, given: BatchChange) -> BatchBody:
     return transact(lambda session: batch_body(session, held(session, caller.owner_id, batch_id)))
 
 
-def _going(session: Session, caller: Caller, batch_id: str) -> Batch:
+def _steer(
+    caller: Caller,
+    batch_id: str,
+    found: Callable[[Session, str, str], Batch],
+    act: Callable[[Session, Batch], object],
+) -> BatchBody:
+    """Act on the locked batch, in one transaction; how it stands then."""
+
+    def work(session: Session) -> BatchBody:
+        batch = found(session, caller.owner_id, batch_id)
+        act(session, batch)
+        return batch_body(session, batch)
+
+    return transact(work)
+
+
+def _going(session: Session, owner_id: str, batch_id: str) -> Batch:
     """The batch, locked. Raises Problem `batch.finished`, `batch.canceling` where it takes no more orders."""
-    batch = held(session, caller.owner_id, batch_id)
+    batch = held(session, owner_id, batch_id)
     if batch.state == BatchState.FINISHED.value:
         raise Problem("batch.finished", "All its renders are final.")
     if batch.cancel_requested_at is not None:

@@ -26,12 +26,12 @@ Without a command it asks the service, as your key may see them. The commands wo
   vivideo accounts pause shop                       take nothing new, send nothing
 """
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
 Which = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name or its id (acc_…).", show_default=False)]
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, help=HELP)
 def top(context: typer.Context, as_json: Json = False) -> None:
     """Without a command: over HTTP, what the key may see."""
     if context.invoked_subcommand is not None:
@@ -43,9 +43,6 @@ def top(context: typer.Context, as_json: Json = False) -> None:
         from api.cli import balances
 
         return balances.show_accounts(words(), found)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
 
 
 @app.command()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from api.cli import asking
-from api.cli.options import Json, Priority, Status
-from api.cli.renders import help_if_alone
+from api.cli.groups import group
+from api.cli.options import Json, Priority, RowsTemplate
 from api.cli.reporting import connected, say, show_json, show_json_line, words
 from api.cli.running.command import run
+from worker.renders.states import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,19 +26,11 @@ HELP = """Send many videos together, and see to them together.
   vivideo batch manifest bat_… -o done.csv
 """
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = group(HELP)
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="bat_…", show_default=False)]
 File = Annotated[Path | None, typer.Option("-o", "--output", help="Write it into a file.")]
 
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
 
 app.command()(run)
 
@@ -45,6 +38,7 @@ app.command()(run)
 @app.command()
 def create(
     file: Annotated[Path, typer.Argument(help="JSON Lines or CSV, by its ending.", show_default=False)],
+    template: RowsTemplate = None,
     name: Annotated[str | None, typer.Option(help="For people.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="Of its renders; normal by default.")] = None,
     first: Annotated[int | None, typer.Option(min=1, help="Begin so many; the others wait for `approve`.")] = None,
@@ -62,10 +56,12 @@ def create(
 ) -> None:
     """Send a file of videos to be made: a render in each row.
 
-    Rows that are not valid are told by their lines; the others are made.
+    Rows that are not valid are told by their lines; the others are made. With --template the columns are its variables,
+    and a row that names a template of its own has that.
 
     \b
       vivideo batch create products.csv --dry-run
+      vivideo batch create products.csv --template promo@3
       vivideo batch create products.csv --max-credits 5000 --max-failure-rate 0.2
     """
     given = asking.a_table(file)
@@ -73,6 +69,8 @@ def create(
     fields |= {"max_credits": max_credits, "max_failure_rate": max_failure_rate}
     if priority is not None:
         fields["priority"] = priority
+    if template is not None:
+        fields["defaults"] = {"template": template}
     with connected(as_json=as_json) as client:
         if dry_run:
             return _rehearse(client, given, fields, as_json=as_json)
@@ -88,7 +86,7 @@ def list_batches(limit: Annotated[int, typer.Option(min=1, max=200)] = 20, as_js
     with connected(as_json=as_json) as client:
         page = client.batches(limit=limit)
         if as_json:
-            return show_json({"data": [one.to_dict() for one in page.data], "next_cursor": page.next_cursor})
+            return show_json(page.to_dict())
         from api.cli import batch_tables
 
         return batch_tables.show_batches(words(), page.data)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.groups import group
 from api.cli.options import Json
 from api.cli.reporting import Exit, connected, fail, show_json, words
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from api.client import CatalogRead
     from worker.catalogs.rehearsal import Rehearsal
 
-app = typer.Typer(help="Make videos of a shop's catalog; what did not change costs nothing.", no_args_is_help=True)
+app = group("Make videos of a shop's catalog; what did not change costs nothing.")
 
 CatalogId = Annotated[str, typer.Argument(metavar="ID", help="`cat_…`", show_default=False)]
 PAGE = 200

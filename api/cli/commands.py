@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from api.cli import asking, batches, catalogs, renders, sessions, templates
+from api.cli.groups import group
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
 from api.cli.short import RenderFirst
@@ -31,22 +32,12 @@ Exit status:
 
 The service: VIVIDEO_URL and VIVIDEO_API_KEY, or else the stack that runs in .vivideo here or above."""
 
-app = typer.Typer(cls=RenderFirst, help=HELP, epilog=EPILOG, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = group(HELP, cls=RenderFirst, epilog=EPILOG, pretty_exceptions_enable=False)
 app.add_typer(renders.app, name="render")
 app.add_typer(batches.app, name="batch")
 app.add_typer(catalogs.app, name="catalog")
 app.add_typer(sessions.app, name="session")
 app.add_typer(templates.app, name="templates")
-
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    renders.help_if_alone(context)
-
-
-# Typer would show the callback's docstring in the place of the app's words.
-top.__doc__ = HELP
 
 
 @app.command()

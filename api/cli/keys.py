@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.database import transaction
+from api.cli.groups import group
 from api.cli.options import SPAN, Json, span
-from api.cli.renders import help_if_alone
 from api.cli.reporting import Exit, Mistake, fail, show_json, words
 from worker.owners.scopes import Scope
 
@@ -33,7 +33,7 @@ IN_SETTINGS = (
     " directory) and restart the API, which revokes the old one"
 )
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = group(HELP)
 
 
 def end(text: str) -> timedelta | datetime:
@@ -64,15 +64,6 @@ Which = Annotated[
     str,
     typer.Argument(metavar="KEY", help="Its prefix (the first 8 characters) or its id (key_…).", show_default=False),
 ]
-
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,20 +20,10 @@ Variables = Annotated[
 VariablesFile = Annotated[
     Path | None, typer.Option("--var-file", metavar="FILE", help="Variables as one JSON object; --var goes over them.")
 ]
+RowsTemplate = Annotated[
+    str | None, typer.Option("--template", "-t", metavar="NAME[@N]", help="That its rows or products fill.")
+]
 Priority = Literal["high", "normal", "low"]
-
-
-class Status(StrEnum):
-    """What a list can be narrowed to (Typer takes no list of literals)."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    WAITING = "waiting"
-    CANCELING = "canceling"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    EXPIRED = "expired"
 
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from api.cli import asking
-from api.cli.options import Json, Output, Priority, RenderId, Since, Status, Until, Variables, VariablesFile, Wait, span
+from api.cli.groups import group
+from api.cli.options import Json, Output, Priority, RenderId, Since, Until, Variables, VariablesFile, Wait, span
 from api.cli.reporting import Exit, connected, fail, say, show_json, show_json_line, words
 from api.cli.short import Short
+from worker.renders.states import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,23 +24,7 @@ HELP = """Make a video, or see to those under way. `vivideo render "…"` is sho
   vivideo render list --status failed --since 24h
 """
 
-app = typer.Typer(cls=Short, help=HELP, rich_markup_mode=None)
-
-
-def help_if_alone(context: typer.Context) -> None:
-    """Without a command, show what there is; that was no use of it."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(Exit.USAGE)
-
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
+app = group(HELP, cls=Short)
 
 
 @app.command()
@@ -61,6 +47,10 @@ def create(
     priority: Annotated[Priority, typer.Option()] = "normal",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="To find it by; several times.")] = None,
     ref: Annotated[str | None, typer.Option(help="Your own reference.")] = None,
+    revision: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="NUMBER", help="Of the reference: replaces what is queued, refused if older."),
+    ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept and returned; several times.")
     ] = None,
@@ -109,6 +99,8 @@ def create(
     }
     if tag:
         fields["tags"] = tag  # left out, they are the template's
+    if revision is not None:
+        fields["revision"] = revision
     if template is not None:
         fields["template"] = template
     if given_variables := asking.variables(var or [], var_file):
@@ -168,7 +160,7 @@ def list_renders(
       vivideo render list --status failed --status expired --since 24h
       vivideo render list --tag spring --all --json
     """
-    from api.client import Page, RenderFilters
+    from api.client import Page, Render, RenderFilters
 
     filters = RenderFilters(
         status=list(status or []),
@@ -180,11 +172,11 @@ def list_renders(
     )
     with connected(as_json=as_json) as client:
         if everything:
-            page = Page(data=list(client.iter_renders(**filters)), next_cursor=None)
+            page = Page[Render](data=list(client.iter_renders(**filters)), next_cursor=None)
         else:
             page = client.renders(limit=limit, **filters)
         if as_json:
-            return show_json({"data": [one.to_dict() for one in page.data], "next_cursor": page.next_cursor})
+            return show_json(page.to_dict())
         from api.cli import tables
 
         tables.show_renders(words(), page.data)

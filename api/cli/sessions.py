@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import asking, renders
+from api.cli.groups import group
 from api.cli.options import Json, Output, Wait
 from api.cli.reporting import connected, say, show_json, words
 
@@ -22,7 +23,7 @@ HELP = """Go on with one video: several files, several instructions, edits, one 
 PROMPT = "> "
 LONGEST_WAIT_SECONDS = 60
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = group(HELP)
 
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="ssn_…", show_default=False)]
 Assets = Annotated[
@@ -32,15 +33,6 @@ Assets = Annotated[
 Key = Annotated[
     str | None, typer.Option(help="A text of your own: repeated with it, the command finds what it made before.")
 ]
-
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    renders.help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
 
 
 @app.command()
@@ -135,7 +127,7 @@ def list_sessions(
     with connected(as_json=as_json) as client:
         page = client.sessions(limit=limit)
         if as_json:
-            return show_json({"data": [one.to_dict() for one in page.data], "next_cursor": page.next_cursor})
+            return show_json(page.to_dict())
         from api.cli import tables
 
         return tables.show_sessions(words(), page.data)

@@ -33,6 +33,7 @@ def show_render(console: Console, render: Render, file: Path | None = None) -> N
         ("progress", f"{render.progress:.0%}"),
         ("expected", when(render.eta)),
         ("reference", render.external_ref),
+        ("revision", None if render.revision is None else str(render.revision)),
         ("tags", ", ".join(render.tags)),
         ("prompt", render.prompt),
         *(("asset", asset.name or asset.url) for asset in render.assets),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import asking
+from api.cli.groups import group
 from api.cli.options import Json, Variables, VariablesFile
-from api.cli.renders import help_if_alone
 from api.cli.reporting import connected, say, show_json, words
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HELP = """Prompts with variables: written once, filled for each video.
   vivideo render create --template promo --var title="Red mug"
 """
 
-app = typer.Typer(help=HELP, rich_markup_mode=None)
+app = group(HELP)
 
 Which = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id (tpl_…).", show_default=False)]
 Prompt = Annotated[str | None, typer.Argument(help="Its text; - reads standard input.", show_default=False)]
@@ -34,22 +34,13 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Of
 Number = Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version; of the newest by default.")]
 
 
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Without a command: what there is."""
-    help_if_alone(context)
-
-
-top.__doc__ = HELP  # Typer would show the callback's in its place
-
-
 @app.command("list")
 def listed(limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: Json = False) -> None:
     """List the templates with their newest versions, newest template first."""
     with connected(as_json=as_json) as client:
         page = client.templates(limit=limit)
         if as_json:
-            return show_json({"data": [one.to_dict() for one in page.data], "next_cursor": page.next_cursor})
+            return show_json(page.to_dict())
         from api.cli import template_rows
 
         template_rows.show_list(words(), page.data)

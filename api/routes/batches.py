@@ -135,8 +135,8 @@ def listed(caller: RendersReader, limit: Limit = limits.PAGE, cursor: Cursor = N
 
     def work(session: Session) -> BatchPage:
         rows = store.page(session, caller.owner_id, limit=limit + 1, after=after)
-        more = cursors.pack_moment(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
-        return BatchPage(data=[batch_body(session, row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.created_at, last.id))
+        return BatchPage(data=[batch_body(session, row) for row in shown], next_cursor=more)
 
     return look(work)
 
@@ -184,8 +184,8 @@ def items(
     def work(session: Session) -> ItemPage:
         batch = received(session, caller.owner_id, id)
         rows = store.items(session, batch.id, statuses=statuses, after=after, limit=limit + 1)
-        more = cursors.pack_number(rows[limit - 1].batch_position or 0) if len(rows) > limit else None
-        return ItemPage(data=[item_body(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_number(last.batch_position or 0))
+        return ItemPage(data=[item_body(row) for row in shown], next_cursor=more)
 
     return look(work)
 
@@ -214,8 +214,8 @@ def problem_list(
     def work(session: Session) -> RowProblemPage:
         batch = found(session, caller.owner_id, id)
         rows = store.problems(session, batch.id, after=after, limit=limit + 1)
-        more = cursors.pack_line(rows[limit - 1].line, rows[limit - 1].id) if len(rows) > limit else None
-        return RowProblemPage(data=[problem_body(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_line(last.line, last.id))
+        return RowProblemPage(data=[problem_body(row) for row in shown], next_cursor=more)
 
     return Response(look(work).model_dump_json(), media_type="application/json")
 

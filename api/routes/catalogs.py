@@ -168,9 +168,8 @@ def listed(caller: RendersReader, limit: Limit = limits.PAGE, cursor: Cursor = N
 
     def work(session: Session) -> CatalogPage:
         rows = store.page(session, caller.owner_id, limit=limit + 1, after=after)
-        shown = rows[:limit]
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.created_at, last.id))
         last = store.last_reads(session, [row.id for row in shown])
-        more = cursors.pack_moment(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
         return CatalogPage(data=[catalog_body(row, last.get(row.id)) for row in shown], next_cursor=more)
 
     return look(work)
@@ -273,8 +272,8 @@ def reads(id: CatalogId, caller: RendersReader, limit: Limit = limits.PAGE, curs
 
     def work(session: Session) -> ReadPage:
         rows = store.reads(session, intake.found(session, caller, id).id, limit=limit + 1, before=before)
-        more = cursors.pack_id(rows[limit - 1].id) if len(rows) > limit else None
-        return ReadPage(data=[read_body(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_id(last.id))
+        return ReadPage(data=[read_body(row) for row in shown], next_cursor=more)
 
     return look(work)
 
@@ -302,8 +301,8 @@ def wrong(
 
     def work(session: Session) -> ProductProblemPage:
         rows = store.problems(session, _found(session, caller, id, read_id).id, limit=limit + 1, after=after)
-        more = cursors.pack_number(rows[limit - 1].id) if len(rows) > limit else None
-        return ProductProblemPage(data=[problem_body(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_number(last.id))
+        return ProductProblemPage(data=[problem_body(row) for row in shown], next_cursor=more)
 
     return look(work)
 
@@ -328,8 +327,8 @@ def changes(
     def work(session: Session) -> ChangePage:
         found = _found(session, caller, id, read_id)
         rows = store.changes(session, found, limit=limit + 1, after=after, kinds=kinds)
-        more = cursors.pack_number(rows[limit - 1].id) if len(rows) > limit else None
-        return ChangePage(data=[change_body(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_number(last.id))
+        return ChangePage(data=[change_body(row) for row in shown], next_cursor=more)
 
     return look(work)
 

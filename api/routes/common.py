@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import unquote_to_bytes
@@ -63,34 +63,21 @@ def _parameters(dependant: Any) -> Iterable[tuple[str, bool]]:
         yield from _parameters(inner)
 
 
-def _place(prefix: str) -> Any:
+def _id(prefix: str, unknown: Callable[[str], Problem], name: str = "id") -> Any:
     """An id in a path. What cannot be one is not found, rather than not valid."""
     pattern = f"^{prefix}[0-9a-z]{{{ULID_LENGTH}}}$"
-    return Path(description=f"`{prefix}…`", json_schema_extra={"pattern": pattern})
+    place = Path(alias=name, description=f"`{prefix}…`", json_schema_extra={"pattern": pattern})
+
+    async def checked(id: Annotated[str, place]) -> str:
+        if not _can_be(id, prefix):
+            raise unknown(_printable(id))
+        return id
+
+    return Depends(checked)
 
 
-async def _render_id(id: Annotated[str, _place("rnd_")]) -> str:
-    if not _can_be(id, "rnd_"):
-        raise intake.unknown(_printable(id))
-    return id
-
-
-async def _upload_id(id: Annotated[str, _place("upl_")]) -> str:
-    if not _can_be(id, "upl_"):
-        raise Problem("upload.not_found", f"You have no upload {_printable(id)}.")
-    return id
-
-
-async def _session_id(id: Annotated[str, _place("ssn_")]) -> str:
-    if not _can_be(id, "ssn_"):
-        raise Problem("session.unknown", f"You have no session {_printable(id)}.")
-    return id
-
-
-async def _account_id(id: Annotated[str, _place("acc_")]) -> str:
-    if not _can_be(id, "acc_"):
-        raise Problem("account.unknown", f"You have no account {_printable(id)}.")
-    return id
+def _none(code: str, noun: str) -> Callable[[str], Problem]:
+    return lambda id: Problem(code, f"You have no {noun} {id}.")
 
 
 async def _template_id(
@@ -101,22 +88,8 @@ async def _template_id(
     return id
 
 
-async def _batch_id(id: Annotated[str, _place("bat_")]) -> str:
-    if not _can_be(id, "bat_"):
-        raise Problem("batch.unknown", f"You have no batch {_printable(id)}.")
-    return id
-
-
-async def _catalog_id(id: Annotated[str, _place("cat_")]) -> str:
-    if not _can_be(id, "cat_"):
-        raise Problem("catalog.unknown", f"You have no catalog {_printable(id)}.")
-    return id
-
-
-async def _read_id(read_id: Annotated[str, _place("crd_")]) -> str:
-    if not _can_be(read_id, "crd_"):
-        raise Problem("catalog.read_unknown", f"The catalog has no reading {_printable(read_id)}.")
-    return read_id
+def _no_reading(id: str) -> Problem:
+    return Problem("catalog.read_unknown", f"The catalog has no reading {id}.")
 
 
 def _can_be(id: str, prefix: str) -> bool:
@@ -144,14 +117,14 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 """A moment with its zone, in UTC."""
-RenderId = Annotated[str, Depends(_render_id)]
-UploadId = Annotated[str, Depends(_upload_id)]
-SessionId = Annotated[str, Depends(_session_id)]
-AccountId = Annotated[str, Depends(_account_id)]
-CatalogId = Annotated[str, Depends(_catalog_id)]
-ReadId = Annotated[str, Depends(_read_id)]
+RenderId = Annotated[str, _id("rnd_", intake.unknown)]
+UploadId = Annotated[str, _id("upl_", _none("upload.not_found", "upload"))]
+SessionId = Annotated[str, _id("ssn_", _none("session.unknown", "session"))]
+AccountId = Annotated[str, _id("acc_", _none("account.unknown", "account"))]
+BatchId = Annotated[str, _id("bat_", _none("batch.unknown", "batch"))]
+CatalogId = Annotated[str, _id("cat_", _none("catalog.unknown", "catalog"))]
+ReadId = Annotated[str, _id("crd_", _no_reading, "read_id")]
 TemplateId = Annotated[str, Depends(_template_id)]
-BatchId = Annotated[str, Depends(_batch_id)]
 """Raise Problem `….unknown` (`upload.not_found`, `template.not_found`) for what is no id."""
 Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE, description="Entries in one answer.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]

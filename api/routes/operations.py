@@ -105,8 +105,8 @@ def recoveries(caller: AccountReader, limit: Limit = limits.PAGE, cursor: Cursor
 
     def work(session: Session) -> RecoveryPage:
         rows = session.scalars(query).all()
-        more = cursors.pack_number(rows[limit - 1].id) if len(rows) > limit else None
-        return RecoveryPage(data=[_recovery(row) for row in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_number(last.id))
+        return RecoveryPage(data=[_recovery(row) for row in shown], next_cursor=more)
 
     return look(work)
 

@@ -37,6 +37,7 @@ _RUNS = ("limit.in_flight", "limit.credits")
         *_RUNS,
         "upload.unknown",
         "render.deleted",
+        "render.stale_revision",
         "template.unknown",
         "template.variables",
         "template.archived",
@@ -100,8 +101,7 @@ def listed(
 
     def work(session: Session) -> RenderPage:
         rows = store.page(session, caller.owner_id, wanted, limit=limit + 1, after=after)
-        shown = rows[:limit]
-        more = cursors.pack_moment(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.created_at, last.id))
         return RenderPage(data=render_bodies(session, shown), next_cursor=more)
 
     return look(work)
@@ -219,6 +219,7 @@ def cancel(id: RenderId, caller: RendersWriter) -> Response:
         "render.not_final",
         "render.succeeded",
         "render.force_needed",
+        "render.stale_revision",
         "session.lost",
         "session.closed",
     )

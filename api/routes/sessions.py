@@ -50,8 +50,7 @@ def listed(caller: RendersReader, limit: Limit = limits.PAGE, cursor: Cursor = N
 
     def work(session: Session) -> SessionPage:
         rows = store.page(session, caller.owner_id, limit=limit + 1, after=after)
-        shown = rows[:limit]
-        more = cursors.pack_moment(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.created_at, last.id))
         return SessionPage(data=views.session_bodies(session, shown), next_cursor=more)
 
     return look(work)

@@ -64,9 +64,9 @@ def listed(caller: RendersReader, limit: Limit = limits.PAGE, cursor: Cursor = N
 
     def work(session: Session) -> TemplatePage:
         rows = store.page(session, caller.owner_id, limit=limit + 1, after=after)
-        shown = rows[:limit]
-        last = shown[-1].template if len(rows) > limit else None
-        more = cursors.pack_moment(last.created_at, last.id) if last else None
+        shown, more = cursors.page(
+            rows, limit, lambda last: cursors.pack_moment(last.template.created_at, last.template.id)
+        )
         return TemplatePage(data=[template_body(one) for one in shown], next_cursor=more)
 
     return look(work)
@@ -125,8 +125,8 @@ def versions(
     def work(session: Session) -> TemplateVersionPage:
         template = templating.found(session, caller, id).template
         rows = store.versions(session, template, limit=limit + 1, before=before)
-        more = cursors.pack_number(rows[limit - 1].version.number) if len(rows) > limit else None
-        return TemplateVersionPage(data=[version_body(one) for one in rows[:limit]], next_cursor=more)
+        shown, more = cursors.page(rows, limit, lambda last: cursors.pack_number(last.version.number))
+        return TemplateVersionPage(data=[version_body(one) for one in shown], next_cursor=more)
 
     return look(work)
 

@@ -12,7 +12,7 @@ from api.bodies import CreditsBody
 from api.database import look, transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
-from api.schemas import Asset, RenderRequest
+from api.schemas import Asset, VideoRequest
 from api.sessions import words
 from api.sessions.bodies import Action
 from api.sessions.schemas import EditRequest, MessageRequest, SessionRequest, Turn
@@ -293,7 +293,7 @@ def _append(
     return order.append(session, place, _new(caller, wanted, spoken, assets), render_id=render_id)
 
 
-def _new(caller: Caller, request: RenderRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
+def _new(caller: Caller, request: VideoRequest, spoken: str, assets: list[dict[str, Any]]) -> NewRender:
     return intake.new_render(caller, request, Words(request.prompt or "", spoken, request.tags), assets)
 
 

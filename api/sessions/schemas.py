@@ -15,8 +15,8 @@ from api.schemas import (
     Priority,
     Prompt,
     Reference,
-    RenderRequest,
     Tag,
+    VideoRequest,
 )
 from worker.remote.routing import route
 
@@ -40,9 +40,9 @@ class Turn(_Request):
     tags: list[Tag] = Field(default=[], max_length=limits.TAGS)
     metadata: Metadata = {}
 
-    def render(self, words: str, language: str | None) -> RenderRequest:
+    def render(self, words: str, language: str | None) -> VideoRequest:
         """The same as a request for a render with these words."""
-        return RenderRequest(
+        return VideoRequest(
             template=None,
             prompt=words,
             quality_gate="report",

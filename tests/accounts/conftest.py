@@ -1,5 +1,6 @@
 """The same database and helpers as the renders' tests; accounts emptied as well."""
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -7,16 +8,17 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from config.settings import Settings, settings
-from tests.renders.conftest import _empty, _settings  # noqa: F401 - fixtures, used by their names
+from tests.renders.conftest import _empty, _settings, a_render, claimed  # noqa: F401 - the first are fixtures, used by their names
 from tests.stack import Stack, WarmStack, here
 from worker.accounts import admission, store
 from worker.accounts.models import Account
 from worker.database import transact
 from worker.owners.store import owner
 from worker.remote.client import Remote
-from worker.renders import queue
+from worker.renders import leases, queue
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,29 @@ def accounts() -> list[Account]:
 def admitted(slots: int = 0, owner_name: str = "default") -> Any:
     """The account that takes an owner's render, or why none."""
     return transact(lambda s: admission.admit(s, owner(s, owner_name).id, default_slots=slots))
+
+
+def admitted_at_once(slots: int) -> list[Any]:
+    """What thirty renders get that ask at the same moment: an account each, or why none."""
+    held = [claimed(a_render(), worker=f"io-{n}") for n in range(30)]
+    gate, got = threading.Barrier(30), list[Any]()
+
+    def ask(mine: leases.Held) -> None:
+        def admit(session: Session) -> Any:
+            found = admission.admit(session, mine.render.owner_id, default_slots=slots)
+            if isinstance(found, Account):
+                leases.write(session, mine, {"account_id": found.id})
+            return found
+
+        gate.wait()
+        got.append(transact(admit))
+
+    threads = [threading.Thread(target=ask, args=(one,)) for one in held]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return got
 
 
 def open_places(slots: int = 0) -> int | None:

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from tests.accounts.conftest import accounts, admitted, install, now, open_places
-from tests.renders.conftest import a_render, claimed, the
+from tests.accounts.conftest import accounts, admitted, admitted_at_once, install, now, open_places
+from tests.renders.conftest import a_render, the
 from worker import housekeeping
 from worker.accounts import admission, pauses, registry, store
 from worker.accounts.admission import NotAdmitted
@@ -15,7 +15,6 @@ from worker.database import from_now, new_id, transact
 from worker.owners.store import owner
 from worker.remote.intents import ABOUT_A_CLIP, Intent, IntentState
 from worker.remote.models import Balance
-from worker.renders import leases
 from worker.renders.models import Render
 from worker.renders.states import Reason, Stage, Status
 
@@ -132,27 +131,8 @@ def test_slots_and_credits_both_count(account: Account):
 
 def test_of_renders_that_ask_at_once_the_balance_admits_what_it_covers(account: Account):
     """Thirty threads, a balance for four: the row's lock lets each see what the one before took."""
-    import threading
-
     balance(account, 4 * ABOUT_A_CLIP)
-    held = [claimed(a_render(), worker=f"io-{n}") for n in range(30)]
-    gate, got = threading.Barrier(30), []
-
-    def ask(mine: leases.Held) -> None:
-        def admit(session):
-            found = admission.admit(session, mine.render.owner_id, default_slots=0)
-            if isinstance(found, Account):
-                leases.write(session, mine, {"account_id": found.id})
-            return found
-
-        gate.wait()
-        got.append(transact(admit))
-
-    threads = [threading.Thread(target=ask, args=(one,)) for one in held]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    got = admitted_at_once(slots=0)
     assert sum(isinstance(one, Account) for one in got) == 4
 
 

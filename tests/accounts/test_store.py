@@ -2,19 +2,16 @@
 
 import threading
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from config.settings import settings
-from tests.accounts.conftest import accounts, admitted, install, now, open_places
-from tests.renders.conftest import a_render, claimed
-from worker.accounts import admission, pauses, store, vault
+from tests.accounts.conftest import accounts, admitted, admitted_at_once, install, now, open_places
+from worker.accounts import pauses, store, vault
 from worker.accounts.admission import NotAdmitted
 from worker.accounts.models import Account
 from worker.database import transact
-from worker.renders import leases
 from worker.renders.states import Reason
 
 
@@ -101,24 +98,7 @@ def test_a_renewal_whose_worker_died_holds_others_back_for_a_call_only():
 def test_two_cannot_take_the_last_slot():
     """Thirty renders ask at once for two slots: two get one, the others wait for a slot."""
     install(NEMO_TOKEN="nmv_usr_slots")
-    held = [claimed(a_render(), worker=f"io-{n}") for n in range(30)]
-    gate, got = threading.Barrier(30), []
-
-    def ask(mine: leases.Held) -> None:
-        def admit(session: Any) -> object:
-            account = admission.admit(session, mine.render.owner_id, default_slots=2)
-            if isinstance(account, Account):
-                leases.write(session, mine, {"account_id": account.id})
-            return account
-
-        gate.wait()
-        got.append(transact(admit))
-
-    threads = [threading.Thread(target=ask, args=(one,)) for one in held]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    got = admitted_at_once(slots=2)
     refused = [one for one in got if isinstance(one, NotAdmitted)]
     assert len(refused) == 28
     assert {one.reason for one in refused} == {Reason.SLOT}

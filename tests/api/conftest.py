@@ -13,7 +13,7 @@ import pytest
 from deploy.local.entry import main
 from deploy.local.postgres import Postgres
 from tests.api.command import Said
-from tests.api.service import FIRST_KEY, Service, until
+from tests.api.service import FIRST_KEY, Service, serving
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +24,8 @@ def service(
     name = f"api_{worker_number}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE {name} TEMPLATE "{migrated_template}"'.encode())
-    running = Service(postgres.url(name), tmp_path_factory.mktemp("state"), 21_000 + worker_number * 100)
-    try:
-        running.start()
-        until(lambda: running.first.get("/v1/credits").status_code == 200, why=lambda: running.log)
+    with serving(postgres.url(name), tmp_path_factory.mktemp("state"), 21_000 + worker_number * 100) as running:
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,15 @@ def until(condition: Callable[[], Any], patience: float = 10, why: Callable[[], 
     while not condition():
         assert time.monotonic() < deadline, why()
         time.sleep(0.02)
+
+
+@contextmanager
+def serving(database: str, home: Path, port: int, **environment: str) -> Iterator[Service]:
+    """An intake that answers, until the end of the block."""
+    running = Service(database, home, port, environment)
+    try:
+        running.start()
+        until(lambda: running.first.get("/v1/credits").status_code == 200, why=lambda: running.log)
+        yield running
+    finally:
+        running.close()

@@ -148,7 +148,7 @@ def test_the_same_token_is_not_taken_twice_nor_a_name(run: Run):
     mine = added(run, "--name", "shop")
     assert mine["id"] in refused(run("add", "--no-check", "--json", stdin=TOKEN), 1, "token.registered")
     refused(run("add", "--no-check", "--json", "--name", "shop", stdin=OTHER), 2, "account.exists")
-    refused(run("add", "--no-check", "--json", "--owner", "nobody", stdin=OTHER), 2, "owner.unknown")
+    refused(run("add", "--no-check", "--json", "--owner", "a-stranger", stdin=OTHER), 2, "owner.unknown")
     assert list(shown(run)) == ["shop"]
 
 

@@ -2,14 +2,12 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.client import Conflict, Invalid, Unusable
-from deploy.local.entry import main
 from tests.api.service import FIRST_KEY, Service
 from tests.api.wire import relay
 
@@ -82,44 +80,49 @@ def test_an_answer_that_was_lost_is_found_again(service: Service, table: Path):
         assert [one.id for one in found] == [made.id]
 
 
-@pytest.fixture
-def run(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command in an empty directory against the service."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIVIDEO_URL", service.url)
-    monkeypatch.setenv("VIVIDEO_API_KEY", FIRST_KEY)
-
-    def ran(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["vivideo", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return ran
+def test_rows_of_a_batch_fill_a_template(service: Service, run: Any, tmp_path: Path):
+    """The version that is named, or the newest; also where it is only checked. One that is not there fails each row."""
+    template = {"name": "of-batches", "prompt": "a video about {{ title }}", "variables": {"title": {}}}
+    assert service.first.post("/v1/templates", json=template).status_code == 201
+    newer = template | {"prompt": "all about {{ title }}"}
+    del newer["name"]
+    assert service.first.post("/v1/templates/of-batches/versions", json=newer).status_code == 201
+    (tmp_path / "rows.csv").write_text("sku,title,colour\na,a lamp,red\n")
+    for named, prompt in [("of-batches", "all about a lamp"), ("of-batches@1", "a video about a lamp")]:
+        dry = json.loads(run("batch", "create", "rows.csv", "--template", named, "--dry-run", "--json").stdout)
+        assert [one["prompt"] for one in dry["prompts"]] == [prompt]
+        sent = run("batch", "create", "rows.csv", "-t", named)
+        assert sent.returncode == 0, sent
+        with service.client as client:
+            (item,) = client.iter_batch_items(sent.stdout.strip())
+            made = client.render(item.id)
+        assert (made.prompt, made.template) == (prompt, f"of-batches@{named[-1] if '@' in named else 2}")
+    for arguments, code in [(("--template", "of-batches@9"), "batch.empty"), ((), "batch.header")]:
+        refused = run("batch", "create", "rows.csv", *arguments)
+        assert (refused.returncode, code in refused.stderr) == (2, True), refused
 
 
 def test_the_commands_of_a_batch(run: Any, table: Path, tmp_path: Path):
     """From the file to its manifest."""
-    status, out, _ = run("batch", "create", str(table), "--dry-run")
-    assert (status, "2 rows" in out, "line 3 (b)" in out) == (0, True, True)
-    status, out, err = run("batch", "create", str(table), "--first", "1", "--name", "kites")
-    batch = out.strip()
-    assert (status, batch[:4], "1 rows were rejected" in err) == (0, "bat_", True)
-    assert batch in run("batch", "list")[1]
-    assert "vivideo batch approve" in run("batch", "get", batch)[1]
-    assert [json.loads(line)["ref"] for line in run("batch", "items", batch, "--json")[1].splitlines()] == ["a", "c"]
-    assert "line 3 (b)" in run("batch", "problems", batch)[1]
+    dry = run("batch", "create", str(table), "--dry-run")
+    assert (dry.returncode, "2 rows" in dry.stdout, "line 3 (b)" in dry.stdout) == (0, True, True)
+    made = run("batch", "create", str(table), "--first", "1", "--name", "kites")
+    batch = made.stdout.strip()
+    assert (made.returncode, batch[:4], "1 rows were rejected" in made.stderr) == (0, "bat_", True)
+    assert batch in run("batch", "list").stdout
+    assert "vivideo batch approve" in run("batch", "get", batch).stdout
+    assert [json.loads(line)["ref"] for line in run("batch", "items", batch, "--json").stdout.splitlines()] == [
+        "a",
+        "c",
+    ]
+    assert "line 3 (b)" in run("batch", "problems", batch).stdout
     for command, shown in [("approve", "running"), ("pause", "paused"), ("resume", "running"), ("cancel", "canceling")]:
-        assert json.loads(run("batch", command, batch, "--json")[1])["status"] == shown
-    assert run("batch", "manifest", batch, "-o", "done.csv")[0] == 0
+        assert json.loads(run("batch", command, batch, "--json").stdout)["status"] == shown
+    assert run("batch", "manifest", batch, "-o", "done.csv").returncode == 0
     assert (tmp_path / "done.csv").read_text().startswith("ref,id,position")
-    assert [json.loads(line)["ref"] for line in run("batch", "manifest", batch)[1].splitlines()] == ["a", "c"]
-    assert run("batch", "problems", batch, "-o", "bad.csv")[0] == 0
-    status, _, err = run("batch", "retry", batch)
-    assert (status, "batch.canceling" in err) == (1, True)
-    assert run("batch", "create", "missing.csv")[0] == 2
-    assert run("batch", "get", "bat_nothing")[0] == 1
+    assert [json.loads(line)["ref"] for line in run("batch", "manifest", batch).stdout.splitlines()] == ["a", "c"]
+    assert run("batch", "problems", batch, "-o", "bad.csv").returncode == 0
+    retried = run("batch", "retry", batch)
+    assert (retried.returncode, "batch.canceling" in retried.stderr) == (1, True)
+    assert run("batch", "create", "missing.csv").returncode == 2
+    assert run("batch", "get", "bat_nothing").returncode == 1

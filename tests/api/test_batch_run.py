@@ -1,7 +1,6 @@
 """`vivideo batch run`: from a file to a directory of videos, in one command that can be repeated."""
 
 import csv
-import hashlib
 import json
 import signal
 import subprocess
@@ -24,12 +23,9 @@ from api.cli.running.state import NAME, held
 from tests.api import working
 from tests.api.command import PROGRAM, environment
 from tests.api.service import FIRST_KEY, Service, until
-from tests.stack import heard, here
+from tests.stack import heard
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
-from worker.catalogs import reading, reads
-from worker.database import transact
-from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -43,19 +39,11 @@ def video(render_id: str) -> bytes:
 
 def end(service: Service, render_id: str, status: Status = Status.SUCCEEDED) -> None:
     """The end of a render, with its file."""
-    held = service.write(lambda session: working.claimed(session, render_id))
-    if status is not Status.SUCCEEDED:
+    if status is Status.SUCCEEDED:
+        working.delivered(service, render_id, video(render_id))
+    else:
+        held = service.write(lambda session: working.claimed(session, render_id))
         service.write(lambda session: working.finished(session, held, status, error_code="generation.no_draft"))
-        return _keep(service)
-    key, content = f"renders/{render_id}/video.mp4", video(render_id)
-    open_storage((service.home / "results").as_uri()).put_bytes(key, content)
-
-    def work(session: Any) -> None:
-        sha256 = hashlib.sha256(content).hexdigest()
-        working.with_result(session, held, key=key, size=len(content), sha256=sha256)
-        working.finished(session, held)
-
-    service.write(work)
     return _keep(service)
 
 
@@ -366,7 +354,7 @@ def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, templ
     assert catalog.startswith("cat_")
     assert asked(run, *command[2:]) == catalog
 
-    read_all(service)
+    working.read_catalogs(service)
     last = service.first.get(f"/v1/catalogs/{catalog}").json()["last_read"]
     for one in renders(service, last["batch_id"]):
         end(service, one.id)
@@ -375,15 +363,6 @@ def test_a_feed_is_read_and_its_batch_followed(service: Service, run: Run, templ
     assert "Meta product feed" in said.stderr
     assert list(here_now("out")) == [f"{ref}.mp4"]
     assert remembered("out")["catalog"] == catalog
-
-
-def read_all(service: Service) -> None:
-    """What is due is read, as a worker of the service would."""
-    with here({"VIVIDEO_DATABASE_URL": service.database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        tools = reading.Tools(open_storage((service.home / "results").as_uri()))
-        while found := transact(reads.due):
-            for due in found:
-                reading.drive(due.id, due.lease, worker="media-1", tools=tools)
 
 
 @contextmanager

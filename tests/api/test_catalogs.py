@@ -1,16 +1,12 @@
 """Catalogs over HTTP: taken on, tried out, read again, shown, changed, forgotten."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.api import working
 from tests.api.service import Service
-from tests.stack import here
-from worker.catalogs import reading, reads
-from worker.database import transact
-from worker.media.storage import open_storage
 
 CSV = "id,title,price,image_link,availability\n"
 FEED = CSV + "a,Lamp,19.90 EUR,https://shop.example/a.jpg,in stock\nb,Chair,5 EUR,https://shop.example/b.jpg,in stock\n"
@@ -25,20 +21,6 @@ def template(service: Service) -> None:
     assert service.first.post("/v1/templates", json=made).status_code == 201
 
 
-@pytest.fixture
-def worker(service: Service) -> Iterator[Any]:
-    """Reads what is due, as a worker of the service would."""
-
-    def read_all() -> None:
-        tools = reading.Tools(open_storage((service.home / "results").as_uri()))
-        while found := transact(reads.due):
-            for due in found:
-                reading.drive(due.id, due.lease, worker="media-1", tools=tools)
-
-    with here({"VIVIDEO_DATABASE_URL": service.database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield read_all
-
-
 def send(service: Service, body: str | bytes = FEED, **query: Any) -> Any:
     parameters = {"template": "of-catalogs", **query}
     return service.first.post(
@@ -46,12 +28,12 @@ def send(service: Service, body: str | bytes = FEED, **query: Any) -> Any:
     )
 
 
-def test_a_file_becomes_a_batch(service: Service, worker: Any):
+def test_a_file_becomes_a_batch(service: Service):
     """From the answer on it is read; its changes name the renders, its batch holds them."""
     made = send(service, ref_prefix="http-1-", tag=["of-a-catalog"])
     assert made.status_code == 202, made.text
     at = made.headers["location"]
-    worker()
+    working.read_catalogs(service)
     last = service.first.get(at).json()["last_read"]
     assert (last["state"], last["format"], last["counts"]["rendered"]) == ("done", "meta_csv", 2)
     changed = service.first.get(last["links"]["changes"]).json()["data"]
@@ -115,7 +97,7 @@ def test_an_address_inside_is_refused(service: Service, url: str):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/url")
 
 
-def test_a_catalog_by_address_is_changed_read_and_forgotten(service: Service, worker: Any):
+def test_a_catalog_by_address_is_changed_read_and_forgotten(service: Service):
     """What is behind a `?` is not shown; a second reading has to wait for the first; its renders outlive it."""
     url = "https://shop.example/feed.csv?key=secret"
     made = service.first.post(
@@ -132,14 +114,14 @@ def test_a_catalog_by_address_is_changed_read_and_forgotten(service: Service, wo
     assert service.first.get(at).json()["code"] == "catalog.unknown"
 
 
-def test_a_file_catalog_is_read_again_with_another_file(service: Service, worker: Any):
+def test_a_file_catalog_is_read_again_with_another_file(service: Service):
     """What did not change is told as unchanged; without a file there is nothing to read."""
     at = send(service, ref_prefix="http-3-").headers["location"]
-    worker()
+    working.read_catalogs(service)
     headers = {"Content-Type": "text/csv"}
     again = service.first.post(f"{at}/read", content=FEED.replace("19.90", "17.50"), headers=headers)
     assert again.status_code == 202, again.text
-    worker()
+    working.read_catalogs(service)
     read = service.first.get(again.headers["location"]).json()
     assert {name: count for name, count in read["counts"].items() if count} == {
         "products": 2,

@@ -1,6 +1,5 @@
 """The commands as a person runs them: a process, its words, its exit status."""
 
-import hashlib
 import json
 import os
 import pty
@@ -25,7 +24,6 @@ from tests.api.service import FIRST_KEY, Service, until
 from tests.api.wire import Told, answering, problem
 from tests.stack import heard
 from worker.accounts.models import Account
-from worker.media.storage import open_storage
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -54,20 +52,10 @@ def _work(service: Service, ref: str, status: Status) -> None:
 
 
 def _end(service: Service, render_id: str, status: Status = Status.SUCCEEDED) -> None:
-    held = service.write(lambda session: working.claimed(session, render_id))
     if status is Status.FAILED:
         why = {"error_code": "generation.no_draft", "error_message": "No video came.", "error_help": "Say more."}
-        service.write(lambda session: working.finished(session, held, status, **why))
-        return
-    key = f"renders/{render_id}/video.mp4"
-    open_storage((service.home / "results").as_uri()).put_bytes(key, VIDEO)
-
-    def end(session: Any) -> None:
-        sha256 = hashlib.sha256(VIDEO).hexdigest()
-        working.with_result(session, held, key=key, size=len(VIDEO), sha256=sha256)
-        working.finished(session, held)
-
-    service.write(end)
+        return working.failed(service, render_id, **why)
+    return working.delivered(service, render_id, VIDEO)
 
 
 def _kept(service: Service, ref: str) -> Render:
@@ -119,6 +107,17 @@ def test_a_render_with_everything_that_can_be_said(service: Service, run: Any, t
     piped = run("render", "-", "--no-wait", "--json", stdin=b"a kite from a pipe")
     assert json.loads(piped.stdout)["prompt"] == "a kite from a pipe"
     assert json.loads(run("upload", "a.png", "--json").stdout)["data"][0]["name"] == "a.png"
+
+
+def test_an_older_revision_ends_with_the_reason(run: Any) -> None:
+    """A newer one is made and shown with its number; the older one fails, and the words name the newer."""
+    revised = ("render", "a kite", "--no-wait", "--ref", "cli-revised", "--revision")
+    newer = run(*revised, "2")
+    assert newer.returncode == 0, newer.stderr
+    assert re.search(r"revision +2\b", run("render", "get", newer.stdout.strip()).stdout)
+    older = run(*revised, "1")
+    assert (older.returncode, "cli-revised is at revision 2" in older.stderr) == (1, True), older.stderr
+    assert run("render", "a kite", "--dry-run", "--revision", "1").returncode == 2
 
 
 def test_a_command_repeated_with_its_key_finds_its_render(run: Any, tmp_path: Path) -> None:

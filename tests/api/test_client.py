@@ -1,6 +1,5 @@
 """The Python client against the running intake, over connections that break."""
 
-import hashlib
 import random
 import threading
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ from api.client import (
 from tests.api import working
 from tests.api.service import FIRST_KEY, Service
 from tests.api.wire import relay
-from worker.media.storage import open_storage
 from worker.renders import leases
 from worker.renders.events import EventType, NewEvent
 from worker.renders.states import Status
@@ -45,19 +43,9 @@ def client(service: Service) -> Iterator[Client]:
 
 
 def _finished(service: Service, render_id: str, status: Status = Status.SUCCEEDED, video: bytes = VIDEO) -> None:
-    held = service.write(lambda session: working.claimed(session, render_id))
     if status is Status.FAILED:
-        service.write(lambda session: working.finished(session, held, status, **FAILED))
-        return
-    key = f"renders/{render_id}/video.mp4"
-    open_storage((service.home / "results").as_uri()).put_bytes(key, video)
-
-    def end(session: Any) -> None:
-        sha256 = hashlib.sha256(VIDEO).hexdigest()
-        working.with_result(session, held, key=key, size=len(VIDEO), sha256=sha256)
-        working.finished(session, held)
-
-    service.write(end)
+        return working.failed(service, render_id, **FAILED)
+    return working.delivered(service, render_id, video, recorded=VIDEO)
 
 
 def test_a_render_from_the_request_to_its_deletion(service: Service, client: Client, tmp_path: Path) -> None:
@@ -68,7 +56,10 @@ def test_a_render_from_the_request_to_its_deletion(service: Service, client: Cli
     fields: Any = {"assets": [upload, "https://a.example/2.jpg"], "tags": ["life"], "metadata": {"n": (1, 2)}}
     rehearsed = client.dry_run("a kite over the sea for 10 seconds", **fields)
     assert (rehearsed.valid, rehearsed.render.language, rehearsed.estimate.credits) == (True, "en", 100)
-    made = client.create_render("a kite over the sea for 10 seconds", **fields, external_ref="life-1")
+    made = client.create_render("a kite over the sea for 10 seconds", **fields, external_ref="life-1", revision=2)
+    with pytest.raises(Conflict) as older:
+        client.create_render("a kite", external_ref="life-1", revision=1)
+    assert (made.revision, older.value.code) == (2, "render.stale_revision")
     assert [asset.upload or asset.url for asset in made.assets] == [upload.id, "https://a.example/2.jpg"]
     assert made.to_dict() == service.first.get(f"/v1/renders/{made.id}").json()
     changed = client.update(made.id, priority="high", metadata={"n": 3}, if_match=client.render(made.id).etag)

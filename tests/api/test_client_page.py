@@ -70,7 +70,7 @@ def test_the_examples_run(
 
 def test_the_page_names_every_call_and_every_exit_status() -> None:
     """A call or a status that is added is added to the page."""
-    calls = {name for name in vars(Client) if not name.startswith("_")} - {"close"}
+    calls = {name for name in dir(Client) if not name.startswith("_")} - {"close"}
     assert calls - set(re.findall(r"`([a-z_]+)`", PAGE)) == set()
     assert {int(status) for status in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)} == set(Exit)
 

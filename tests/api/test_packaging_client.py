@@ -49,12 +49,13 @@ def _pip(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_wheel_holds_one_typed_module(wheel: Path) -> None:
-    """The module, its mark for type checkers, and two dependencies; nothing else."""
+def test_the_wheel_holds_one_typed_package(wheel: Path) -> None:
+    """Its modules, the mark for type checkers, and two dependencies; nothing else."""
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
         (about,) = [file.read(name).decode() for name in file.namelist() if name.endswith("/METADATA")]
-    assert names == {"vivideo_client/__init__.py", "vivideo_client/py.typed"}
+    modules = {f"vivideo_client/{module.name}" for module in SOURCE.glob("*.py")}
+    assert names == modules | {"vivideo_client/py.typed"}
     needed = [line.split(":")[1].strip() for line in about.splitlines() if line.startswith("Requires-Dist:")]
     assert [name.split(">")[0] for name in needed] == ["httpx", "pydantic"]
 

@@ -51,6 +51,9 @@ for _ in range(9):
         ({"webhook": {"url": "https://a.example"}}, "/webhook"),
         ({"max_credits": 1}, "/max_credits"),
         ({"revision": 1}, "/revision"),
+        ({"revision": -1, "external_ref": "a"}, "/revision"),
+        ({"revision": "1", "external_ref": "a"}, "/revision"),
+        ({"revision": 2**53, "external_ref": "a"}, "/revision"),
         ({"batch": "b"}, "/batch"),
         ({"a/b~c": 1}, "/a~1b~0c"),
         ({"half \ud800": 1}, "/"),
@@ -138,6 +141,7 @@ def test_the_limits_themselves_are_taken(service: Service) -> None:
         "assets": [{"url": url}] * 20,
         "tags": [f"{n:064}" for n in range(20)],
         "external_ref": "r" * 200,
+        "revision": 2**53 - 1,
         "metadata": {"a": "\\u0000 is text here", "n": 10**30, "deep": [[[[[[[]]]]]]]},
     }
     answer = _post(service, full)

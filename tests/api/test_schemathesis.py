@@ -14,7 +14,7 @@ from sqlalchemy import func, insert
 from api.app import app
 from api.problems import MEDIA_TYPE
 from tests.api import working
-from tests.api.service import FIRST_KEY, Service, until
+from tests.api.service import FIRST_KEY, Service, serving
 from worker.accounts.models import Account
 from worker.database import new_id
 from worker.media.storage import open_storage
@@ -74,13 +74,8 @@ parameters = {{ "path.id" = {{ dictionary = "{name}", probability = 0.7 }} }}
 @pytest.fixture(scope="module")
 def service(database: str, tmp_path_factory: pytest.TempPathFactory, worker_number: int) -> Iterator[Service]:
     """An intake of its own: the hundreds of renders asked for here would be in the way of other tests."""
-    running = Service(database, tmp_path_factory.mktemp("state"), 22_000 + worker_number * 100)
-    try:
-        running.start()
-        until(lambda: running.first.get("/v1/credits").status_code == 200, why=lambda: running.log)
+    with serving(database, tmp_path_factory.mktemp("state"), 22_000 + worker_number * 100) as running:
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture(scope="module")

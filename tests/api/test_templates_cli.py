@@ -34,6 +34,16 @@ def test_a_template_is_made_tried_and_rendered(run: Any, name: str) -> None:
     assert (made["variables"], made["tags"]) == ({"title": "a lamp", "price": 4}, ["shop"])
 
 
+def test_a_template_can_be_tried_before_it_is_kept(run: Any, tmp_path: Path) -> None:
+    """It says what it would be; nothing is there afterwards."""
+    (tmp_path / "variables.json").write_text(json.dumps(DECLARED))
+    given = ("templates", "create", "only-tried", "all about {{ title }}", "--var-file", "variables.json", "--dry-run")
+    said = run(*given)
+    assert (said.returncode, "title" in said.stdout, "nothing was kept" in said.stdout) == (0, True, True), said
+    assert json.loads(run(*given, "--json").stdout)["content"]["prompt"] == "all about {{ title }}"
+    assert run("templates", "show", "only-tried").returncode == 1
+
+
 def test_an_update_keeps_what_it_does_not_name(run: Any, name: str) -> None:
     """The text is new; variables and tags are those of the version before. Each version can be shown."""
     updated = run("templates", "update", name, "-", stdin=b"one more about {{ title }}")

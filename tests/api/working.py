@@ -1,12 +1,18 @@
 """What a worker does to a render, done by the tests with the workers' own verbs."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
+from tests.api.service import Service
+from tests.stack import here
 from worker.accounts.models import Account, RemoteSession
-from worker.database import new_id
+from worker.catalogs import reading, reads
+from worker.database import new_id, transact
+from worker.media.storage import open_storage
 from worker.owners import store as owners
 from worker.remote.intents import Intent
 from worker.renders import leases
@@ -96,3 +102,34 @@ def alive(session: Session, kind: str) -> None:
     session.execute(
         insert(Worker).values(id=f"{kind}@tests", kind=kind, hostname="tests", pid=1, version="0", capacity=1)
     )
+
+
+def delivered(service: Service, render_id: str, video: bytes, *, recorded: bytes | None = None) -> None:
+    """A worker takes the render, keeps this video, and it has succeeded; `recorded` is what it was before the storage
+    damaged it."""
+    held = service.write(lambda session: claimed(session, render_id))
+    key = f"renders/{render_id}/video.mp4"
+    open_storage((service.home / "results").as_uri()).put_bytes(key, video)
+
+    def end(session: Session) -> None:
+        whole = video if recorded is None else recorded
+        with_result(session, held, key=key, size=len(whole), sha256=hashlib.sha256(whole).hexdigest())
+        finished(session, held)
+
+    service.write(end)
+
+
+def failed(service: Service, render_id: str, **why: Any) -> None:
+    """A worker takes the render, and it has failed."""
+    held = service.write(lambda session: claimed(session, render_id))
+    service.write(lambda session: finished(session, held, Status.FAILED, **why))
+
+
+def read_catalogs(service: Service) -> None:
+    """Catalogs that are due are read to their ends."""
+    environment = {"VIVIDEO_DATABASE_URL": service.database, "VIVIDEO_SECRET_KEY": "k" * 40}
+    with here(environment), capture_logs():  # standard output may be a command's
+        tools = reading.Tools(open_storage((service.home / "results").as_uri()))
+        while found := transact(reads.due):
+            for due in found:
+                reading.drive(due.id, due.lease, worker="media-1", tools=tools)

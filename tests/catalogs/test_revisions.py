@@ -4,6 +4,7 @@ from sqlalchemy import select, text
 
 from tests.catalogs.conftest import Shop, change, changes, product, renders, the
 from worker.database import transact
+from worker.renders import following, runs, store
 from worker.renders.models import Event
 
 
@@ -17,6 +18,23 @@ def revised(shop: Shop, catalog: str, price: str) -> str:
     shop.offers("a", price=price)
     assert shop.read(catalog).state == "done"
     return product("a").render_id
+
+
+def begun_anew(render_id: str) -> None:
+    """Fail a render and start its next run, as its owner would."""
+
+    def work(session):
+        row = store.locked(session, the(render_id).owner_id, render_id)
+        runs.retry(session, row, force=False, api_key_id=None)
+
+    failed = {"status": "failed", "error_code": "x", "error_message": "x", "finished_at": text("now()")}
+    change(render_id, **failed)
+    transact(work)
+
+
+def is_ready(render_id: str) -> bool:
+    ready = text("SELECT ready_at < 'infinity' FROM renders WHERE id = :id").bindparams(id=render_id)
+    return transact(lambda session: session.scalar(ready))
 
 
 def test_a_queued_one_is_replaced(shop: Shop):
@@ -41,12 +59,7 @@ def test_one_at_work_is_followed(shop: Shop):
     change(older, started_at=text("now()"), status="running")
     newer = the(revised(shop, catalog, "1.00 EUR"))
     assert (newer.follows_id, newer.follows_until) == (older, "end")
-    never = transact(
-        lambda session: session.scalar(
-            text("SELECT ready_at = 'infinity' FROM renders WHERE id = :id").bindparams(id=newer.id)
-        )
-    )
-    assert never
+    assert not is_ready(newer.id)
     assert the(older).status == "running"
 
 
@@ -107,3 +120,45 @@ def test_force_replaces_what_is_queued(shop: Shop):
     older = product("a").render_id
     assert changes(shop.read(catalog, force=True)) == {"a": ("again", "rendered")}
     assert the(older).status == "canceled"
+
+
+def test_nobody_follows_himself(shop: Shop):
+    """The first one failed and begins anew, the feed goes back to what it shows: it takes the place of the one that
+    waits for it, and waits for nobody."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    first, was = product("a").render_id, shop.products["a"]["price"]
+    change(first, started_at=text("now()"), status="running")
+    second = revised(shop, catalog, "1.00 EUR")
+    begun_anew(first)
+    assert revised(shop, catalog, was) == first
+    assert (the(second).status, the(first).follows_id, is_ready(first)) == ("canceled", None, True)
+
+
+def test_one_that_is_under_way_follows_what_is_at_work(shop: Shop):
+    """The same, but the second one began meanwhile: the first, which is the newest now, does not overtake it. And where
+    that one begins anew in its turn the two do not wait for each other."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    first, was = product("a").render_id, shop.products["a"]["price"]
+    change(first, started_at=text("now()"), status="running")
+    second = revised(shop, catalog, "1.00 EUR")
+    change(second, started_at=text("now()"), status="running", ready_at=text("now()"))
+    begun_anew(first)
+    assert revised(shop, catalog, was) == first
+    assert (the(first).follows_id, is_ready(first)) == (second, False)
+    begun_anew(second)
+    assert revised(shop, catalog, "1.00 EUR") == second
+    assert (the(first).status, is_ready(second)) == ("canceled", True)
+
+
+def test_a_row_that_says_it_follows_itself_is_let_go(shop: Shop):
+    """As an earlier version of this service may have left one."""
+    shop.offers("a")
+    shop.read(shop.catalog())
+    mine = product("a").render_id
+    change(mine, follows_id=mine, follows_until="end", ready_at=text("'infinity'"))
+    assert transact(following.release_followers) == 1
+    assert is_ready(mine)

@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from api.limits import EVENTS_PAGE
-from tests.api.service import FIRST_KEY, Service, until
+from tests.api.service import FIRST_KEY, Service, serving, until
 from tests.metrics.conftest import Scrape
 
 TOKEN = "a-token-for-prometheus-alone"
@@ -29,22 +28,11 @@ BROKEN = """
 """A page of events and one that cannot be read; of a transaction so old that the feed passed it long ago."""
 
 
-@contextmanager
-def _intake(database: str, home: Path, port: int, **environment: str) -> Iterator[Service]:
-    running = Service(database, home, port, environment)
-    try:
-        running.start()
-        until(lambda: running.first.get("/v1/credits").status_code == 200, why=lambda: running.log)
-        yield running
-    finally:
-        running.close()
-
-
 @pytest.fixture(scope="module")
 def guarded(database: str, tmp_path_factory: pytest.TempPathFactory, worker_number: int) -> Iterator[Service]:
     """An intake with a token."""
     home = tmp_path_factory.mktemp("guarded")
-    with _intake(database, home, 23_000 + worker_number * 100, VIVIDEO_METRICS_TOKEN=TOKEN) as running:
+    with serving(database, home, 23_000 + worker_number * 100, VIVIDEO_METRICS_TOKEN=TOKEN) as running:
         yield running
 
 
@@ -75,7 +63,7 @@ def test_what_a_proxy_passes_on_needs_the_token(guarded: Service, forwarded: dic
 
 def test_without_a_token_set_nobody_from_afar_reads_it(database: str, tmp_path: Path, worker_number: int):
     """An empty token is none."""
-    with _intake(database, tmp_path, 23_050 + worker_number * 100, VIVIDEO_METRICS_TOKEN="") as bare:
+    with serving(database, tmp_path, 23_050 + worker_number * 100, VIVIDEO_METRICS_TOKEN="") as bare:
         for given in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer None"}):
             answer = bare.nobody.get("/metrics", headers={"X-Forwarded-For": "::1", **given})
             assert (answer.status_code, answer.json()["code"]) == (401, "metrics.closed")

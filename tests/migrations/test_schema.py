@@ -27,6 +27,8 @@ def test_the_migrations_make_what_the_models_say(empty_database: str):
         ("stage = 'nowhere'", "stage"),
         ("charge_state = 'maybe'", "charge"),
         ("fraction = 1.5", "fraction"),
+        ("revision = 1", "revision"),
+        ("external_ref = 'sku', revision = -1", "revision"),
     ],
 )
 def test_the_database_refuses_what_must_not_be(database: str, broken: str, constraint: str):

@@ -3,16 +3,12 @@
 By the owner's reference and the template: two videos of one product, made with two templates, leave each other alone.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from worker.metrics.commits import on_commit
-from worker.metrics.declared import RUNS_ENDED
-from worker.renders.events import EventType
-from worker.renders.states import Status
+from worker.renders.revisions import follow, replace
 
 
 @dataclass
@@ -59,41 +55,4 @@ _OPEN = text(
     JOIN catalog_changes c ON c.read_id = r.id AND p.owner_id = r.owner_id AND p.external_ref = :prefix || c.ref
         AND c.render_id <> o.id AND c.kind <> 'unchanged'
     ORDER BY o.id"""
-)
-
-
-def replace(session: Session, superseded: Mapping[str, str]) -> None:
-    """Cancel locked renders that nobody began, each in favour of another."""
-    if not superseded:
-        return
-    ended = session.scalars(_CANCEL, {"older": list(superseded), "newer": list(superseded.values())}).all()
-    on_commit(session, lambda: RUNS_ENDED.labels(Status.CANCELED.value, "").inc(len(ended)))
-
-
-_CANCEL = text(
-    f"""
-    WITH given AS (SELECT * FROM unnest(CAST(:older AS text[]), CAST(:newer AS text[])) AS given (older, newer)),
-    ended AS (UPDATE renders SET status = '{Status.CANCELED.value}', reason = NULL, cancel_requested_at = now(),
-            cancel_effect = 'prevented', finished_at = now(), updated_at = now(), sent_at = NULL,
-            event_number = event_number + 1
-        FROM given WHERE renders.id = given.older AND started_at IS NULL AND finished_at IS NULL
-        RETURNING renders.id, renders.owner_id, renders.run, renders.event_number, given.newer)
-    INSERT INTO events (owner_id, render_id, run, number, type, data)
-        SELECT owner_id, id, run, event_number, '{EventType.CANCELED.value}',
-            jsonb_build_object('effect', 'prevented', 'superseded_by', newer) FROM ended
-        RETURNING render_id"""  # noqa: S608 - own names
-)
-
-
-def follow(session: Session, follows: Mapping[str, str]) -> None:
-    """Have unbegun renders wait until others are final; the dispatcher sees when that is."""
-    if follows:
-        session.execute(_FOLLOW, {"newer": list(follows), "older": list(follows.values())})
-
-
-_FOLLOW = text(
-    """
-    UPDATE renders SET follows_id = given.older, follows_until = 'end', ready_at = 'infinity', updated_at = now()
-    FROM unnest(CAST(:newer AS text[]), CAST(:older AS text[])) AS given (newer, older)
-    WHERE renders.id = given.newer AND started_at IS NULL AND finished_at IS NULL"""
 )

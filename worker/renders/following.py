@@ -32,7 +32,7 @@ _RELEASE = text(
     f"""
     WITH turned AS (SELECT f.id FROM renders f LEFT JOIN renders t ON t.id = f.follows_id
         WHERE {_WAITS} AND ({_ENDED_UNBEGUN}) IS NOT TRUE
-            AND (t.id IS NULL OR t.finished_at IS NOT NULL
+            AND (t.id IS NULL OR t.id = f.id OR t.finished_at IS NOT NULL
                 OR f.follows_until = 'export' AND t.stage IN ('poll', 'store'))
         ORDER BY f.id LIMIT :limit FOR UPDATE OF f SKIP LOCKED)
     UPDATE renders SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
@@ -65,7 +65,7 @@ _WAIT = text(
 
 def release_followers(session: Session, limit: int = AT_ONCE) -> int:
     """Make ready those whose turn has come, up to `limit`; how many. One whose predecessor is no more (its batch was
-    thrown away) waits for nobody."""
+    thrown away), or that is said to follow itself, waits for nobody."""
     for _ in range(PASSED_AT_ONCE):
         if not _rows(session, _PASS_OVER, limit=limit):
             break

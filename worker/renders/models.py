@@ -110,6 +110,8 @@ class Render(Base):
     expect: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """What the video is compared with: `{"duration_seconds": s, "aspect": "9:16", "silent": false}`; NULL: nothing."""
     external_ref: Mapped[str | None]
+    revision: Mapped[int | None] = mapped_column(BigInteger)
+    """Of `external_ref`: an older one than the highest that is known is refused (`revisions.py`)."""
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     # `metadata` is taken by SQLAlchemy's declarative base.
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
@@ -207,6 +209,7 @@ class Render(Base):
         CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
         CheckConstraint("on_unconfirmed IN ('fail', 'retry')", name="on_unconfirmed"),
         CheckConstraint("quality_gate IN ('report', 'fail', 'off')", name="quality_gate"),
+        CheckConstraint("revision >= 0 AND external_ref IS NOT NULL OR revision IS NULL", name="revision"),
         CheckConstraint("fraction BETWEEN 0 AND 1", name="fraction"),
         CheckConstraint("purged_at IS NULL OR finished_at IS NOT NULL", name="purged"),
         CheckConstraint("(deadline_seconds IS NULL) = (deadline_at IS NULL)", name="deadline"),
@@ -250,6 +253,13 @@ class Render(Base):
         Index("ix_renders_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_renders_list_status", "owner_id", "status", text("created_at DESC"), text("id DESC")),
         Index("ix_renders_external_ref", "owner_id", "external_ref", postgresql_where=text("external_ref IS NOT NULL")),
+        Index(
+            "ix_renders_revision",
+            "owner_id",
+            "external_ref",
+            "revision",
+            postgresql_where=text("revision IS NOT NULL"),
+        ),
         Index("ix_renders_api_key", "api_key_id", "queued_at"),
         Index("ix_renders_api_key_open", "api_key_id", postgresql_where=text("finished_at IS NULL")),
         CheckConstraint("(batch_id IS NULL) = (batch_position IS NULL)", name="batch"),

@@ -39,6 +39,8 @@ class NewRender:
     expect: dict[str, Any] | None = None
     """What the video is compared with; None: what the prompt asks for in words."""
     external_ref: str | None = None
+    revision: int | None = None
+    """Of `external_ref`; see `revisions.py`."""
     tags: list[str] = field(default_factory=list[str])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     hints: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -120,9 +122,8 @@ def _stored(name: str, value: Any) -> Any:
 
 def _value(name: str) -> str:
     """A parameter whose NULL would have no type."""
-    return {"expect": "CAST(:expect AS jsonb)", "deadline_seconds": "CAST(:deadline_seconds AS float8)"}.get(
-        name, f":{name}"
-    )
+    typed = {"expect": "jsonb", "deadline_seconds": "float8", "revision": "bigint"}
+    return f"CAST(:{name} AS {typed[name]})" if name in typed else f":{name}"
 
 
 _ACCEPT = select(Render).from_statement(

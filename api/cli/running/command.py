@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.options import Json, Priority
+from api.cli.options import Json, Priority, RowsTemplate
 from api.cli.reporting import Exit, connected, say, show_json, words
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ def run(
     file: Annotated[
         str, typer.Argument(metavar="FILE|URL", help="Rows, or a shop's products; by its content.", show_default=False)
     ],
-    template: Annotated[
-        str | None, typer.Option("--template", "-t", metavar="NAME[@N]", help="That its rows or products fill.")
-    ] = None,
+    template: RowsTemplate = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the videos go.")] = Path(
         "videos"
     ),

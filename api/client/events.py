@@ -1,0 +1,82 @@
+"""Events: what happened to renders, so far and as it happens."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from .answers import Model, Page
+from .connection import STREAM_TIMEOUT, Connection
+from .errors import ApiError, ClientError, NotTheService, Unreachable
+from .wire import at, lines
+
+
+class Event(Model):
+    """Something that happened to a render; `final` ends its run."""
+
+    render_id: str
+    run: int
+    number: int
+    type: str
+    data: dict[str, Any] = {}
+    final: bool
+    at: datetime
+
+
+class Events(Connection):
+    """Calls about events."""
+
+    def events(self, render_id: str, after: int = 0) -> list[Event]:
+        """A render's events with a number above `after`, in order (up to 500)."""
+        return self._list(Page[Event], at("renders", render_id, "events"), after=after).data
+
+    def iter_events(self, render_id: str, after: int = 0) -> Iterator[Event]:
+        """A render's events as they happen, until it is final; goes on after a cut where it stopped."""
+        patience, over = self._patience(), False
+        while True:
+            try:
+                for event in self._stream(render_id, after):
+                    patience, after, over = self._patience(), event.number, event.final
+                    yield event
+                failure: ClientError = Unreachable(self.base_url, httpx.ReadError("the stream ended early"))
+            except _Over:
+                return
+            except (httpx.RequestError, ApiError) as fault:
+                failure = self._passing(fault)
+            if over:
+                over = False  # the next answer says that nothing more comes, or brings the next run
+            else:
+                patience.pause(failure)
+
+    def feed(self, after: str | None = None, limit: int | None = None) -> Page[Event]:
+        """What happened to all your renders, oldest first, from a cursor on; its `next_cursor` is always one."""
+        return self._list(Page[Event], at("events"), after=after, limit=limit)
+
+    def _stream(self, render_id: str, after: int) -> Iterator[Event]:
+        """The events of one connection. Raises `_Over` where nothing more comes."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        path = at("renders", render_id, "events")
+        with self._streamed(path, accept=(200, 204), headers=headers, timeout=STREAM_TIMEOUT) as response:
+            if response.status_code == 204:
+                raise _Over
+            try:
+                yield from (Event.model_validate_json(data) for data in _data(response.iter_bytes()))
+            except ValidationError:
+                raise NotTheService(self.base_url) from None
+
+
+class _Over(Exception):
+    """There is nothing after the last event: the render is final."""
+
+
+def _data(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The data of each event of a stream; comments and other fields are passed over."""
+    held: list[str] = []
+    for line in lines(chunks):
+        if line.startswith("data:"):
+            held.append(line[5:].removeprefix(" "))
+        elif not line and held:
+            yield "\n".join(held)
+            held = []
