@@ -3,14 +3,19 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.addresses.servers import answer
 from tests.catalogs.conftest import TEMPLATE, Shop, counted, product, renders, the_read
 from tests.renders.conftest import a_worker
+from worker.batches import receiving
+from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
-from worker.catalogs import reading, reads, staging
+from worker.catalogs import reading, reads, source, staging
 from worker.catalogs.models import Catalog, CatalogRead
 from worker.database import transact
 from worker.renders.queue import now
@@ -93,6 +98,101 @@ def test_a_worker_that_lost_it_writes_nothing(shop: Shop, monkeypatch: pytest.Mo
     reading.drive(read_id, 0, worker="media-1", tools=shop.tools)
     assert the_read(read_id).state == "done"
     assert len(renders()) == 2
+
+
+def late(monkeypatch: pytest.MonkeyPatch, then) -> None:
+    """The next chunk comes eleven minutes after the batch was begun; `then` is done just before it is added."""
+    add = staging.add
+
+    def slow(*args, **named):
+        monkeypatch.setattr(staging, "add", add)
+        transact(
+            lambda session: session.execute(text("UPDATE batches SET received_at = now() - interval '11 minutes'"))
+        )
+        then()
+        return add(*args, **named)
+
+    monkeypatch.setattr(staging, "add", slow)
+
+
+def test_a_reading_may_take_long_to_its_first_row(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Shopify's products come behind the file's end: what it receives into is not thrown away before."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    late(monkeypatch, lambda: transact(Keeper().keep))
+    assert shop.read(catalog).state == "done"
+    assert len(renders()) == 1
+
+
+def test_what_a_reading_left_behind_is_thrown_away(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Its catalog was dropped while it read: the batch is nobody's."""
+    shop.offers("a")
+    read_id = shop.ask(shop.catalog())
+    late(monkeypatch, lambda: transact(lambda session: session.execute(text("DELETE FROM catalogs"))))
+    reading.drive(read_id, 0, worker="media-1", tools=shop.tools)
+    assert transact(Keeper().keep)
+    assert transact(lambda session: session.scalar(select(func.count()).select_from(Batch))) == 0
+
+
+def gone() -> Exception:
+    return receiving.Gone("bat_1")
+
+
+def away() -> Exception:
+    return OperationalError("INSERT", {}, psycopg.OperationalError("the connection is closed"))
+
+
+@pytest.mark.parametrize("fault", [gone, away, PoolTimeout, lambda: OSError(28, "No space left on device")])
+def test_what_may_pass_is_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch, fault):
+    """The reading is let go of at once, begins afresh a little later, and is done."""
+    shop.offers("a")
+    catalog = shop.catalog()
+
+    def failing(*_args, **_named):
+        monkeypatch.undo()
+        raise fault()
+
+    monkeypatch.setattr(reading, "open_feed", failing)  # no transaction of its own, which would be tried again there
+    read = shop.read(catalog)
+    assert (read.state, read.worker_id, read.tries, read.error_code) == ("reading", None, 1, None)
+    transact(lambda session: session.execute(update(CatalogRead).values(ready_at=func.now())))
+    reading.drive(read.id, read.lease, worker="media-2", tools=shop.tools)
+    assert (the_read(read.id).state, len(renders())) == ("done", 1)
+
+
+def test_what_does_not_pass_fails_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """A value that the database cannot hold is refused again however often it comes."""
+    shop.offers("a")
+    refused = DataError("INSERT", {}, psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"))
+
+    times = []
+
+    def failing(*_args, **_named):
+        times.append(1)
+        raise refused
+
+    monkeypatch.setattr(reading.acceptance, "accept", failing)
+    read = shop.read(shop.catalog())
+    assert (read.state, read.error_code, read.tries, len(times)) == ("failed", "internal", 0, 1)
+    assert renders() == []
+
+
+def test_a_long_file_is_heard_of_while_it_is_read(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Its worker says that it goes on before the first product comes: nobody takes the reading from it meanwhile."""
+    monkeypatch.setattr(source, "BEAT_SECONDS", -1.0)
+    seen = []
+    beat = reading._beat
+
+    def heard(held):
+        beat(held)
+        seen.append(transact(lambda session: session.scalar(select(func.count()).select_from(Batch))))
+
+    monkeypatch.setattr(reading, "_beat", heard)
+    rows = "".join(f"lamp-{n},Lamp {n},Shop,19.90,{'x' * 500}\n" for n in range(1000))
+    header = "Handle,Title,Vendor,Variant Price,Body (HTML)\n"
+    read = shop.read_file(shop.catalog(url=None), (header + rows).encode())
+    assert counted(read)["rendered"] == 1000
+    assert len(seen) >= 4, "128 KiB a time"
 
 
 def test_two_readings_of_one_catalog(shop: Shop):

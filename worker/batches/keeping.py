@@ -33,7 +33,7 @@ ENDED_AT_ONCE = 200
 
 GONE_AFTER = timedelta(minutes=10)
 """Without a row coming in, after which a batch that is being received is thrown away: its intake adds a thousand rows a
-second, and waits a minute at most for more."""
+second, and waits a minute at most for more. That of a catalog's reading goes with it: its first row may take longer."""
 
 FAILURES_FROM = 5
 """Finished renders from which on a failure rate says something: of fewer, one that failed is a quarter of them."""
@@ -108,6 +108,7 @@ class Keeper:
 _UNFINISHED = text(
     f"""
     SELECT batches.id, state = 'receiving' AND received_at < now() - interval '{GONE_AFTER.total_seconds()} seconds'
+            AND NOT EXISTS (SELECT 1 FROM catalog_reads WHERE batch_id = batches.id AND finished_at IS NULL)
             AS is_gone, state = 'open' AND cancel_requested_at IS NOT NULL AS canceling,
         state = 'receiving' OR open.one IS NOT NULL AS is_open,
         state = 'open' AND paused_at IS NULL AND cancel_requested_at IS NULL
