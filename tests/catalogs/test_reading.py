@@ -4,7 +4,8 @@ from sqlalchemy import select
 
 from tests.addresses.servers import answer
 from tests.catalogs.conftest import Shop, changes, counted, problems, product, renders, the, the_batch
-from worker.batches.models import BatchState
+from worker.batches import steering
+from worker.batches.models import Batch, BatchState
 from worker.database import transact
 from worker.owners import store
 from worker.owners.limits import Limits
@@ -193,3 +194,30 @@ def test_a_reading_asks_for_no_more_than_its_key_may(shop: Shop):
     enough = key(3)
     assert counted(shop.read(catalog, api_key_id=enough))["rendered"] == 3
     assert counted(shop.read(catalog, api_key_id=enough)).get("rendered", 0) == 0
+
+
+def called_off(batch_id: str) -> None:
+    """Cancel a batch as its owner would; its renders are still to be."""
+    transact(lambda session: steering.cancel(session, session.get_one(Batch, batch_id)))
+
+
+def test_a_batch_that_was_called_off_is_nothing_under_way(shop: Shop):
+    """Its renders are canceled one by one, a moment later: neither its own catalog nor another counts on them."""
+    shop.offers("a", "b")
+    shop.publish(ETag='"v1"')
+    catalog, other = shop.catalog(), shop.catalog()
+    first = shop.read(catalog)
+    called_off(first.batch_id)
+    elsewhere = shop.read(other)
+    assert counted(elsewhere) == {"products": 2, "new": 2, "rendered": 2}
+    called_off(elsewhere.batch_id)
+    shop.server.answers["/feed.csv"] = answer("304 Not Modified")  # as it answers who names the tag
+    assert "if-none-match" not in asked_with(shop, catalog), "the whole feed is asked for"
+    shop.publish()
+    assert counted(shop.read(catalog)) == {"products": 2, "again": 2, "rendered": 2}
+
+
+def asked_with(shop: Shop, catalog: str) -> dict[str, str]:
+    """The headers that a reading asks for its feed with."""
+    shop.read(catalog)
+    return next(one for one in map(shop.server.headers, range(-1, -9, -1)) if one["accept"].startswith("text/csv"))

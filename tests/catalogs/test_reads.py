@@ -18,6 +18,8 @@ from worker.batches.models import Batch
 from worker.catalogs import reading, reads, source, staging
 from worker.catalogs.models import Catalog, CatalogRead
 from worker.database import transact
+from worker.renders import runs
+from worker.renders.models import Render
 from worker.renders.queue import now
 from worker.templates import store as templates
 from worker.templates.store import Content
@@ -314,13 +316,24 @@ def test_missed_times_run_once(shop: Shop):
     assert timedelta(minutes=59) < row.next_read_at - transact(now) < timedelta(minutes=61)
 
 
-def test_a_schedule_pays_for_no_failure_twice(shop: Shop):
-    """A charged failure is rendered again when its owner asks, not by the clock."""
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_schedule_pays_for_no_failure_twice(shop: Shop, times: int):
+    """A charged failure is rendered again when its owner asks, not by the clock; an earlier run's charge is one too."""
     shop.offers("a")
+    shop.publish(ETag='"v1"')
     catalog = scheduled(shop, 3600)
     shop.read(catalog)
-    shop.finish(status="failed", error_code="generation.failed", charge_state="incurred")
+    shop.finish(status="failed", error_code="generation.failed", error_message="x", charge_state="incurred")
+    if times == 2:
+        transact(begun_anew)
+        shop.finish(status="failed", error_code="generation.failed")
     (found,) = due()
     reading.drive(found.id, found.lease, worker="media-1", tools=shop.tools)
     assert counted(the_read(found.id)) == {"products": 1, "unchanged": 1}
+    assert "if-none-match" in shop.server.headers(-2), "nothing is missing that would be made again"
     assert counted(shop.read(catalog)) == {"products": 1, "again": 1, "rendered": 1}
+
+
+def begun_anew(session) -> None:
+    render = session.scalars(select(Render).with_for_update()).one()
+    runs.retry(session, render, force=True, api_key_id=None)

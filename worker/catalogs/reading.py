@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from config.logging import get
 from worker.addresses.errors import AddressError, Unreachable
 from worker.addresses.fetch import Guarded
 from worker.batches import receiving
+from worker.batches.models import Batch
 from worker.batches.receiving import NewBatch, Received
 from worker.catalogs import acceptance, counts, reads, requests, source, staging
 from worker.catalogs.feeds import NotAFeed, Problem, Product, Reading, open_feed
@@ -227,10 +228,13 @@ def _known(session: Session, held: Held, recipe: Recipe) -> Validators:
 
 def _is_anything_missing(session: Session, held: Held) -> bool:
     """Whether a product has no video and would be rendered again (`staging.Known.may_be_repeated`)."""
-    gone = or_(Render.purged_at.is_not(None), Render.status == Status.CANCELED.value)
+    batch = select(Batch.id).where(Batch.id == Render.batch_id, Batch.cancel_requested_at.is_not(None))
+    called_off = Render.finished_at.is_(None) & or_(Render.cancel_requested_at.is_not(None), batch.exists())
+    gone = or_(Render.purged_at.is_not(None), Render.status == Status.CANCELED.value, called_off)
     failed = Render.status.in_([Status.FAILED.value, Status.EXPIRED.value])
     asked = held.read.trigger == Trigger.ASKED
-    again = or_(gone, failed) if asked else failed & (Render.charge_state == Charge.NONE.value)
+    for_nothing = and_(Render.charge_state == Charge.NONE.value, ~staging.charged_before())
+    again = or_(gone, failed) if asked else failed & for_nothing
     products = CatalogProduct.catalog_id == held.catalog.id, CatalogProduct.gone_at.is_(None)
     return bool(session.scalar(select(exists().where(*products, Render.id == CatalogProduct.render_id, again))))
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Exists, exists, insert, select
 from sqlalchemy.orm import Session
 
 from worker.batches import receiving
+from worker.batches.models import Batch
 from worker.batches.receiving import Entry, NewProblem, Received
 from worker.catalogs import reads
 from worker.catalogs.feeds import Problem
@@ -19,7 +20,7 @@ from worker.catalogs.fingerprint import Picture, fingerprint
 from worker.catalogs.models import CatalogChange, CatalogProblem, CatalogProduct, Kind, Outcome, Trigger
 from worker.catalogs.reads import Held
 from worker.catalogs.requests import Requested
-from worker.renders.models import Render
+from worker.renders.models import Render, Run
 from worker.renders.states import Charge, Status
 
 
@@ -29,6 +30,10 @@ class Known:
 
     product: CatalogProduct
     render: Render | None
+    called_off: bool = False
+    """Its batch was: its renders are canceled piece by piece after that."""
+    was_charged: bool = False
+    """An earlier run of the render was, or may have been."""
 
     @property
     def stands(self) -> bool:
@@ -36,15 +41,17 @@ class Known:
         render = self.render
         if render is None or render.purged_at is not None:
             return False
-        return render.status == Status.SUCCEEDED or (render.finished_at is None and render.cancel_requested_at is None)
+        if render.status == Status.SUCCEEDED:
+            return True
+        return render.finished_at is None and render.cancel_requested_at is None and not self.called_off
 
     def may_be_repeated(self, trigger: str) -> bool:
         """Whether an unchanged product without a video is rendered again: whenever a person asks; by the schedule only
         where that can be no second charge and nobody called it off."""
         if trigger == Trigger.ASKED or self.render is None:
             return True
-        failed = self.render.status in (Status.FAILED, Status.EXPIRED)
-        return failed and self.render.purged_at is None and self.render.charge_state == Charge.NONE
+        failed = self.render.status in (Status.FAILED, Status.EXPIRED) and self.render.purged_at is None
+        return failed and self.render.charge_state == Charge.NONE and not self.was_charged
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,17 @@ class Judged:
 def known(session: Session, catalog_id: str, refs: Sequence[str]) -> dict[str, Known]:
     """What is known of some products, by ref."""
     rows = session.execute(
-        select(CatalogProduct, Render)
+        select(CatalogProduct, Render, Batch.cancel_requested_at.is_not(None), charged_before())
         .outerjoin(Render, Render.id == CatalogProduct.render_id)
+        .outerjoin(Batch, Batch.id == Render.batch_id)
         .where(CatalogProduct.catalog_id == catalog_id, CatalogProduct.ref.in_(refs))
     )
-    return {product.ref: Known(product, render) for product, render in rows}
+    return {row[0].ref: Known(*row) for row in rows}
+
+
+def charged_before() -> Exists:
+    """Of a render whether an earlier run of it was charged, or may have been."""
+    return exists().where(Run.render_id == Render.id, Run.charge_state != Charge.NONE.value)
 
 
 def seen(session: Session, read_id: str, refs: Sequence[str]) -> set[str]:
