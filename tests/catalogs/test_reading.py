@@ -96,6 +96,37 @@ def test_a_picture_whose_version_is_learned_later_is_no_change(shop: Shop):
     assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
 
 
+EARLY, LATE = "Thu, 01 Oct 2026 10:00:00 GMT", "Fri, 02 Oct 2026 10:00:00 GMT"
+
+
+def test_only_what_is_told_both_times_tells_a_change(shop: Shop):
+    """A machine of the picture server's that says only a time, or a weak tag, has no shop paid for anew, however often
+    they take turns; each of the two is remembered."""
+    both = {"ETag": '"1"', "Last_Modified": EARLY}
+    told = {
+        "a": ({"ETag": '"1"'}, {"Last_Modified": EARLY}),
+        "b": ({"Last_Modified": EARLY}, {"ETag": '"1"'}),
+        "c": ({"ETag": 'W/"1"'}, {"ETag": '"1"'}),
+        "d": (both, both | {"Last_Modified": LATE}),
+        "e": (both, {"Last_Modified": LATE}),
+    }
+    shop.offers(*told)
+    catalog = shop.catalog()
+    counts: list[dict[str, int]] = []
+    for turn in (0, 1, 0, 1):
+        for ref, headers in told.items():
+            shop.server.answers[f"/{ref}.jpg"] = answer(**headers[turn])
+        counts.append(counted(shop.read(catalog)))
+        shop.finish()
+    unchanged = {"products": 5, "unchanged": 4, "changed": 1}
+    assert counts[1] == unchanged | {"rendered": 1}, "e: another time"
+    assert counts[2] == unchanged | {"reused": 1}, "e as it was"
+    for ref in ("a", "b"):
+        shop.server.answers[f"/{ref}.jpg"] = answer(ETag='"1"', Last_Modified=LATE)
+    shop.server.answers["/a.jpg"] = answer(Last_Modified=LATE)
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}, "b: the same tag"
+
+
 def test_products_that_are_gone_and_come_back(shop: Shop):
     """Gone ones are told once; one that comes back unchanged has its video still."""
     shop.offers("a", "b")

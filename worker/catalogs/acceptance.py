@@ -204,4 +204,4 @@ _RENUMBER = text(
     WHERE c.read_id = :read AND c.outcome = 'kept' AND renders.id = c.render_id
         AND renders.fingerprint <> c.fingerprint AND renders.purged_at IS NULL"""
 )
-"""A picture's server told its version for the first time: the same video has another number from now on."""
+"""A picture's server told its version for the first time, or of another kind: the same video has another number."""

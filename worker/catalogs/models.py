@@ -146,7 +146,7 @@ class CatalogProduct(Base):
     title: Mapped[str]
     fingerprint: Mapped[str]
     pictures: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    """Address → what its server last said of the picture's version (null: never anything)."""
+    """Address → what its server last said of the picture's version (`versions.Version`; null: never anything)."""
     render_id: Mapped[str]
     read_id: Mapped[str]
     """The reading that last saw it."""

@@ -6,7 +6,6 @@ was found out about each product into `catalog_changes`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Exists, exists, insert, select
 from sqlalchemy.orm import Session
@@ -20,6 +19,7 @@ from worker.catalogs.fingerprint import Picture, fingerprint
 from worker.catalogs.models import CatalogChange, CatalogProblem, CatalogProduct, Kind, Outcome, Trigger
 from worker.catalogs.reads import Held
 from worker.catalogs.requests import Requested
+from worker.catalogs.versions import Version
 from worker.renders.models import Render, Run
 from worker.renders.states import Charge, Status
 
@@ -60,7 +60,7 @@ class Judged:
 
     requested: Requested
     fingerprint: str
-    versions: Mapping[str, str | None]
+    versions: Mapping[str, Version]
     kind: Kind
     kept: str | None
     """The render that still stands for it; None: a new one."""
@@ -89,20 +89,22 @@ def seen(session: Session, read_id: str, refs: Sequence[str]) -> set[str]:
 
 
 def judge(
-    one: Requested, before: Known | None, learned: Mapping[str, str | None], *, template: str, trigger: str, force: bool
+    one: Requested, before: Known | None, learned: Mapping[str, Version], *, template: str, trigger: str, force: bool
 ) -> Judged:
     """What is to become of a product.
 
-    What its pictures' servers said before stands for what they do not say now; and where they say something for the
-    first time, that alone is no change.
+    What its pictures' servers said before stands for what they do not say now; and where they say something of a kind
+    for the first time, that alone is no change.
     """
-    past: Mapping[str, Any] = before.product.pictures if before else {}
-    versions = {address: learned.get(address) or past.get(address) for address in one.pictures}
+    past = {address: Version.read(kept) for address, kept in before.product.pictures.items()} if before else {}
+    versions = {address: past.get(address, Version()).after(learned[address]) for address in one.pictures}
     number = _number(template, one, versions)
     if before is None:
         return Judged(one, number, versions, Kind.NEW, None)
-    unheard = {address: None if past.get(address, "") is None else said for address, said in versions.items()}
-    same = before.product.fingerprint in (number, _number(template, one, unheard))
+    # As they were known then, but for those that are other pictures now.
+    then = {address: known if not known.differs(versions[address]) else versions[address]
+            for address, known in past.items() if address in versions}  # fmt: skip
+    same = before.product.fingerprint in (number, _number(template, one, versions | then))
     back = before.product.gone_at is not None
     if not same:
         return Judged(one, number, versions, Kind.NEW if back else Kind.CHANGED, None)
@@ -111,8 +113,8 @@ def judge(
     return Judged(one, number, versions, Kind.NEW if back else Kind.UNCHANGED, before.product.render_id)
 
 
-def _number(template: str, one: Requested, versions: Mapping[str, str | None]) -> str:
-    return fingerprint(template, one, [Picture(address, versions[address]) for address in one.pictures])
+def _number(template: str, one: Requested, versions: Mapping[str, Version]) -> str:
+    return fingerprint(template, one, [Picture(address, versions[address].counts) for address in one.pictures])
 
 
 def add(
@@ -152,7 +154,7 @@ def _note(session: Session, read_id: str, judged: Sequence[Judged], made: Mappin
             "kind": one.kind.value,
             "outcome": (Outcome.KEPT if one.kept else Outcome.RENDERED).value,
             "fingerprint": one.fingerprint,
-            "pictures": dict(one.versions),
+            "pictures": {address: version.kept() for address, version in one.versions.items()},
             "render_id": one.kept or made[one.requested.ref],
         }
         for one in judged
