@@ -149,14 +149,15 @@ class CatalogProduct(Base):
     """Address → what its server last said of the picture's version (`versions.Version`; null: never anything)."""
     render_id: Mapped[str]
     read_id: Mapped[str]
-    """The reading that last saw it."""
+    """The reading that last found anything new about it."""
     gone_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_catalog_products_ref", "owner_id", "external_ref"),)
 
 
 class CatalogChange(Base):
-    """What a reading found out about one product. While it reads, of all that it saw; once done, of the changes."""
+    """What a reading found out about one product. While it reads, of all that it saw; a moment after its end, of the
+    changes."""
 
     __tablename__ = "catalog_changes"
 

@@ -25,7 +25,7 @@ from worker.addresses.fetch import Guarded
 from worker.batches import receiving
 from worker.batches.models import Batch
 from worker.batches.receiving import NewBatch, Received
-from worker.catalogs import acceptance, counts, reads, requests, source, staging
+from worker.catalogs import acceptance, counts, products, reads, requests, source, staging
 from worker.catalogs.feeds import NotAFeed, Problem, Product, Reading, open_feed
 from worker.catalogs.models import CatalogProduct, Trigger
 from worker.catalogs.options import Options
@@ -114,6 +114,8 @@ def _try(held: Held, tools: Tools) -> None:
         if held.read.deaths >= reads.MOST_DEATHS:
             raise Unreadable("internal", "Every worker that read it ended while it did: the log has the place.")
         result = _read(held, tools)
+        while not transact(lambda session: products.forget_unchanged(session, held.catalog.id)):
+            pass
     except (Unreadable, LeaseLost):
         raise
     except LimitReached as reached:
