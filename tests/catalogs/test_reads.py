@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.addresses.servers import answer
+from tests.addresses.servers import answer, dripping
 from tests.catalogs.conftest import TEMPLATE, Shop, counted, product, renders, the_read
 from tests.renders.conftest import a_worker
 from worker.batches import receiving
@@ -17,7 +17,8 @@ from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
 from worker.catalogs import reading, reads, source, staging
 from worker.catalogs.models import Catalog, CatalogRead
-from worker.database import transact
+from worker.database import ago, new_id, transact
+from worker.owners import store as owners
 from worker.renders import runs
 from worker.renders.models import Render
 from worker.renders.queue import now
@@ -295,6 +296,62 @@ def test_a_file_is_deleted_once_it_is_read(shop: Shop):
     read = shop.read_file(shop.catalog(url=None), shop.feed())
     assert (read.state, read.storage_key) == ("done", None)
     assert transact(lambda session: session.scalar(text("SELECT count(*) FROM doomed_files"))) == 1
+
+
+def waiting(owner: str, count: int, minutes: float) -> list[str]:
+    """Readings that an owner has asked for so many minutes ago."""
+
+    def work(session) -> list[str]:
+        owner_id = owners.owner(session, owner).id
+        ids = [new_id("crd") for _ in range(count)]
+        for read_id in ids:
+            catalog = Catalog(id=new_id("cat"), owner_id=owner_id, url="https://x.example", template="t")
+            session.add(catalog)
+            session.flush()
+            since = ago(timedelta(minutes=minutes))
+            own = {"id": read_id, "catalog_id": catalog.id, "owner_id": owner_id, "trigger": "asked"}
+            session.execute(insert(CatalogRead).values(**own, ready_at=since))
+        return ids
+
+    return transact(work)
+
+
+def test_an_owner_of_many_slow_feeds_takes_turns_with_the_others(shop: Shop):
+    """Two places, three owners: nobody has a second one while another waits, and who was served goes to the end."""
+    a_worker("media-1", "media", 4)
+    slow, one, other = waiting("slow", 5, 60), waiting("one", 2, 2), waiting("other", 1, 1)
+    assert {found.id for found in due()} == {slow[0], one[0]}
+    for read_id in (slow[0], one[0]):
+        transact(lambda session, mine=read_id: reads.claim(session, mine, lease=0, worker="media-1"))
+    assert due() == []
+    letting_go(slow[0])
+    assert [found.id for found in due()] == other, "the slow one was served, and waits again"
+    transact(lambda session: reads.claim(session, other[0], lease=0, worker="media-1"))
+    letting_go(one[0])
+    letting_go(other[0])
+    assert {found.id for found in due()} == {slow[1], one[1]}, "in the order that they were served"
+
+
+def letting_go(read_id: str) -> None:
+    """Its worker gives it back: it is to be tried again at once, after whatever waits."""
+    changes = {"worker_id": None, "sent_at": None, "ready_at": func.now(), "seen_at": func.now()}
+    transact(lambda session: session.execute(update(CatalogRead).where(CatalogRead.id == read_id).values(**changes)))
+
+
+def test_places_left_go_to_who_has_some(shop: Shop):
+    """Where nobody else waits an owner has all of them."""
+    a_worker("media-1", "media", 4)
+    mine = waiting("slow", 3, 60)
+    assert {found.id for found in due()} == set(mine[:2])
+
+
+def test_a_feed_that_dribbles_is_given_up(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """A byte now and then keeps a connection, not a worker: it is tried again later, as one that does not answer."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    shop.server.answers["/feed.csv"] = dripping(shop.server, head, 0.02)
+    monkeypatch.setattr(source, "PACE_SECONDS", 0.1)
+    read = shop.read(shop.catalog())
+    assert (read.state, read.worker_id, read.tries) == ("reading", None, 1)
 
 
 def scheduled(shop: Shop, seconds: int) -> str:

@@ -128,6 +128,8 @@ class CatalogRead(Base):
         # One reading of a catalog at a time.
         Index("uq_catalog_reads_open", "catalog_id", unique=True, postgresql_where=text("finished_at IS NULL")),
         Index("ix_catalog_reads_due", "ready_at", postgresql_where=text("finished_at IS NULL")),
+        # Who of the owners was served when.
+        Index("ix_catalog_reads_served", "owner_id", "seen_at"),
         Index("ix_catalog_reads_list", "catalog_id", text("id DESC")),
         Index("ix_catalog_reads_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
     )
