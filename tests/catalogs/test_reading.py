@@ -1,11 +1,12 @@
 """A catalog becomes a batch; what did not change costs nothing."""
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.addresses.servers import answer
-from tests.catalogs.conftest import Shop, changes, counted, problems, product, renders, the, the_batch
+from tests.catalogs.conftest import Shop, change, changes, counted, problems, product, renders, the, the_batch
 from worker.batches import steering
 from worker.batches.models import Batch, BatchState
+from worker.batches.reading import first_are_open
 from worker.database import transact
 from worker.owners import store
 from worker.owners.limits import Limits
@@ -252,3 +253,24 @@ def asked_with(shop: Shop, catalog: str) -> dict[str, str]:
     """The headers that a reading asks for its feed with."""
     shop.read(catalog)
     return next(one for one in map(shop.server.headers, range(-1, -9, -1)) if one["accept"].startswith("text/csv"))
+
+
+def test_the_first_ones_are_those_that_are_made(shop: Shop):
+    """Four of eight are being made already: the batch's first two are at its positions 5 and 6, and it waits for no
+    approval before they are over."""
+    shop.offers("a", "b", "c", "d")
+    shop.read(shop.catalog())
+    shop.offers("e", "f", "g", "h")
+    read = shop.read(shop.catalog(first=2))
+    assert [one.batch_position for one in renders(read.batch_id)] == [5, 6, 7, 8]
+
+    def are_open() -> bool:
+        return transact(lambda session: first_are_open(session, the_batch(read)))
+
+    assert are_open()
+    fifth, sixth, *_ = (one.id for one in renders(read.batch_id))
+    change(fifth, started_at=text("now()"), status="running")
+    shop.finish(sixth)
+    assert are_open()
+    shop.finish(fifth)
+    assert not are_open()
