@@ -126,6 +126,7 @@ class Dispatcher:
             if retryable(error):
                 raise
             log.exception("batch.fault")
+            self._keeper.pass_over()
             return False
 
     def _take_over(self) -> None:
