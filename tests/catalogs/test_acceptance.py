@@ -9,8 +9,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tests.catalogs.conftest import Shop, change, changes, counted, product, renders, the
-from worker.catalogs import acceptance, products, reads
-from worker.catalogs.models import CatalogChange, CatalogProduct
+from worker.catalogs import acceptance, products, reads, store
+from worker.catalogs.models import Catalog, CatalogChange, CatalogProduct
+from worker.catalogs.options import Options
 from worker.database import engine, transact
 from worker.renders.models import Render
 
@@ -118,3 +119,23 @@ def versions() -> dict[str, str]:
     """Which version of a product's row is there."""
     query = select(CatalogProduct.ref, literal_column("xmin::text").label("xmin"))
     return transact(lambda session: {row.ref: row.xmin for row in session.execute(query)})
+
+
+def test_a_catalog_changed_while_it_is_read_is_read_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """What the server says of the feed that was read with the old options would have it never read with the new."""
+    shop.offers("a")
+    shop.publish(ETag='"v1"')
+    catalog = shop.catalog()
+    accept = acceptance.accept
+
+    def amended(*args, **named):
+        monkeypatch.setattr(acceptance, "accept", accept)
+        transact(lambda session: store.amend(session, session.get_one(Catalog, catalog), {}, Options(language="fr")))
+        return accept(*args, **named)
+
+    monkeypatch.setattr(acceptance, "accept", amended)
+    shop.read(catalog)
+    assert transact(lambda session: session.get_one(Catalog, catalog)).etag is None
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
+    assert the(product("a").render_id).language == "fr"
+    assert transact(lambda session: session.get_one(Catalog, catalog)).etag == '"v1"'

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from tests.addresses.servers import answer, dripping
 from tests.catalogs.conftest import TEMPLATE, Shop, counted, product, renders, the_read
@@ -17,7 +18,7 @@ from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
 from worker.catalogs import reading, reads, source, staging
 from worker.catalogs.models import Catalog, CatalogRead
-from worker.database import ago, new_id, transact
+from worker.database import ago, engine, new_id, transact
 from worker.owners import store as owners
 from worker.renders import runs
 from worker.renders.models import Render
@@ -360,6 +361,24 @@ def scheduled(shop: Shop, seconds: int) -> str:
     values = {"schedule_seconds": seconds, "next_read_at": late}
     transact(lambda session: session.execute(update(Catalog).where(Catalog.id == catalog).values(**values)))
     return catalog
+
+
+def test_a_reading_that_ends_in_this_moment_holds_up_nobody(shop: Shop):
+    """Its catalog's time comes while its last transaction is open: the dispatcher looks on."""
+    catalog = scheduled(shop, 3600)
+    read_id = shop.ask(catalog)
+    with Session(engine()) as ending, ending.begin():
+        ended = {"state": "done", "finished_at": func.now()}
+        ending.execute(update(CatalogRead).where(CatalogRead.id == read_id).values(**ended))
+        assert transact(without_waiting) == []
+    row = transact(lambda session: session.get_one(Catalog, catalog))
+    assert row.next_read_at is not None
+    assert row.next_read_at > transact(now), "the next one comes at its time"
+
+
+def without_waiting(session) -> list[reads.Due]:
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    return reads.due(session)
 
 
 def test_missed_times_run_once(shop: Shop):

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, a_worker
 from worker import dispatch
 from worker.accounts.models import Account
-from worker.database import new_id, transact
+from worker.database import engine, new_id, transact
 from worker.dispatch import Dispatcher
 from worker.renders import following, lanes
 from worker.renders.models import Render
@@ -81,6 +82,19 @@ def test_turns_come_in_pieces_and_in_order():
     assert transact(lambda s: following.release_followers(s, limit=2)) == 2
     assert transact(following.release_followers) == 2
     assert set(released()) == {second, *others}
+
+
+def test_one_that_somebody_holds_holds_up_nobody():
+    """Neither where it is released nor where who is before it ended unbegun; the others have their turns."""
+    over = a_render(**FINAL)
+    called_off = a_follower(over, status="canceled", reason=None, finished_at=func.now())
+    held, passed, free = a_follower(over), a_follower(called_off), a_follower(over)
+    with Session(engine()) as other, other.begin():
+        other.execute(select(Render.id).where(Render.id.in_([held, passed])).with_for_update())
+        transact(lambda s: (s.execute(text("SET LOCAL lock_timeout = '2s'")), following.release_followers(s)))
+    found = transact(lambda s: lanes.due_new(s, redispatch=timedelta(seconds=30), limit=100))
+    assert [due.id for due in found] == [free]
+    assert set(released()) == {held, passed}
 
 
 def test_looks_go_round_among_all_who_wait():
