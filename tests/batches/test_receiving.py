@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
 from tests.stack import here, until
@@ -15,7 +15,7 @@ from worker.batches.store import Entry, Gone, NewBatch, NewProblem, Received
 from worker.database import engine, new_id, transact
 from worker.owners.store import owner
 from worker.renders import deadlines, uploads
-from worker.renders.models import Lane, Render, Upload, UploadUse
+from worker.renders.models import Event, Lane, Render, Upload, UploadUse
 from worker.renders.store import NewRender
 
 
@@ -60,6 +60,28 @@ def test_a_chunk_is_added_once_though_its_commit_was_not_answered(batch: str):
     placed = transact(lambda session: session.execute(query.order_by(Render.batch_position)).all())
     assert [tuple(row) for row in placed] == [(n, 0 if n < 3 else 1, True) for n in range(1, 6)]
     assert _count(BatchProblem, BatchProblem.batch_id == batch) == 1
+
+
+def test_a_chunk_is_written_at_once_whatever_its_rows(batch: str):
+    """Fifty times the rows are no statement more."""
+
+    def statements(count: int, before: Received) -> tuple[int, Received]:
+        asked: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+            asked.append(statement)
+
+        event.listen(engine(), "before_cursor_execute", note)
+        try:
+            after = transact(lambda session: store.add(session, batch, _rows(count), before=before))
+        finally:
+            event.remove(engine(), "before_cursor_execute", note)
+        return len(asked), after
+
+    few, after = statements(10, Received())
+    many, after = statements(500, after)
+    assert (few, after.total) == (many, 510)
+    assert _count(Event, Event.render_id.in_(select(Render.id).where(Render.batch_id == batch))) == 0
 
 
 def test_a_chunk_for_a_batch_that_was_thrown_away_is_not_added(batch: str):
