@@ -120,6 +120,7 @@ def test_a_look_at_many_who_wait_costs_no_more():
     many = f"""INSERT INTO renders (id, {columns}) SELECT 'rnd_' || lpad(n::text, 26, '0'), {columns}
         FROM renders, generate_series(1, 3000) n WHERE id = :id"""  # noqa: S608 - the names above
     transact(lambda s: s.execute(text(many), {"id": follower}))
+    transact(lambda s: s.execute(text("ANALYZE renders")))
     explain = text("EXPLAIN (ANALYZE, FORMAT JSON) " + following._RELEASE.text)
 
     def read(session) -> list[float]:

@@ -28,7 +28,7 @@ _BEHIND = f"{_WAITS.format('w')} AND (w.follows_id, w.id) > (:after, :after_id) 
 _PAIRS = f"""
     (SELECT w.id, w.follows_id, w.follows_until FROM renders w WHERE {_BEHIND} LIMIT :most) f
     LEFT JOIN LATERAL (SELECT * FROM renders p WHERE p.id = f.follows_id OFFSET 0) t ON true"""  # noqa: S608 - own names
-"""Who waits, and behind whom: along `ix_renders_turns`, whatever the planner knows of the table."""
+"""Who waits, and behind whom: along `ix_renders_turns`, once the planner has statistics of the table."""
 _ENDED_UNBEGUN = "t.finished_at IS NOT NULL AND t.started_at IS NULL AND t.follows_id IS NOT NULL"
 
 _LAST = text(f"SELECT w.follows_id, w.id FROM renders w WHERE {_BEHIND} OFFSET :most - 1 LIMIT 1")  # noqa: S608 - own names
