@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal, make_url
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.elements import ColumnElement
@@ -126,6 +126,8 @@ def retryable(error: DBAPIError | PoolTimeout) -> bool:
     if isinstance(error, PoolTimeout):
         return True
     state = getattr(error.orig, "sqlstate", None)
+    if state is None and isinstance(error, (DataError, ProgrammingError)):
+        return False  # the driver's own refusal of a value: nothing was sent
     return error.connection_invalidated or state in RETRYABLE_STATES or state is None
 
 

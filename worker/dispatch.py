@@ -46,7 +46,7 @@ CLOCK_TICKS = 5
 CLOCK_ROUNDS = 5
 """Batches of clocks set in one look: a queue of a hundred thousand is done in ten looks, and none holds up the rest."""
 TURNS_SECONDS = 0.25
-"""Between two looks at whose turn has come: they cost by those that wait, and wake-up calls may come by the hundred."""
+"""Between two looks at whose turn has come: wake-up calls may come by the hundred."""
 
 
 class Dispatcher:
@@ -60,6 +60,7 @@ class Dispatcher:
         self._watched_at = -math.inf
         self._clocks_at = -math.inf
         self._turns_at = -math.inf
+        self._turns = following.Turns()
         self._shares = Shares()
         self._keeper = Keeper()
         self._looked_at: datetime | None = None
@@ -113,7 +114,7 @@ class Dispatcher:
 
     def _due(self, session: Session, *, turns: bool) -> list[Due]:
         if turns:
-            following.release_followers(session)
+            self._turns.release(session)
         return _due(session, anew=self._anew, shares=self._shares)
 
     def _keep_batches(self) -> bool:
@@ -125,6 +126,7 @@ class Dispatcher:
             if retryable(error):
                 raise
             log.exception("batch.fault")
+            self._keeper.pass_over()
             return False
 
     def _take_over(self) -> None:

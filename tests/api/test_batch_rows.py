@@ -2,17 +2,24 @@
 
 import csv
 import io
+import json
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.batches import csv_files, jsonl
+from api.auth import Caller
+from api.batches import checking, csv_files, jsonl
+from api.batches.columns import Columns
+from api.batches.csv_records import records
 from api.batches.rows import Row
 from api.batches.text_files import encoding_of
 from api.limits import ROW_BYTES
 from api.problems import Problem
+from worker.owners.limits import Limits
 
 
 def _csv(path: Path, content: bytes | str, **defaults: object) -> list[Row]:
@@ -183,3 +190,38 @@ def test_a_line_that_is_too_long_is_passed_over(file: Path):
     file.write_bytes(b'{"prompt": "' + b"x" * (3 * ROW_BYTES) + b'"}\n{"prompt": "b"}\n')
     rows = list(jsonl.read(file))
     assert [(row.line, row.code) for row in rows] == [(1, "row.too_large"), (2, None)]
+
+
+def test_a_file_of_broken_quotes_takes_no_time():
+    """Each line opens a quote that the next one closes and opens again: what is in front of them is a row, and no line
+    is read again and again, which would be hours for a megabyte."""
+    lines = ["a,b\n", *['a","\n'] * 60_000]
+    began = time.process_time()
+    found = list(records(iter(enumerate(lines, start=2)), ","))
+    assert found[0].cells == ["a", "b"]
+    assert found[-1].why is not None
+    assert time.process_time() - began < 20
+
+
+def test_a_zero_in_a_header_is_no_name():
+    """PostgreSQL holds none: the intake would take it for a database that is away."""
+    assert Columns(["prompt", "metadata.a\0b"], {}).header == ["prompt", "metadata.ab"]
+
+
+def test_a_file_is_held_a_chunk_at_a_time(file: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ten times as many rows, read and checked, take no more memory at once."""
+    monkeypatch.setattr(checking, "CHUNK_ROWS", 100)
+
+    def peak(rows: int) -> int:
+        line = json.dumps({"prompt": "a kite", "language": "en", "metadata": {"text": "x" * 500}}) + "\n"
+        file.write_text(line * rows)
+        checker = checking.Checker(Caller("own_1", "key_1", frozenset(), Limits()), {}, strict=True)
+        tracemalloc.start()
+        try:
+            assert sum(len(chunk.rows) for chunk in checker.chunks(jsonl.read(file))) == rows
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(200)  # what is made once
+    assert peak(5_000) < 1.5 * peak(500)

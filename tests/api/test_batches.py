@@ -87,6 +87,13 @@ def test_items_of_a_json_body_become_renders(service: Service):
     assert set(_lanes(service, batch["id"])) == {("low", 0), ("high", 0)}
 
 
+def test_five_hundred_items_are_taken_inline(service: Service):
+    """One more is refused (`test_what_is_no_batch_leaves_nothing`)."""
+    items = [{"prompt": f"a kite {n}", "language": "en"} for n in range(500)]
+    answer = service.first.post("/v1/batches", json={"items": items})
+    assert (answer.status_code, answer.json()["counts"]["queued"]) == (202, 500), answer.text
+
+
 def test_a_batch_writes_no_event_for_each_render(service: Service):
     """And its renders stand still nowhere: their lanes are free."""
     batch = _post(service, _lines(3))

@@ -1,5 +1,6 @@
 """What the dispatcher does for batches: bounds, pauses, cancellations, ends, and what was never received whole."""
 
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.renders.conftest import a_batch, the
 from worker.accounts.models import Account, RemoteSession
 from worker.batches import keeping
+from worker.batches import store as store_of_batches
 from worker.batches.keeping import Keeper
 from worker.batches.models import Batch
 from worker.database import ago, engine, new_id, transact
@@ -172,6 +174,45 @@ def test_a_batch_whose_intake_died_is_thrown_away(monkeypatch: pytest.MonkeyPatc
     assert left == {alive, taken}
     assert transact(lambda s: s.scalar(select(func.count()).where(Render.batch_id == dead))) == 0
     assert transact(lambda s: s.scalar(select(func.count()).where(Lane.batch_id == dead))) == 0
+
+
+def test_a_long_cancellation_does_not_keep_the_others_from_their_bounds(monkeypatch: pytest.MonkeyPatch):
+    """Between two of its pieces what is due to be counted is."""
+    monkeypatch.setattr(keeping, "AT_ONCE", 1)
+    long = a_batch(20, cancel_requested_at=func.now())
+    failing = a_batch(8, max_failure_rate=0.2)
+    keeper = Keeper()
+    transact(keeper.keep)
+    ended(rows(failing)[:5], "failed")
+    keeper._count_at.clear()
+    for _ in range(3):
+        assert transact(keeper.keep)
+    assert batch_row(failing).pause_reason == "max_failure_rate"
+    assert {row.status for row in rows(long)} == {"canceled", "queued"}
+    keep(keeper)
+    assert {row.status for row in rows(long)} == {"canceled"}
+
+
+def test_a_fault_in_one_batch_leaves_the_others_their_care(monkeypatch: pytest.MonkeyPatch):
+    """It is passed over for a minute; what is behind it is called off meanwhile, and it is tried again after that."""
+    broken, other = (a_batch(2, cancel_requested_at=func.now()) for _ in range(2))
+    cancel_some = store_of_batches.cancel_some
+
+    def failing(session: Session, batch: Batch, limit: int) -> int:
+        if batch.id == broken:
+            session.execute(text("SELECT 1 / 0"))
+        return cancel_some(session, batch, limit)
+
+    dispatcher = Dispatcher()
+    monkeypatch.setattr(store_of_batches, "cancel_some", failing)
+    for _ in range(6):
+        dispatcher._keep_batches()
+    assert [batch_row(one).state for one in (broken, other)] == ["open", "finished"]
+    monkeypatch.setattr(store_of_batches, "cancel_some", cancel_some)
+    monkeypatch.setattr(keeping.time, "monotonic", lambda real=time.monotonic: real() + 61)
+    for _ in range(4):
+        dispatcher._keep_batches()
+    assert batch_row(broken).state == "finished"
 
 
 # max_credits

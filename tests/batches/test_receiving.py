@@ -1,19 +1,21 @@
 """A batch on its way in, on the real database: chunk by chunk, once each, and gone without a trace where it fails."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
+from sqlalchemy.orm import Session
 
-from tests.stack import here
+from tests.stack import here, until
 from worker.batches import store
 from worker.batches.models import Batch, BatchProblem
 from worker.batches.store import Entry, Gone, NewBatch, NewProblem, Received
-from worker.database import new_id, transact
+from worker.database import engine, new_id, transact
 from worker.owners.store import owner
-from worker.renders import deadlines
-from worker.renders.models import Lane, Render, Upload, UploadUse
+from worker.renders import deadlines, uploads
+from worker.renders.models import Event, Lane, Render, Upload, UploadUse
 from worker.renders.store import NewRender
 
 
@@ -58,6 +60,28 @@ def test_a_chunk_is_added_once_though_its_commit_was_not_answered(batch: str):
     placed = transact(lambda session: session.execute(query.order_by(Render.batch_position)).all())
     assert [tuple(row) for row in placed] == [(n, 0 if n < 3 else 1, True) for n in range(1, 6)]
     assert _count(BatchProblem, BatchProblem.batch_id == batch) == 1
+
+
+def test_a_chunk_is_written_at_once_whatever_its_rows(batch: str):
+    """Fifty times the rows are no statement more."""
+
+    def statements(count: int, before: Received) -> tuple[int, Received]:
+        asked: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+            asked.append(statement)
+
+        event.listen(engine(), "before_cursor_execute", note)
+        try:
+            after = transact(lambda session: store.add(session, batch, _rows(count), before=before))
+        finally:
+            event.remove(engine(), "before_cursor_execute", note)
+        return len(asked), after
+
+    few, after = statements(10, Received())
+    many, after = statements(500, after)
+    assert (few, after.total) == (many, 510)
+    assert _count(Event, Event.render_id.in_(select(Render.id).where(Render.batch_id == batch))) == 0
 
 
 def test_a_chunk_for_a_batch_that_was_thrown_away_is_not_added(batch: str):
@@ -110,6 +134,38 @@ def test_an_upload_of_a_discarded_batch_is_unused_again(batch: str):
     transact(lambda session: store.discard(session, batch))
     used = transact(lambda session: {id: session.get_one(Upload, id).used_at is not None for id in (mine, shared)})
     assert used == {mine: False, shared: True}
+
+
+def test_an_upload_taken_while_its_batch_is_discarded_stays(batch: str):
+    """Whoever takes it has not committed when the batch is thrown away: its use counts all the same."""
+    owner_id = transact(lambda session: owner(session, "default").id)
+    upload = new_id("upl")
+    facts = {
+        "name": "a",
+        "media_type": "image/png",
+        "bytes": 1,
+        "sha256": "a",
+        "storage_key": "b",
+        "owner_id": owner_id,
+    }
+    transact(lambda session: session.add(Upload(id=upload, used_at=func.now(), **facts)))
+    assets = [{"upload": upload}]
+    transact(lambda session: store.add(session, batch, _rows(1, assets=assets), before=Received()))
+    keeps = new_id("bat")
+    transact(lambda session: store.begin(session, owner_id, NewBatch("jsonl"), batch_id=keeps))
+    discarding = threading.Thread(target=lambda: transact(lambda session: store.discard(session, batch)))
+    with Session(engine()) as taking, taking.begin():
+        uploads.take(taking, owner_id, [upload])
+        store.add(taking, keeps, _rows(1, assets=assets), before=Received())
+        discarding.start()
+        until(_somebody_waits)
+    discarding.join()
+    assert transact(lambda session: session.get_one(Upload, upload)).used_at is not None
+
+
+def _somebody_waits() -> bool:
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(transact(lambda session: session.scalar(text(waits))))
 
 
 def test_a_deadline_of_a_row_stands_still_while_its_batch_does(batch: str):

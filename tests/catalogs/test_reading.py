@@ -1,10 +1,12 @@
 """A catalog becomes a batch; what did not change costs nothing."""
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.addresses.servers import answer
-from tests.catalogs.conftest import Shop, changes, counted, problems, product, renders, the, the_batch
-from worker.batches.models import BatchState
+from tests.catalogs.conftest import Shop, change, changes, counted, problems, product, renders, the, the_batch
+from worker.batches import steering
+from worker.batches.models import Batch, BatchState
+from worker.batches.reading import first_are_open
 from worker.database import transact
 from worker.owners import store
 from worker.owners.limits import Limits
@@ -107,6 +109,37 @@ def test_a_picture_whose_version_is_learned_later_is_no_change(shop: Shop):
     assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}
 
 
+EARLY, LATE = "Thu, 01 Oct 2026 10:00:00 GMT", "Fri, 02 Oct 2026 10:00:00 GMT"
+
+
+def test_only_what_is_told_both_times_tells_a_change(shop: Shop):
+    """A machine of the picture server's that says only a time, or a weak tag, has no shop paid for anew, however often
+    they take turns; each of the two is remembered."""
+    both = {"ETag": '"1"', "Last_Modified": EARLY}
+    told = {
+        "a": ({"ETag": '"1"'}, {"Last_Modified": EARLY}),
+        "b": ({"Last_Modified": EARLY}, {"ETag": '"1"'}),
+        "c": ({"ETag": 'W/"1"'}, {"ETag": '"1"'}),
+        "d": (both, both | {"Last_Modified": LATE}),
+        "e": (both, {"Last_Modified": LATE}),
+    }
+    shop.offers(*told)
+    catalog = shop.catalog()
+    counts: list[dict[str, int]] = []
+    for turn in (0, 1, 0, 1):
+        for ref, headers in told.items():
+            shop.server.answers[f"/{ref}.jpg"] = answer(**headers[turn])
+        counts.append(counted(shop.read(catalog)))
+        shop.finish()
+    unchanged = {"products": 5, "unchanged": 4, "changed": 1}
+    assert counts[1] == unchanged | {"rendered": 1}, "e: another time"
+    assert counts[2] == unchanged | {"reused": 1}, "e as it was"
+    for ref in ("a", "b"):
+        shop.server.answers[f"/{ref}.jpg"] = answer(ETag='"1"', Last_Modified=LATE)
+    shop.server.answers["/a.jpg"] = answer(Last_Modified=LATE)
+    assert changes(shop.read(catalog)) == {"a": ("changed", "rendered")}, "b: the same tag"
+
+
 def test_products_that_are_gone_and_come_back(shop: Shop):
     """Gone ones are told once; one that comes back unchanged has its video still."""
     shop.offers("a", "b")
@@ -205,3 +238,51 @@ def test_a_reading_asks_for_no_more_than_its_key_may(shop: Shop):
     enough = key(3)
     assert counted(shop.read(catalog, api_key_id=enough))["rendered"] == 3
     assert counted(shop.read(catalog, api_key_id=enough)).get("rendered", 0) == 0
+
+
+def called_off(batch_id: str) -> None:
+    """Cancel a batch as its owner would; its renders are still to be."""
+    transact(lambda session: steering.cancel(session, session.get_one(Batch, batch_id)))
+
+
+def test_a_batch_that_was_called_off_is_nothing_under_way(shop: Shop):
+    """Its renders are canceled one by one, a moment later: neither its own catalog nor another counts on them."""
+    shop.offers("a", "b")
+    shop.publish(ETag='"v1"')
+    catalog, other = shop.catalog(), shop.catalog()
+    first = shop.read(catalog)
+    called_off(first.batch_id)
+    elsewhere = shop.read(other)
+    assert counted(elsewhere) == {"products": 2, "new": 2, "rendered": 2}
+    called_off(elsewhere.batch_id)
+    shop.server.answers["/feed.csv"] = answer("304 Not Modified")  # as it answers who names the tag
+    assert "if-none-match" not in asked_with(shop, catalog), "the whole feed is asked for"
+    shop.publish()
+    assert counted(shop.read(catalog)) == {"products": 2, "again": 2, "rendered": 2}
+
+
+def asked_with(shop: Shop, catalog: str) -> dict[str, str]:
+    """The headers that a reading asks for its feed with."""
+    shop.read(catalog)
+    return next(one for one in map(shop.server.headers, range(-1, -9, -1)) if one["accept"].startswith("text/csv"))
+
+
+def test_the_first_ones_are_those_that_are_made(shop: Shop):
+    """Four of eight are being made already: the batch's first two are at its positions 5 and 6, and it waits for no
+    approval before they are over."""
+    shop.offers("a", "b", "c", "d")
+    shop.read(shop.catalog())
+    shop.offers("e", "f", "g", "h")
+    read = shop.read(shop.catalog(first=2))
+    assert [one.batch_position for one in renders(read.batch_id)] == [5, 6, 7, 8]
+
+    def are_open() -> bool:
+        return transact(lambda session: first_are_open(session, the_batch(read)))
+
+    assert are_open()
+    fifth, sixth, *_ = (one.id for one in renders(read.batch_id))
+    change(fifth, started_at=text("now()"), status="running")
+    shop.finish(sixth)
+    assert are_open()
+    shop.finish(fifth)
+    assert not are_open()

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.catalogs.conftest import Shop, counted, renders, the
 from worker.catalogs import reuse
@@ -49,6 +49,19 @@ def test_a_reused_render_is_complete(shop: Shop, pair: tuple[str, str]):
     assert row.finished_at is not None
     event = transact(lambda session: session.scalars(select(Event).where(Event.render_id == second)).one())
     assert (event.type, event.number, event.data) == ("render.succeeded", 1, {"reused_from": first})
+
+
+def test_a_reused_video_keeps_what_its_examination_found(shop: Shop):
+    """A flag is shown on every product that it serves."""
+    shop.offers("a")
+    shop.read(shop.catalog())
+    shop.finish()
+    flagged = {"verdict": "flagged", "findings": [{"code": "black"}]}
+    transact(lambda session: session.execute(update(Result).values(quality=flagged)))
+    read = shop.read(shop.catalog())
+    (reused,) = renders(read.batch_id)
+    found = select(Result.quality).where(Result.render_id == reused.id)
+    assert transact(lambda session: session.scalar(found)) == flagged
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

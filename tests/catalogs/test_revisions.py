@@ -3,6 +3,8 @@
 from sqlalchemy import select, text
 
 from tests.catalogs.conftest import Shop, change, changes, product, renders, the
+from worker.catalogs import store as catalogs
+from worker.catalogs.models import Catalog
 from worker.database import transact
 from worker.renders import following, runs, store
 from worker.renders.models import Event
@@ -97,6 +99,31 @@ def test_a_file_sent_again_replaces_too(shop: Shop):
     shop.offers("a", price="1.00 EUR")
     shop.read_file(shop.catalog(url=None), shop.feed())
     assert the(older.id).status == "canceled"
+
+
+def test_what_a_dropped_catalog_left_is_not_overtaken(shop: Shop):
+    """Its products are forgotten, its renders go on: a new catalog follows the one at work, and replaces the queued."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    at_work, queued = product("a").render_id, product("b").render_id
+    change(at_work, started_at=text("now()"), status="running")
+    transact(lambda session: catalogs.drop(session, session.get_one(Catalog, catalog)))
+    shop.offers("a", "b", price="1.00 EUR")
+    shop.read(shop.catalog())
+    assert (the(product("a").render_id).follows_id, the(queued).status) == (at_work, "canceled")
+
+
+def test_what_was_asked_for_one_by_one_is_left_alone(shop: Shop):
+    """A render of the same reference that no catalog made is promised to somebody else."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    mine = product("a").render_id
+    change(mine, fingerprint=None)
+    shop.offers("a", price="1.00 EUR")
+    shop.read(catalog)
+    assert (the(mine).status, the(product("a").render_id).follows_id) == ("queued", None)
 
 
 def test_another_template_and_another_prefix_are_left_alone(shop: Shop):

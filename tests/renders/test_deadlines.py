@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, update
 
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker.accounts.models import Account
 from worker.database import ago, from_now, transact
 from worker.renders import deadlines, events, leases, runs
-from worker.renders.models import Render
+from worker.renders.models import Lane, Render
 from worker.renders.states import Reason, Stage
 
 LATE = {"deadline_seconds": 60, "deadline_at": ago(timedelta(seconds=1))}
@@ -48,6 +48,19 @@ def test_one_under_way_is_called_off_like_a_cancelled_one():
     assert expire() == 0
     a_worker()
     assert transact(lambda s: leases.claim_for_cancel(s, late, worker="io-1")).render.expiring
+
+
+@pytest.mark.parametrize("stands", [{"held": True}, {"paused_at": func.now()}])
+def test_what_stands_still_does_not_expire(stands: dict[str, Any]):
+    """Its clock is stopped a moment later, or minutes where there are a million: nothing is ended and told meanwhile,
+    least of all what is still being received. One that is under way is called off all the same."""
+    late, begun = a_render(**LATE), a_render(**BEGUN, **LATE)
+    transact(lambda s: s.execute(update(Lane).values(**stands)))
+    assert expire() == 1
+    assert (the(late).status, the(begun).status, types(late)) == ("queued", "canceling", ["render.queued"])
+    transact(lambda s: s.execute(update(Lane).values(held=False, paused_at=None)))
+    assert expire() == 1
+    assert the(late).status == "expired"
 
 
 @pytest.mark.parametrize("reason", list(Reason))

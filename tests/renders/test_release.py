@@ -1,15 +1,17 @@
 """Renders that follow another one are ready when their turn has come."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, a_worker
 from worker import dispatch
 from worker.accounts.models import Account
-from worker.database import new_id, transact
+from worker.database import engine, new_id, transact
 from worker.dispatch import Dispatcher
 from worker.renders import following, lanes
 from worker.renders.models import Render
@@ -80,6 +82,62 @@ def test_turns_come_in_pieces_and_in_order():
     assert transact(lambda s: following.release_followers(s, limit=2)) == 2
     assert transact(following.release_followers) == 2
     assert set(released()) == {second, *others}
+
+
+def test_one_that_somebody_holds_holds_up_nobody():
+    """Neither where it is released nor where who is before it ended unbegun; the others have their turns."""
+    over = a_render(**FINAL)
+    called_off = a_follower(over, status="canceled", reason=None, finished_at=func.now())
+    held, passed, free = a_follower(over), a_follower(called_off), a_follower(over)
+    with Session(engine()) as other, other.begin():
+        other.execute(select(Render.id).where(Render.id.in_([held, passed])).with_for_update())
+        transact(lambda s: (s.execute(text("SET LOCAL lock_timeout = '2s'")), following.release_followers(s)))
+    found = transact(lambda s: lanes.due_new(s, redispatch=timedelta(seconds=30), limit=100))
+    assert [due.id for due in found] == [free]
+    assert set(released()) == {held, passed}
+
+
+def test_looks_go_round_among_all_who_wait():
+    """Each is at a slice of them, and the next one goes on behind it: whoever is in the last slice has his turn, and
+    who came meanwhile after that."""
+    at_work, over = a_render(**FIRST), a_render(**FINAL)
+    for _ in range(4):
+        a_follower(at_work)
+    last = a_follower(over)
+    turns = following.Turns(2)
+    assert [transact(turns.release) for _ in range(4)] == [0, 0, 1, 0]
+    late = a_follower(over)
+    assert [transact(turns.release) for _ in range(3)] == [0, 1, 0]
+    assert set(released()) == {last, late}
+
+
+def test_a_look_at_many_who_wait_costs_no_more():
+    """Of 3,000 of which none has its turn it reads a slice, and a predecessor for each of that: by what the database
+    says it read, not by a clock."""
+    first = a_render(**FIRST)
+    follower = a_follower(first)
+    columns = "owner_id, lane_id, prompt, language, status, reason, follows_id, follows_until, ready_at"
+    many = f"""INSERT INTO renders (id, {columns}) SELECT 'rnd_' || lpad(n::text, 26, '0'), {columns}
+        FROM renders, generate_series(1, 3000) n WHERE id = :id"""  # noqa: S608 - the names above
+    transact(lambda s: s.execute(text(many), {"id": follower}))
+    transact(lambda s: s.execute(text("ANALYZE renders")))
+    explain = text("EXPLAIN (ANALYZE, FORMAT JSON) " + following._RELEASE.text)
+
+    def read(session) -> list[float]:
+        (plan,) = session.scalar(explain, {"after": "", "after_id": "", "most": 100})
+        return list(_read(plan["Plan"]))
+
+    rows = transact(read)
+    assert max(rows) <= 110
+    assert sum(rows) > 0, "something was read"
+
+
+def _read(node: dict[str, Any]) -> Iterator[float]:
+    """Rows that each scan of a plan came across, those it filtered out too."""
+    if "Scan" in node["Node Type"] and "Relation Name" in node:
+        yield (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    for child in node.get("Plans", []):
+        yield from _read(child)
 
 
 def test_a_look_of_the_dispatcher_sees_to_it(monkeypatch: pytest.MonkeyPatch):

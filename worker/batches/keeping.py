@@ -7,7 +7,7 @@ dispatcher, or the intake, has it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ ENDED_AT_ONCE = 200
 
 GONE_AFTER = timedelta(minutes=10)
 """Without a row coming in, after which a batch that is being received is thrown away: its intake adds a thousand rows a
-second, and waits a minute at most for more."""
+second, and waits a minute at most for more. That of a catalog's reading goes with it: its first row may take longer."""
 
 FAILURES_FROM = 5
 """Finished renders from which on a failure rate says something: of fewer, one that failed is a quarter of them."""
@@ -44,6 +44,9 @@ connection, however many of its renders are done."""
 
 COUNTING_SECONDS = 0.1
 """After so much counting the renders have their look."""
+
+PASSED_OVER_SECONDS = 60.0
+"""For which a batch is left alone that could not be looked after: those behind it are."""
 
 OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING, Status.CANCELING)
 FAILED = (Status.FAILED, Status.EXPIRED)
@@ -79,35 +82,62 @@ class Keeper:
 
     def __init__(self) -> None:
         self._count_at: dict[str, float] = {}
+        self._counts_next = False
+        self._at: str | None = None
+        self._passed_over: dict[str, float] = {}
+
+    def pass_over(self) -> None:
+        """What was done last failed: leave that batch alone for a minute, or none behind it is ever looked after."""
+        if self._at is not None:
+            self._passed_over[self._at] = time.monotonic() + PASSED_OVER_SECONDS
 
     def keep(self, session: Session) -> bool:
         """Do one piece of what is to be done; False where there is nothing (more)."""
         queue.by_index(session)
-        found = session.execute(_UNFINISHED).all()
+        found = [row for row in session.execute(_UNFINISHED) if self._passed_over.get(row.id, 0.0) <= time.monotonic()]
         self._count_at = {row.id: self._count_at[row.id] for row in found if row.id in self._count_at}
-        return bool(found) and (
-            _discard_one(session, found)
-            or _cancel_one(session, found)
+        self._at = None
+        due = [row for row in found if row.counts and self._is_due(row)]
+        if due and self._counts_next:
+            # Between two pieces: a million renders are called off in 500 of them, while other batches spend.
+            self._counts_next = False
+            self._count_some(session, due)
+            return True
+        self._counts_next = self._do_piece(session, found)
+        return self._counts_next or self._count_some(session, due)
+
+    def _is_due(self, row: Any) -> bool:
+        return row.uncounted or self._count_at.get(row.id, 0.0) <= time.monotonic()
+
+    def _do_piece(self, session: Session, found: Sequence[Any]) -> bool:
+        return (
+            _discard_one(session, self._each(found))
+            or _cancel_one(session, self._each(found))
             or _end(session, [row.id for row in found if not row.is_open])
-            or self._count_some(session, [row for row in found if row.counts])
         )
+
+    def _each(self, batches: Sequence[Any]) -> Iterator[Any]:
+        for row in batches:
+            self._at = row.id
+            yield row
+        self._at = None
 
     def _count_some(self, session: Session, batches: Sequence[Any]) -> bool:
         until = time.monotonic() + COUNTING_SECONDS
-        for row in batches:
+        for row in self._each(batches):
             began = time.monotonic()
             if began > until:
                 return True
-            if row.uncounted or self._count_at.get(row.id, 0.0) <= began:
-                _bound(session, row.id)
-                now = time.monotonic()
-                self._count_at[row.id] = now + SPARSELY * (now - began)
+            _bound(session, row.id)
+            now = time.monotonic()
+            self._count_at[row.id] = now + SPARSELY * (now - began)
         return False
 
 
 _UNFINISHED = text(
     f"""
     SELECT batches.id, state = 'receiving' AND received_at < now() - interval '{GONE_AFTER.total_seconds()} seconds'
+            AND NOT EXISTS (SELECT 1 FROM catalog_reads WHERE batch_id = batches.id AND finished_at IS NULL)
             AS is_gone, state = 'open' AND cancel_requested_at IS NOT NULL AS canceling,
         state = 'receiving' OR open.one IS NOT NULL AS is_open,
         state = 'open' AND paused_at IS NULL AND cancel_requested_at IS NULL
@@ -154,7 +184,7 @@ def _locked(session: Session, batch_id: str, state: BatchState) -> Batch | None:
     return session.scalars(query).one_or_none()
 
 
-def _discard_one(session: Session, batches: Sequence[Any]) -> bool:
+def _discard_one(session: Session, batches: Iterable[Any]) -> bool:
     for row in batches:
         if row.is_gone and _locked(session, row.id, BatchState.RECEIVING) is not None:
             store.discard(session, row.id, limit=AT_ONCE)
@@ -162,7 +192,7 @@ def _discard_one(session: Session, batches: Sequence[Any]) -> bool:
     return False
 
 
-def _cancel_one(session: Session, batches: Sequence[Any]) -> bool:
+def _cancel_one(session: Session, batches: Iterable[Any]) -> bool:
     for row in batches:
         batch = _locked(session, row.id, BatchState.OPEN) if row.canceling and row.is_open else None
         if batch is not None and store.cancel_some(session, batch, AT_ONCE):

@@ -90,6 +90,7 @@ def _queues(session: Session) -> tuple[Queue, ...]:
         select(Render.id)
         .where(Render.lane_id == Lane.id, Render.started_at.is_(None), Render.finished_at.is_(None))
         .limit(MOST_COUNTED)
+        .correlate(Lane)  # not by itself inside a FROM: each lane would be said to hold what all hold
         .subquery()
     )
     count = select(func.count()).select_from(waiting).scalar_subquery()

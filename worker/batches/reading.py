@@ -8,7 +8,8 @@ from sqlalchemy import Select, func, literal, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from worker.batches.models import Batch, BatchProblem, BatchState
-from worker.renders.models import Render
+from worker.renders.models import Lane, Render
+from worker.renders.states import Status
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,15 @@ _SPENT = text(
 
 
 def first_are_open(session: Session, batch: Batch) -> bool:
-    """Whether any of the renders that need no approval is not final yet."""
-    query = select(Render.id).where(
-        Render.batch_id == batch.id, Render.batch_position <= (batch.first or 0), Render.finished_at.is_(None)
-    )
-    return session.scalar(query.limit(1)) is not None
+    """Whether any of the renders that need no approval is not final yet. By their lanes: a reading drops renders, so
+    that the first ones to be made are not those at the first positions."""
+    first = Render.lane_id.in_(select(Lane.id).where(Lane.batch_id == batch.id, Lane.part == 0))
+    unbegun = select(Render.id).where(first, Render.started_at.is_(None), Render.finished_at.is_(None))
+    begun = select(Render.id).where(Render.batch_id == batch.id, Render.status.in_(_BEGUN), first)
+    return any(session.scalar(query.limit(1)) is not None for query in (unbegun, begun))
+
+
+_BEGUN = [status.value for status in (Status.RUNNING, Status.WAITING, Status.CANCELING)]
 
 
 def awaits_approval(batch: Batch) -> bool:

@@ -1,5 +1,7 @@
-"""The end of a reading, in one transaction: what can be reused is, older revisions make room, the batch is taken on,
-the products are as they were read. Before it nothing was promised, after it everything is.
+"""The end of a reading, in one transaction: what can be reused is, the products are as they were read, older revisions
+make room, the batch is taken on. Before it nothing was promised, after it everything is.
+
+In this order because what takes long comes first, on rows that nobody else is after, and by set.
 """
 
 from collections import Counter
@@ -7,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.batches import receiving
 from worker.batches.models import Batch
-from worker.catalogs import counts, reads, reuse, revisions
-from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, CatalogProduct, Kind, Outcome
+from worker.catalogs import counts, products, reads, reuse, revisions
+from worker.catalogs.models import Catalog, CatalogChange, Kind, Outcome
 from worker.catalogs.reads import Held
 from worker.catalogs.requests import Recipe
 from worker.catalogs.source import Validators
@@ -46,15 +48,17 @@ def accept(
 
     Raises LimitReached, LeaseLost (also where an earlier try's COMMIT worked), batches' Gone.
     """
-    reads.hold(session, held)
     _one_at_a_time(session, held.read.owner_id)
+    reads.hold(session, held)
     if not held.read.force:
         _reuse(session, held, batch_id)
-    revisions.settle(session, held.read.id, prefix=recipe.options.ref_prefix, template_id=recipe.template.template.id)
-    kept_batch = _take_on(session, held, batch_id)
+    prefix, template_id = recipe.options.ref_prefix, recipe.template.template.id
+    counted = counted + _counted(session, held, gone=products.gone(session, held) if complete else 0)
+    products.keep(session, held, prefix=prefix, template_id=template_id)
+    # Only now what others wait for: renders that are still to begin, the key, the reading's row.
+    revisions.settle(session, held.read.id, prefix=prefix, template_id=template_id)
+    kept_batch = _take_on(session, batch_id)
     _within_limits(session, recipe.api_key_id)
-    counted = counted + _counted(session, held, gone=_gone(session, held) if complete else 0)
-    _keep_products(session, held, recipe)
     whole = counts.complete(counted)
     reads.finish(session, held, whole, batch_id=kept_batch, **facts)
     session.execute(
@@ -72,7 +76,8 @@ def accept(
 
 
 def _one_at_a_time(session: Session, owner_id: str) -> None:
-    """An owner's readings end one after the other: each sees what those before it made."""
+    """An owner's readings end one after the other: each sees what those before it made. Whoever waits has written
+    nothing yet: events are told below the oldest transaction that has."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"catalogs\n{owner_id}", 0))))
 
 
@@ -80,10 +85,19 @@ def _reuse(session: Session, held: Held, batch_id: str) -> None:
     """Renders whose equal is being made are dropped in its favour; those whose video is there take it over."""
     reuse.take_over(session, batch_id)
     _mark_reused(session, held)
-    for made, other in reuse.under_way(session, batch_id):
-        its = update(CatalogChange).where(CatalogChange.read_id == held.read.id, CatalogChange.render_id == made)
-        session.execute(its.values(outcome=Outcome.UNDER_WAY.value, render_id=other))
-        session.execute(delete(Render).where(Render.id == made, Render.batch_id == batch_id))
+    pairs = reuse.under_way(session, batch_id)
+    given = {"read": held.read.id, "made": [made for made, _ in pairs], "others": [other for _, other in pairs]}
+    session.execute(_MARK_UNDER_WAY, given)
+    mine = Render.id.in_(given["made"]), Render.batch_id == batch_id
+    session.execute(delete(Render).where(*mine).execution_options(synchronize_session=False))
+
+
+_MARK_UNDER_WAY = text(
+    f"""
+    UPDATE catalog_changes SET outcome = '{Outcome.UNDER_WAY.value}', render_id = pairs.other
+    FROM unnest(CAST(:made AS text[]), CAST(:others AS text[])) AS pairs (made, other)
+    WHERE read_id = :read AND render_id = pairs.made"""  # noqa: S608 - own names
+)
 
 
 def _mark_reused(session: Session, held: Held) -> None:
@@ -97,11 +111,10 @@ def _mark_reused(session: Session, held: Held) -> None:
     )
 
 
-def _take_on(session: Session, held: Held, batch_id: str) -> str | None:
+def _take_on(session: Session, batch_id: str) -> str | None:
     """Accept the batch, or throw it away where it makes nothing: a reading without news is no batch."""
     total = session.scalar(select(func.count()).select_from(Render).where(Render.batch_id == batch_id))
     if not total:
-        reads.write(session, held, batch_id=None)
         receiving.discard(session, batch_id)
         return None
     session.execute(update(Batch).where(Batch.id == batch_id).values(total=total))
@@ -132,32 +145,6 @@ _FIRST = text(
 )
 
 
-def _gone(session: Session, held: Held) -> int:
-    """Note the products that are no longer there; how many went. One whose row cannot be used is there."""
-    again = select(CatalogChange.id).where(
-        CatalogChange.read_id == held.read.id, CatalogChange.ref == CatalogProduct.ref
-    )
-    broken = select(CatalogProblem.ref).where(
-        CatalogProblem.read_id == held.read.id, CatalogProblem.fatal, CatalogProblem.ref.is_not(None)
-    )
-    gone = (
-        session.execute(
-            update(CatalogProduct)
-            .where(CatalogProduct.catalog_id == held.catalog.id, CatalogProduct.gone_at.is_(None))
-            .where(~again.exists(), CatalogProduct.ref.not_in(broken))
-            .values(gone_at=func.now())
-            .returning(CatalogProduct.ref, CatalogProduct.title, CatalogProduct.fingerprint, CatalogProduct.render_id)
-            .execution_options(synchronize_session=False)
-        )
-        .mappings()
-        .all()
-    )
-    if gone:
-        its = {"read_id": held.read.id, "kind": Kind.GONE.value, "outcome": None}
-        session.execute(insert(CatalogChange), [its | dict(row) for row in gone])
-    return len(gone)
-
-
 def _counted(session: Session, held: Held, *, gone: int) -> Counter[str]:
     query = select(CatalogChange.kind, CatalogChange.outcome, func.count()).where(
         CatalogChange.read_id == held.read.id, CatalogChange.kind != Kind.GONE.value
@@ -168,40 +155,3 @@ def _counted(session: Session, held: Held, *, gone: int) -> Counter[str]:
         if outcome is not None and outcome != Outcome.KEPT:
             found[outcome] += count
     return found
-
-
-def _keep_products(session: Session, held: Held, recipe: Recipe) -> None:
-    """The products as they were read; what did not change is no news to keep."""
-    session.execute(
-        _KEEP,
-        {
-            "read": held.read.id,
-            "catalog": held.catalog.id,
-            "owner": held.read.owner_id,
-            "prefix": recipe.options.ref_prefix,
-            "template": recipe.template.template.id,
-        },
-    )
-    session.execute(_RENUMBER, {"read": held.read.id})
-    unchanged = CatalogChange.read_id == held.read.id, CatalogChange.kind == Kind.UNCHANGED.value
-    session.execute(delete(CatalogChange).where(*unchanged).execution_options(synchronize_session=False))
-
-
-_KEEP = text(
-    """
-    INSERT INTO catalog_products (catalog_id, ref, owner_id, external_ref, template_id, title, fingerprint, pictures,
-        render_id, read_id)
-    SELECT :catalog, ref, :owner, :prefix || ref, :template, title, fingerprint, pictures, render_id, :read
-    FROM catalog_changes WHERE read_id = :read AND kind <> 'gone'
-    ON CONFLICT (catalog_id, ref) DO UPDATE SET external_ref = excluded.external_ref,
-        template_id = excluded.template_id, title = excluded.title, fingerprint = excluded.fingerprint,
-        pictures = excluded.pictures, render_id = excluded.render_id, read_id = excluded.read_id, gone_at = NULL"""
-)
-
-_RENUMBER = text(
-    """
-    UPDATE renders SET fingerprint = c.fingerprint FROM catalog_changes c
-    WHERE c.read_id = :read AND c.outcome = 'kept' AND renders.id = c.render_id
-        AND renders.fingerprint <> c.fingerprint AND renders.purged_at IS NULL"""
-)
-"""A picture's server told its version for the first time: the same video has another number from now on."""

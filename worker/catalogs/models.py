@@ -128,6 +128,8 @@ class CatalogRead(Base):
         # One reading of a catalog at a time.
         Index("uq_catalog_reads_open", "catalog_id", unique=True, postgresql_where=text("finished_at IS NULL")),
         Index("ix_catalog_reads_due", "ready_at", postgresql_where=text("finished_at IS NULL")),
+        # Who of the owners was served when.
+        Index("ix_catalog_reads_served", "owner_id", "seen_at"),
         Index("ix_catalog_reads_list", "catalog_id", text("id DESC")),
         Index("ix_catalog_reads_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
     )
@@ -146,17 +148,18 @@ class CatalogProduct(Base):
     title: Mapped[str]
     fingerprint: Mapped[str]
     pictures: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    """Address → what its server last said of the picture's version (null: never anything)."""
+    """Address → what its server last said of the picture's version (`versions.Version`; null: never anything)."""
     render_id: Mapped[str]
     read_id: Mapped[str]
-    """The reading that last saw it."""
+    """The reading that last found anything new about it."""
     gone_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_catalog_products_ref", "owner_id", "external_ref"),)
 
 
 class CatalogChange(Base):
-    """What a reading found out about one product. While it reads, of all that it saw; once done, of the changes."""
+    """What a reading found out about one product. While it reads, of all that it saw; a moment after its end, of the
+    changes."""
 
     __tablename__ = "catalog_changes"
 

@@ -5,6 +5,7 @@ Dies anywhere: the dispatcher gives the reading to another worker, which throws 
 afresh; nothing of it had been promised, begun or charged.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,15 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import and_, exists, or_, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker.addresses.errors import AddressError, Unreachable
 from worker.addresses.fetch import Guarded
 from worker.batches import receiving
+from worker.batches.models import Batch
 from worker.batches.receiving import NewBatch, Received
-from worker.catalogs import acceptance, counts, reads, requests, source, staging
+from worker.catalogs import acceptance, counts, products, reads, requests, source, staging
 from worker.catalogs.feeds import NotAFeed, Problem, Product, Reading, open_feed
 from worker.catalogs.models import CatalogProduct, Trigger
 from worker.catalogs.options import Options
@@ -29,7 +33,7 @@ from worker.catalogs.pictures import Versions
 from worker.catalogs.reads import Held, LeaseLost
 from worker.catalogs.requests import NoRequest, Recipe, Requested
 from worker.catalogs.source import BadStatus, Validators
-from worker.database import new_id, transact
+from worker.database import new_id, retryable, transact
 from worker.media.storage import NotStored, Storage, StorageUnavailable
 from worker.media.workspace import workspace
 from worker.owners.limits import LimitReached
@@ -44,7 +48,11 @@ CHUNK = 200
 """Products in one transaction."""
 MOST_TRIES = 5
 """Of a fetch, with pauses of 10 s to 3 min in between: a schedule comes again anyway, and a person looks."""
-FIRST_PAUSE = timedelta(seconds=10)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=3)
+LET_GO_SECONDS = 600.0
+"""While the database is away, its worker stays to let go of a reading: it lives, so nobody would take it for half an
+hour."""
+FAULT = "A fault in this service: the log has the place."
 MOST_PRODUCTS = 500_000
 """Of one reading: beyond that each of its last transaction's statements takes minutes."""
 MOST_PROBLEMS = 10_000
@@ -82,33 +90,50 @@ def drive(read_id: str, lease: int, *, worker: str, tools: Tools) -> None:
         return
     try:
         _end(held, tools)
-    except (LeaseLost, receiving.Gone):
+    except LeaseLost:
         log.warning("catalog.lost", read=read_id, lease=held.lease)
 
 
 def _end(held: Held, tools: Tools) -> None:
     try:
-        _discard(transact(lambda session: reads.begin_afresh(session, held)))
-        if held.read.deaths >= reads.MOST_DEATHS:
-            raise Unreadable("internal", "Every worker that read it ended while it did: the log has the place.")
-        result = _read(held, tools)
+        _try(held, tools)
     except TryAgain as error:
         if held.read.tries + 1 >= MOST_TRIES:
             _fail(held, error)
         else:
-            wait = FIRST_PAUSE * 3 ** min(held.read.tries, 3)
-            transact(lambda session: reads.again(session, held, min(wait, timedelta(minutes=3))))
+            wait = min(FIRST_PAUSE * 3 ** min(held.read.tries, 3), LONGEST_PAUSE)
+            transact(lambda session: reads.again(session, held, wait), retry_for=LET_GO_SECONDS)
     except Unreadable as error:
         _fail(held, error)
-    except LimitReached as reached:
-        _fail(held, Unreadable(f"limit.{reached.kind}", f"{reached.detail} Nothing of it was taken on."))
-    except (LeaseLost, receiving.Gone):
+
+
+def _try(held: Held, tools: Tools) -> None:
+    """Raises Unreadable, TryAgain, LeaseLost."""
+    try:
+        _discard(transact(lambda session: reads.begin_afresh(session, held)))
+        if held.read.deaths >= reads.MOST_DEATHS:
+            raise Unreadable("internal", "Every worker that read it ended while it did: the log has the place.")
+        result = _read(held, tools)
+        while not transact(lambda session: products.forget_unchanged(session, held.catalog.id)):
+            pass
+    except (Unreadable, LeaseLost):
         raise
-    except Exception:
+    except LimitReached as reached:
+        raise Unreadable(f"limit.{reached.kind}", f"{reached.detail} Nothing of it was taken on.") from None
+    except receiving.Gone as error:  # taken for left behind, or by another worker, which the next write tells
+        raise TryAgain("internal", FAULT) from error
+    except Exception as error:
         log.exception("catalog.fault", read=held.read.id)
-        _fail(held, Unreadable("internal", "A fault in this service: the log has the place."))
+        raise (TryAgain if _passes(error) else Unreadable)("internal", FAULT) from error
     else:
         log.info("catalog.read", read=held.read.id, catalog=held.catalog.id, batch=result.batch_id, **result.counts)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same reading, begun afresh, may end well: the database was away, or the disk was full."""
+    if isinstance(error, (DBAPIError, PoolTimeout)):
+        return retryable(error)
+    return isinstance(error, OSError)
 
 
 def _fail(held: Held, error: Unreadable) -> None:
@@ -120,7 +145,7 @@ def _fail(held: Held, error: Unreadable) -> None:
         _drop_file(session, held)
         return batch_id
 
-    _discard(transact(work))
+    _discard(transact(work, retry_for=LET_GO_SECONDS))
 
 
 def _drop_file(session: Session, held: Held) -> None:
@@ -142,7 +167,7 @@ def _read(held: Held, tools: Tools) -> acceptance.Result:
         if validators is None:
             return transact(lambda session: _not_modified(session, held))
         try:
-            reading = open_feed(path)
+            reading = open_feed(path, heard=_Pulse(held))
         except NotAFeed as error:
             raise Unreadable(error.code, f"{error.reason} {error.remedy}") from None
         return _Taking(held, recipe, Versions(tools.guarded)).take(reading, validators)
@@ -177,6 +202,20 @@ def _bring(held: Held, recipe: Recipe, tools: Tools, path: Path) -> Validators |
         raise (TryAgain if passing else Unreadable)(*source.explained(error)) from None
 
 
+class _Pulse:
+    """Says now and then that the reading goes on: a file of gigabytes may be read to its end before its first product.
+    Raises LeaseLost."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._heard = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._heard > source.BEAT_SECONDS:
+            _beat(self._held)
+            self._heard = time.monotonic()
+
+
 def _beat(held: Held) -> None:
     transact(lambda session: reads.write(session, held))
 
@@ -191,10 +230,13 @@ def _known(session: Session, held: Held, recipe: Recipe) -> Validators:
 
 def _is_anything_missing(session: Session, held: Held) -> bool:
     """Whether a product has no video and would be rendered again (`staging.Known.may_be_repeated`)."""
-    gone = or_(Render.purged_at.is_not(None), Render.status == Status.CANCELED.value)
+    batch = select(Batch.id).where(Batch.id == Render.batch_id, Batch.cancel_requested_at.is_not(None))
+    called_off = Render.finished_at.is_(None) & or_(Render.cancel_requested_at.is_not(None), batch.exists())
+    gone = or_(Render.purged_at.is_not(None), Render.status == Status.CANCELED.value, called_off)
     failed = Render.status.in_([Status.FAILED.value, Status.EXPIRED.value])
     asked = held.read.trigger == Trigger.ASKED
-    again = or_(gone, failed) if asked else failed & (Render.charge_state == Charge.NONE.value)
+    for_nothing = and_(Render.charge_state == Charge.NONE.value, ~staging.charged_before())
+    again = or_(gone, failed) if asked else failed & for_nothing
     products = CatalogProduct.catalog_id == held.catalog.id, CatalogProduct.gone_at.is_(None)
     return bool(session.scalar(select(exists().where(*products, Render.id == CatalogProduct.render_id, again))))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from config.settings import settings
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, CatalogRead, ReadState, Trigger
@@ -101,7 +101,7 @@ def ask(
 
 def due(session: Session, *, silent: bool = True) -> list[Due]:
     """What the dispatcher sends now, marked as sent: scheduled catalogs whose time has come, readings whose worker is
-    gone, and those that were asked for. As many as leave half of the media workers to the videos.
+    gone, and those that were asked for. As many as leave half of the media workers to the videos, owner by owner.
 
     Not `silent`: nobody could renew a heartbeat lately, so silence alone says nothing.
     """
@@ -115,21 +115,39 @@ def due(session: Session, *, silent: bool = True) -> list[Due]:
         .select_from(CatalogRead)
         .where(CatalogRead.finished_at.is_(None), or_(CatalogRead.worker_id.is_not(None), on_way))
     )
-    free = (
-        select(CatalogRead.id)
-        .where(
-            CatalogRead.finished_at.is_(None),
-            CatalogRead.worker_id.is_(None),
-            CatalogRead.ready_at <= func.now(),
-            or_(CatalogRead.sent_at.is_(None), ~on_way),
-        )
-        .order_by(CatalogRead.ready_at)
-        .limit(max(0, places - (busy or 0)))
-        .with_for_update(skip_locked=True)
-    )
+    free = _in_turn(on_way).limit(max(0, places - (busy or 0))).with_for_update(of=CatalogRead, skip_locked=True)
     sent = update(CatalogRead).where(CatalogRead.id.in_(free)).values(sent_at=func.now())
     rows = session.execute(sent.returning(CatalogRead.id, CatalogRead.lease).execution_options(**_AS_IS)).all()
     return [Due(row.id, row.lease) for row in rows]
+
+
+def _in_turn(on_way: ColumnElement[bool]) -> Select[str]:
+    """Readings that wait to be sent: those of the owner who has the fewest under way first, of these the one's who was
+    served the longest time ago, of his the one that waits the longest. A shop whose server takes half an hour for each
+    of its feeds has its turn after that as often as the others."""
+    open_ = CatalogRead.finished_at.is_(None)
+    waits = CatalogRead.worker_id.is_(None), or_(CatalogRead.sent_at.is_(None), ~on_way)
+    mine = func.row_number().over(partition_by=CatalogRead.owner_id, order_by=(CatalogRead.ready_at, CatalogRead.id))
+    ready = select(CatalogRead.id, CatalogRead.owner_id, mine.label("place"))
+    waiting = ready.where(open_, *waits, CatalogRead.ready_at <= func.now()).subquery()
+    other = aliased(CatalogRead)
+    its = select(func.count()).where(
+        other.owner_id == waiting.c.owner_id,
+        other.finished_at.is_(None),
+        or_(other.worker_id.is_not(None), other.sent_at >= ago(settings().waits.redispatch_seconds)),
+    )
+    served = select(func.max(other.seen_at)).where(other.owner_id == waiting.c.owner_id)
+    return (
+        select(CatalogRead.id)
+        .join(waiting, waiting.c.id == CatalogRead.id)
+        .where(open_, *waits)
+        .order_by(
+            its.scalar_subquery() + waiting.c.place,
+            served.scalar_subquery().asc().nulls_first(),
+            CatalogRead.ready_at,
+            CatalogRead.id,
+        )
+    )
 
 
 _AS_IS: dict[str, Any] = {"synchronize_session": False}

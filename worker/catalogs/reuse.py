@@ -14,9 +14,6 @@ from worker.metrics.declared import RUNS_ENDED
 from worker.renders.events import EventType
 from worker.renders.states import Stage, Status
 
-_ACCEPTED = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = {0}.batch_id AND b.state = 'receiving')"
-"""Of a batch that is still being received nothing is promised yet."""
-
 
 def take_over(session: Session, batch_id: str) -> int:
     """End those of the batch's renders whose video is there already: each gets a result that names the same files, and
@@ -88,15 +85,16 @@ _DRAFTS = text(
 
 def under_way(session: Session, batch_id: str) -> Sequence[tuple[str, str]]:
     """Of the batch's renders those whose equal is being made already, each with that one's id, which is not being
-    cancelled."""
+    cancelled, nor is its batch: its renders go one by one. Of one that is still being received nothing is promised."""
     return [(row.id, row.other) for row in session.execute(_UNDER_WAY, {"batch": batch_id})]
 
 
 _UNDER_WAY = text(
-    f"""
+    """
     SELECT DISTINCT ON (n.id) n.id, s.id AS other FROM renders n
     JOIN renders s ON s.owner_id = n.owner_id AND s.fingerprint = n.fingerprint AND s.batch_id IS DISTINCT FROM :batch
     WHERE n.batch_id = :batch AND n.finished_at IS NULL
-        AND s.finished_at IS NULL AND s.cancel_requested_at IS NULL AND {_ACCEPTED.format("s")}
-    ORDER BY n.id, s.created_at DESC, s.id DESC"""  # noqa: S608 - own names
+        AND s.finished_at IS NULL AND s.cancel_requested_at IS NULL AND NOT EXISTS (SELECT 1 FROM batches b
+            WHERE b.id = s.batch_id AND (b.state = 'receiving' OR b.cancel_requested_at IS NOT NULL))
+    ORDER BY n.id, s.created_at DESC, s.id DESC"""
 )

@@ -1,6 +1,7 @@
 """A newer revision of a product takes the place of one that nobody began, and never overtakes one that is at work.
 
-By the owner's reference and the template: two videos of one product, made with two templates, leave each other alone.
+By the owner's reference and the template: two videos of one product, made with two templates, leave each other alone,
+and so do renders that somebody asked for one by one.
 """
 
 from dataclasses import dataclass, field
@@ -31,28 +32,42 @@ def settle(session: Session, read_id: str, *, prefix: str, template_id: str) -> 
 
 def _plan(session: Session, read_id: str, prefix: str, template_id: str) -> Plan:
     plan = Plan()
-    for row in session.execute(_OPEN, {"read": read_id, "prefix": prefix, "template": template_id}):
+    pairs = session.execute(_PAIRS, {"read": read_id, "prefix": prefix, "template": template_id}).all()
+    newer = {row.older: row.newer for row in pairs}
+    unbegun = set(session.scalars(_LOCK_UNBEGUN, {"ids": [*newer]})) if newer else set[str]()
+    for row in session.execute(_OPEN, {"ids": [*newer]}) if newer else ():
         if row.begun:
-            plan.follows[row.newer] = row.older
-            continue
-        plan.superseded[row.older] = row.newer
-        if row.follows_id is not None:
-            plan.follows.setdefault(row.newer, row.follows_id)
+            plan.follows[newer[row.id]] = row.id
+        elif row.id in unbegun:
+            plan.superseded[row.id] = newer[row.id]
+            if row.follows_id is not None:
+                plan.follows.setdefault(newer[row.id], row.follows_id)
     return plan
 
 
+_PAIRS = text(
+    """
+    SELECT o.id AS older, c.render_id AS newer
+    FROM catalog_reads r JOIN catalog_changes c ON c.read_id = r.id AND c.kind NOT IN ('unchanged', 'gone'),
+        LATERAL (SELECT o.id, o.template_version_id, o.batch_id FROM renders o
+            WHERE o.owner_id = r.owner_id AND o.external_ref = :prefix || c.ref
+                AND o.finished_at IS NULL AND o.fingerprint IS NOT NULL OFFSET 0) o
+    WHERE r.id = :read AND o.id <> c.render_id
+        AND EXISTS (SELECT 1 FROM template_versions v WHERE v.id = o.template_version_id AND v.template_id = :template)
+        AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = o.batch_id AND b.state = 'receiving')
+    ORDER BY o.id"""
+)
+"""By what the renders say, not the products: a catalog that was dropped left renders, and no products. One by one along
+`ix_renders_external_ref` (hence OFFSET 0), whatever the planner knows of a table that a shop has just filled."""
+
+_LOCK_UNBEGUN = text(
+    """
+    SELECT id FROM renders WHERE id = ANY(:ids) AND started_at IS NULL AND finished_at IS NULL ORDER BY id FOR UPDATE"""
+)
+"""Those at work are not locked, only followed: where one ends meanwhile, the dispatcher sees it."""
+
 _OPEN = text(
     """
-    SELECT DISTINCT o.id AS older, c.render_id AS newer, o.started_at IS NOT NULL AS begun, o.follows_id
-    FROM (SELECT o.* FROM renders o WHERE o.id IN (
-            SELECT p.render_id FROM catalog_changes c JOIN catalog_reads r ON r.id = c.read_id
-            JOIN catalog_products p ON p.owner_id = r.owner_id AND p.external_ref = :prefix || c.ref
-                AND p.template_id = :template AND p.render_id <> c.render_id
-            WHERE c.read_id = :read AND c.kind <> 'unchanged')
-        AND o.finished_at IS NULL ORDER BY o.id FOR UPDATE) o
-    JOIN catalog_products p ON p.render_id = o.id AND p.template_id = :template
-    JOIN catalog_reads r ON r.id = :read
-    JOIN catalog_changes c ON c.read_id = r.id AND p.owner_id = r.owner_id AND p.external_ref = :prefix || c.ref
-        AND c.render_id <> o.id AND c.kind <> 'unchanged'
-    ORDER BY o.id"""
+    SELECT id, started_at IS NOT NULL AS begun, follows_id FROM renders
+    WHERE id = ANY(:ids) AND finished_at IS NULL ORDER BY id"""
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.addresses.errors import AddressError, TooLarge
+from worker.addresses.errors import AddressError, TimedOut, TooLarge
 from worker.addresses.fetch import Answer, Guarded, Limits
 
 LARGEST = 4 * 1024**3
@@ -13,6 +13,9 @@ LARGEST = 4 * 1024**3
 LIMITS = Limits(body_bytes=LARGEST, total_seconds=1800.0, read_seconds=30.0, redirects=5)
 BEAT_SECONDS = 10.0
 """How often a long download says that it goes on."""
+
+PACE_SECONDS, SLOWEST = 60.0, 4096
+"""A server that gives fewer bytes a second, for so long, is given up: it keeps a worker from other feeds."""
 
 
 class BadStatus(Exception):
@@ -70,10 +73,16 @@ def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _save(answer: Answer, path: Path, beat: Callable[[], None]) -> None:
-    heard = time.monotonic()
+    heard = paced = time.monotonic()
+    came = 0
     with path.open("wb") as file:
         for piece in answer.chunks():
             file.write(piece)
+            came += len(piece)
+            if (took := time.monotonic() - paced) > PACE_SECONDS:
+                if came < took * SLOWEST:
+                    raise TimedOut(f"the feed comes with less than {SLOWEST // 1024} KiB a second")
+                came, paced = 0, time.monotonic()
             if time.monotonic() - heard > BEAT_SECONDS:
                 heard = time.monotonic()
                 beat()

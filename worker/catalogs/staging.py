@@ -6,12 +6,12 @@ was found out about each product into `catalog_changes`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Exists, exists, insert, select
 from sqlalchemy.orm import Session
 
 from worker.batches import receiving
+from worker.batches.models import Batch
 from worker.batches.receiving import Entry, NewProblem, Received
 from worker.catalogs import reads
 from worker.catalogs.feeds import Problem
@@ -19,7 +19,8 @@ from worker.catalogs.fingerprint import Picture, fingerprint
 from worker.catalogs.models import CatalogChange, CatalogProblem, CatalogProduct, Kind, Outcome, Trigger
 from worker.catalogs.reads import Held
 from worker.catalogs.requests import Requested
-from worker.renders.models import Render
+from worker.catalogs.versions import Version
+from worker.renders.models import Render, Run
 from worker.renders.states import Charge, Status
 
 
@@ -29,6 +30,10 @@ class Known:
 
     product: CatalogProduct
     render: Render | None
+    called_off: bool = False
+    """Its batch was: its renders are canceled piece by piece after that."""
+    was_charged: bool = False
+    """An earlier run of the render was, or may have been."""
 
     @property
     def stands(self) -> bool:
@@ -36,15 +41,17 @@ class Known:
         render = self.render
         if render is None or render.purged_at is not None:
             return False
-        return render.status == Status.SUCCEEDED or (render.finished_at is None and render.cancel_requested_at is None)
+        if render.status == Status.SUCCEEDED:
+            return True
+        return render.finished_at is None and render.cancel_requested_at is None and not self.called_off
 
     def may_be_repeated(self, trigger: str) -> bool:
         """Whether an unchanged product without a video is rendered again: whenever a person asks; by the schedule only
         where that can be no second charge and nobody called it off."""
         if trigger == Trigger.ASKED or self.render is None:
             return True
-        failed = self.render.status in (Status.FAILED, Status.EXPIRED)
-        return failed and self.render.purged_at is None and self.render.charge_state == Charge.NONE
+        failed = self.render.status in (Status.FAILED, Status.EXPIRED) and self.render.purged_at is None
+        return failed and self.render.charge_state == Charge.NONE and not self.was_charged
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Judged:
 
     requested: Requested
     fingerprint: str
-    versions: Mapping[str, str | None]
+    versions: Mapping[str, Version]
     kind: Kind
     kept: str | None
     """The render that still stands for it; None: a new one."""
@@ -62,11 +69,17 @@ class Judged:
 def known(session: Session, catalog_id: str, refs: Sequence[str]) -> dict[str, Known]:
     """What is known of some products, by ref."""
     rows = session.execute(
-        select(CatalogProduct, Render)
+        select(CatalogProduct, Render, Batch.cancel_requested_at.is_not(None), charged_before())
         .outerjoin(Render, Render.id == CatalogProduct.render_id)
+        .outerjoin(Batch, Batch.id == Render.batch_id)
         .where(CatalogProduct.catalog_id == catalog_id, CatalogProduct.ref.in_(refs))
     )
-    return {product.ref: Known(product, render) for product, render in rows}
+    return {row[0].ref: Known(*row) for row in rows}
+
+
+def charged_before() -> Exists:
+    """Of a render whether an earlier run of it was charged, or may have been."""
+    return exists().where(Run.render_id == Render.id, Run.charge_state != Charge.NONE.value)
 
 
 def seen(session: Session, read_id: str, refs: Sequence[str]) -> set[str]:
@@ -76,20 +89,22 @@ def seen(session: Session, read_id: str, refs: Sequence[str]) -> set[str]:
 
 
 def judge(
-    one: Requested, before: Known | None, learned: Mapping[str, str | None], *, template: str, trigger: str, force: bool
+    one: Requested, before: Known | None, learned: Mapping[str, Version], *, template: str, trigger: str, force: bool
 ) -> Judged:
     """What is to become of a product.
 
-    What its pictures' servers said before stands for what they do not say now; and where they say something for the
-    first time, that alone is no change.
+    What its pictures' servers said before stands for what they do not say now; and where they say something of a kind
+    for the first time, that alone is no change.
     """
-    past: Mapping[str, Any] = before.product.pictures if before else {}
-    versions = {address: learned.get(address) or past.get(address) for address in one.pictures}
+    past = {address: Version.read(kept) for address, kept in before.product.pictures.items()} if before else {}
+    versions = {address: past.get(address, Version()).after(learned[address]) for address in one.pictures}
     number = _number(template, one, versions)
     if before is None:
         return Judged(one, number, versions, Kind.NEW, None)
-    unheard = {address: None if past.get(address, "") is None else said for address, said in versions.items()}
-    same = before.product.fingerprint in (number, _number(template, one, unheard))
+    # As they were known then, but for those that are other pictures now.
+    then = {address: known if not known.differs(versions[address]) else versions[address]
+            for address, known in past.items() if address in versions}  # fmt: skip
+    same = before.product.fingerprint in (number, _number(template, one, versions | then))
     back = before.product.gone_at is not None
     if not same:
         return Judged(one, number, versions, Kind.NEW if back else Kind.CHANGED, None)
@@ -98,8 +113,8 @@ def judge(
     return Judged(one, number, versions, Kind.NEW if back else Kind.UNCHANGED, before.product.render_id)
 
 
-def _number(template: str, one: Requested, versions: Mapping[str, str | None]) -> str:
-    return fingerprint(template, one, [Picture(address, versions[address]) for address in one.pictures])
+def _number(template: str, one: Requested, versions: Mapping[str, Version]) -> str:
+    return fingerprint(template, one, [Picture(address, versions[address].counts) for address in one.pictures])
 
 
 def add(
@@ -139,7 +154,7 @@ def _note(session: Session, read_id: str, judged: Sequence[Judged], made: Mappin
             "kind": one.kind.value,
             "outcome": (Outcome.KEPT if one.kept else Outcome.RENDERED).value,
             "fingerprint": one.fingerprint,
-            "pictures": dict(one.versions),
+            "pictures": {address: version.kept() for address, version in one.versions.items()},
             "render_id": one.kept or made[one.requested.ref],
         }
         for one in judged

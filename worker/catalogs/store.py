@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from worker.catalogs import products
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, CatalogRead, ReadState
 from worker.catalogs.options import Options
 from worker.database import from_now
@@ -128,6 +129,7 @@ def changes(
     if read.state != ReadState.DONE:
         return []
     query = select(CatalogChange).where(CatalogChange.read_id == read.id, CatalogChange.id > after)
+    query = query.where(~products.is_no_news())
     if kinds:
         query = query.where(CatalogChange.kind.in_(kinds))
     return session.scalars(query.order_by(CatalogChange.id).limit(limit)).all()

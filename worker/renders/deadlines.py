@@ -8,7 +8,7 @@ is under way is ended as a cancelled one is, so its effect is as honest.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.accounts import admission
@@ -30,18 +30,22 @@ _OPEN = (Render.deadline_at.is_not(None), Render.finished_at.is_(None))
 
 
 def expire(session: Session, *, limit: int = AT_ONCE) -> int:
-    """End what is past its deadline: at once where nobody began it, else by asking for its end. How many."""
+    """End what is past its deadline: at once where nobody began it, else by asking for its end. How many. What nobody
+    began in a lane that stands still is left, though its clock may not be stopped yet: of a batch that is being
+    received nobody knows."""
     late = session.scalars(
         select(Render)
+        .join(Lane, Lane.id == Render.lane_id)
         .where(
             *_OPEN,
+            or_(Render.started_at.is_not(None), and_(~Lane.held, Lane.paused_at.is_(None))),
             Render.deadline_at <= func.now(),
             Render.clock_stopped_at.is_(None),
             Render.cancel_requested_at.is_(None),
         )
         .order_by(Render.deadline_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=Render)
     ).all()
     for render in late:
         if render.started_at is None:

@@ -14,32 +14,46 @@ NOT_YET = literal_column("'infinity'::timestamptz")
 """`ready_at` of a render whose turn has not come."""
 
 AT_ONCE = 500
+"""Released in one look: their rows are locked until its end."""
+LOOKED_AT = 2000
+"""Waiting ones in one look, 0.03 s; where there are more, the others are for the next looks: of 50,000 each has been
+looked at within seconds."""
 PASSED_AT_ONCE = 16
 """Ended renders passed over in a row in one look: never without an end, whatever the rows say."""
 
-_WAITS = "f.follows_id IS NOT NULL AND f.started_at IS NULL AND f.finished_at IS NULL AND f.ready_at = 'infinity'"
+_WAITS = (
+    "{0}.follows_id IS NOT NULL AND {0}.started_at IS NULL AND {0}.finished_at IS NULL AND {0}.ready_at = 'infinity'"
+)
+_BEHIND = f"{_WAITS.format('w')} AND (w.follows_id, w.id) > (:after, :after_id) ORDER BY w.follows_id, w.id"
+_PAIRS = f"""
+    (SELECT w.id, w.follows_id, w.follows_until FROM renders w WHERE {_BEHIND} LIMIT :most) f
+    LEFT JOIN LATERAL (SELECT * FROM renders p WHERE p.id = f.follows_id OFFSET 0) t ON true"""  # noqa: S608 - own names
+"""Who waits, and behind whom: along `ix_renders_turns`, once the planner has statistics of the table."""
 _ENDED_UNBEGUN = "t.finished_at IS NOT NULL AND t.started_at IS NULL AND t.follows_id IS NOT NULL"
 
+_LAST = text(f"SELECT w.follows_id, w.id FROM renders w WHERE {_BEHIND} OFFSET :most - 1 LIMIT 1")  # noqa: S608 - own names
 _PASS_OVER = text(
     f"""
-    WITH passed AS (SELECT f.id, t.follows_id, t.follows_until FROM renders f JOIN renders t ON t.id = f.follows_id
-        WHERE {_WAITS} AND {_ENDED_UNBEGUN} ORDER BY f.id LIMIT :limit FOR UPDATE OF f SKIP LOCKED)
+    WITH passed AS MATERIALIZED (SELECT f.id, t.follows_id, t.follows_until FROM {_PAIRS} WHERE {_ENDED_UNBEGUN}),
+    mine AS (SELECT r.id FROM renders r WHERE r.id = ANY (ARRAY(SELECT id FROM passed)) AND {_WAITS.format("r")}
+        ORDER BY r.id FOR UPDATE SKIP LOCKED)
     UPDATE renders SET follows_id = passed.follows_id, follows_until = passed.follows_until
-    FROM passed WHERE renders.id = passed.id"""  # noqa: S608 - own names
+    FROM passed WHERE renders.id = passed.id AND renders.id = ANY (ARRAY(SELECT id FROM mine))"""  # noqa: S608 - own names
 )
 """Rows that somebody holds are passed over here too: nobody's lock may stop the dispatcher."""
 _RELEASE = text(
     f"""
-    WITH turned AS (SELECT f.id FROM renders f LEFT JOIN renders t ON t.id = f.follows_id
-        WHERE {_WAITS} AND ({_ENDED_UNBEGUN}) IS NOT TRUE
+    WITH turned AS MATERIALIZED (SELECT f.id FROM {_PAIRS}
+        WHERE ({_ENDED_UNBEGUN}) IS NOT TRUE
             AND (t.id IS NULL OR t.id = f.id OR t.finished_at IS NOT NULL
-                OR f.follows_until = 'export' AND t.stage IN ('poll', 'store'))
-        ORDER BY f.id LIMIT :limit FOR UPDATE OF f SKIP LOCKED)
+                OR f.follows_until = 'export' AND t.stage IN ('poll', 'store'))),
+    mine AS (SELECT r.id FROM renders r WHERE r.id = ANY (ARRAY(SELECT id FROM turned)) AND {_WAITS.format("r")}
+        ORDER BY r.id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED)
     UPDATE renders SET ready_at = now(), status = '{Status.QUEUED.value}', reason = NULL, updated_at = now()
-    FROM turned WHERE renders.id = turned.id"""  # noqa: S608 - own names
+    WHERE id = ANY (ARRAY(SELECT id FROM mine))"""  # noqa: S608 - own names
 )
 _INHERITED = "t.started_at IS NULL AND t.follows_id IS NOT NULL"
-_FREED = f"{_WAITS} AND NOT ({_INHERITED})"
+_FREED = f"{_WAITS.format('f')} AND NOT ({_INHERITED})"
 _LEAVE = text(
     f"""
     UPDATE renders f SET updated_at = now(),
@@ -63,13 +77,29 @@ _WAIT = text(
 )
 
 
-def release_followers(session: Session, limit: int = AT_ONCE) -> int:
-    """Make ready those whose turn has come, up to `limit`; how many. One whose predecessor is no more (its batch was
-    thrown away), or that is said to follow itself, waits for nobody."""
-    for _ in range(PASSED_AT_ONCE):
-        if not _rows(session, _PASS_OVER, limit=limit):
-            break
-    return _rows(session, _RELEASE, limit=limit)
+class Turns:
+    """One dispatcher's look at whose turn has come, a slice of those who wait at a time: a look costs no more, however
+    many they are."""
+
+    def __init__(self, most: int = LOOKED_AT) -> None:
+        self._most = most
+        self._after = ("", "")
+
+    def release(self, session: Session) -> int:
+        """Make ready those of the next slice whose turn has come; how many. One whose predecessor is no more (its
+        batch was thrown away), or that is said to follow itself, waits for nobody."""
+        given = {"after": self._after[0], "after_id": self._after[1], "most": self._most}
+        last = session.execute(_LAST, given).one_or_none()
+        self._after = (last.follows_id, last.id) if last is not None else ("", "")
+        for _ in range(PASSED_AT_ONCE):
+            if not _rows(session, _PASS_OVER, **given):
+                break
+        return _rows(session, _RELEASE, **given)
+
+
+def release_followers(session: Session, limit: int = LOOKED_AT) -> int:
+    """Look at the first `limit` of those who wait."""
+    return Turns(limit).release(session)
 
 
 def leave(session: Session, render_id: str) -> None:

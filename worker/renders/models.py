@@ -125,7 +125,7 @@ class Render(Base):
     """Which of its batch's renders it is, from 1, in the order of the source."""
     follows_id: Mapped[str | None]
     """Another render of the owner that it must not overtake: until then its `ready_at` is infinity, and the dispatcher
-    looks (`following.release_followers`)."""
+    looks (`following.Turns`)."""
     follows_until: Mapped[str | None]
     """Until when: `export` (its export is accepted, or it is final) or `end` (it is final)."""
     session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id"))
@@ -284,10 +284,14 @@ class Render(Base):
         ),
         Index("ix_renders_batch_again", "batch_id", postgresql_where=text("batch_id IS NOT NULL AND run > 1")),
         Index("ix_renders_fingerprint", "owner_id", "fingerprint", postgresql_where=text("fingerprint IS NOT NULL")),
+        Index("ix_renders_followers", "follows_id", postgresql_where=text("follows_id IS NOT NULL")),
         Index(
-            "ix_renders_followers",
+            "ix_renders_turns",
             "follows_id",
-            postgresql_where=text("follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL"),
+            "id",
+            postgresql_where=text(
+                "follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL AND ready_at = 'infinity'"
+            ),
         ),
         Index(
             "ix_renders_session",

@@ -1,8 +1,11 @@
 """Tables that people really have: encodings, delimiters, comments, aliases, broken rows."""
 
+import time
+
 import pytest
 
 from tests.catalogs.feeds.reading import PICTURE, Feed, read, table
+from worker.catalogs.feeds import lines
 from worker.catalogs.feeds.lines import MAX_RECORD
 
 ROWS = [["1", "Größe “L” – Übergröße", PICTURE, "19.90 EUR"], ["2", "Second", PICTURE, "5 EUR"]]
@@ -228,3 +231,14 @@ def test_reading_twice(tmp_path):
     next(items)
     items.close()  # type: ignore[attr-defined] # a generator
     assert len(list(Feed(tmp_path / "upload").reading.items())) == 2
+
+
+def test_a_file_of_broken_quotes_takes_no_time(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Each line opens a quote that the next one closes and opens again: read to the end from each of them it would be
+    months. What is in front of them is read."""
+    monkeypatch.setattr(lines, "MAX_GIVEN_BACK", 1 << 20)  # 64 times that are seconds
+    began = time.process_time()
+    feed = read(tmp_path, table(HEADER, ROWS) + 'a","\n' * 40_000)
+    assert [one.ref for one in feed.products] == ["1", "2"]
+    assert feed.problems
+    assert time.process_time() - began < 10

@@ -149,7 +149,16 @@ def test_entity_bombs_and_files_from_outside(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "hostile", ["<g:title>" * 10_000, "<![CDATA[" * 10_000, "<!--" * 10_000, "<a>" * 20_000, "&" * 100_000]
+    "hostile",
+    [
+        "<g:title>" * 10_000,
+        "<![CDATA[" * 10_000,
+        "<!--" * 10_000,
+        "<!--</" * 100_000 + "-->",
+        "<!--" * 100_000 + "</x>" * 100_000 + "-->",
+        "<a>" * 20_000,
+        "&" * 100_000,
+    ],
 )
 def test_hostile_items_take_no_time(tmp_path, hostile: str):
     """Quadratic work would be minutes; the next item is read."""

@@ -3,8 +3,13 @@
 import codecs
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at before it is opened."""
@@ -24,22 +29,42 @@ _CODE_PAGES = re.compile(r"(?:iso-?8859-?(?:[2-9]|1[0-6])|windows-?125[0134578]|
                          r"euc-(?:jp|kr)|gb2312|gbk|gb18030|big5)$", re.IGNORECASE)  # fmt: skip
 
 
+PIECE_BYTES = 128 << 10
+"""Read at once."""
+
+
+def unheard() -> None:
+    """Nobody wants to know how far a file is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """A Python codec's name and the bytes of the mark before the text."""
 
     name: str
     mark: int = 0
+    heard: Callable[[], None] = field(default=unheard, repr=False, compare=False)
+    """Called whenever a piece of the file is read."""
 
     def open(self, path: Path) -> io.TextIOWrapper:
         """The file's text with its own line ends. No byte stops it (see `_lenient`)."""
-        file = path.open("rb")
+        file = io.BufferedReader(_Heard(path, self.heard), PIECE_BYTES)
         file.seek(self.mark)
         return io.TextIOWrapper(file, self.name, errors=_LENIENT, newline="")
 
     def decode(self, head: bytes) -> str:
         """A file's beginning; a character that is cut at its end is dropped."""
         return codecs.getincrementaldecoder(self.name)(_LENIENT).decode(head[self.mark :])
+
+
+class _Heard(io.FileIO):
+    def __init__(self, path: Path, heard: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._heard = heard
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        self._heard()
+        return super().readinto(buffer)
 
 
 def detect(head: bytes) -> Encoding:

@@ -38,8 +38,9 @@ class Splitter:
         self._before = 0
         """Characters that were read and are no longer kept."""
         self._unclosed: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
         """Up to where, from the file's start, a search for a closing sign found none: nothing is searched twice."""
+        self._closed: dict[str, tuple[int, int]] = {}
+        """Where a closing sign was found, from the file's start, and up to where one is opened anew before it."""
         tag = rf"(?:[A-Za-z][\w.-]{{0,30}}:)?{name}"
         self._mark = re.compile(rf"<!\[CDATA\[|<!--|<{tag}(?=[\s>/])|</{tag}\s*>")
 
@@ -102,19 +103,23 @@ class Splitter:
         """Behind a comment or a CDATA section; only behind its mark where that is never closed within an item."""
         mark, closing = match[0], _CLOSING[match[0]]
         inner = match.end() - self._start
-        at = max(inner, self._unclosed.get(closing, 0) - self._before - self._start)
-        # Found before, and still ahead: a thousand openings before one end are not a thousand searches.
-        end = self._ends.get(closing, -1) - self._before - self._start
-        while end < inner and (end := self._buffer.find(closing, self._start + at) - self._start) < 0:
-            at = max(self._length - len(closing), inner)
-            self._unclosed[closing] = self._before + self._start + at
-            if self._length - inner > MAX_ITEM or not self._more():
-                return inner
-        self._ends[closing] = self._before + self._start + end
-        between = self._start + inner, self._start + end
-        if self._buffer.rfind(mark, *between) >= 0 and self._buffer.rfind("</", *between) >= 0:
+        behind = self._before + self._start
+        end, anew = self._closed.get(closing, (-1, -1))
+        if end - behind < inner:  # else found before, and still ahead: a thousand openings are not a thousand searches
+            at = max(inner, self._unclosed.get(closing, 0) - behind)
+            while (found := self._buffer.find(closing, self._start + at)) < 0:
+                at = max(self._length - len(closing), inner)
+                self._unclosed[closing] = self._before + self._start + at
+                if self._length - inner > MAX_ITEM or not self._more():
+                    return inner
+            between = self._start + inner, found
+            last = min(self._buffer.rfind(mark, *between), self._buffer.rfind("</", *between))
+            behind = self._before + self._start
+            end, anew = self._before + found, self._before + last if last >= 0 else -1
+            self._closed[closing] = end, anew
+        if anew - behind >= inner:
             return inner  # a second one is opened in it: the end of this one was forgotten
-        return end + len(closing)
+        return end - behind + len(closing)
 
     @property
     def _length(self) -> int:

@@ -1,10 +1,10 @@
 """Open a file as a feed: what it is, told by its content, and then its products one by one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from worker.catalogs.feeds.encodings import HEAD_BYTES, Encoding, detect
+from worker.catalogs.feeds.encodings import HEAD_BYTES, Encoding, detect, unheard
 from worker.catalogs.feeds.header import find_header
 from worker.catalogs.feeds.json_items import find_list
 from worker.catalogs.feeds.kinds import is_html, is_json, is_xml, refuse_binary, refuse_other_files
@@ -40,12 +40,13 @@ class Reading:
         return self._start()
 
 
-def open_feed(path: Path) -> Reading:
-    """Look at the beginning of a file. Raises NotAFeed, and OSError."""
+def open_feed(path: Path, *, heard: Callable[[], None] = unheard) -> Reading:
+    """Look at the beginning of a file; `heard` is called whenever a piece of it is read: some formats give their first
+    product behind the last. Raises NotAFeed, and OSError."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     refuse_other_files(head)
-    encoding = detect(head)
+    encoding = replace(detect(head), heard=heard)
     text = encoding.decode(head)
     refuse_binary(text)
     if is_html(text):
