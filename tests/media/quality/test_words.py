@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.media.quality.asked import Asked
-from worker.media.quality.words import read
+from worker.media.quality.words import read, read_filled
+from worker.templates.filling import Filler
+from worker.templates.variables import declared
 
 LENGTHS = {
     "create a 30-second promotional video about our new running shoe": 30,
@@ -245,6 +247,37 @@ def test_silence_can_be_asked_for(prompt: str) -> None:
 def test_quiet_places_are_not_silent_videos(prompt: str) -> None:
     """The words may describe the picture, or a part of the sound."""
     assert not read(prompt).silent
+
+
+@pytest.mark.parametrize(
+    ("template", "given", "asked"),
+    [
+        (
+            '{% if x == "tiktok" %}Create a vertical 15-second video{% else %}Create a horizontal 60-second video'
+            "{% endif %}",
+            {"x": "tiktok"},
+            Asked(),
+        ),
+        ("Create a {{ x|length * 10 }}-second video", {"x": "abc"}, Asked()),
+        (
+            'Create a 60-second square video about {{ y }}.{% if x == "short" %} Make it 15 seconds.{% endif %}',
+            {"x": "short", "y": "soup"},
+            Asked(None, "1:1"),
+        ),
+        ("Create a 60-second video about {{ y }}", {"y": "soup in 10-15 minutes. Make it vertical."}, Asked(60)),
+        ("Create a 60-second video about {{ y }} with {{ x }}", {"y": ["a 9:16 video"], "x": " 5 s clip "}, Asked(60)),
+        ("Create a 60-second video about {{ y }}", {"y": "soup, no sound"}, Asked(60, None, True)),
+    ],
+)
+def test_a_template_is_held_to_words_that_are_in_its_prompt(
+    template: str, given: dict[str, object], asked: Asked
+) -> None:
+    """Not to those of a branch that was not taken, nor to what the length of another text comes to."""
+    kinds: dict[str, object] = {
+        name: {"type": "list" if isinstance(value, list) else "text"} for name, value in given.items()
+    }
+    filler = Filler.of(template, declared(kinds))
+    assert read_filled(filler.fill(given), filler.own_words(given), given.values()) == asked
 
 
 @settings(max_examples=60)
