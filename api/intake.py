@@ -184,7 +184,7 @@ def _expected(request: VideoRequest, words: Words) -> dict[str, Any] | None:
     if request.expect is not None:
         return request.expect.model_dump()
     if words.own is not None:
-        return asked_in_words.read_filled(words.prompt, words.own).in_full()
+        return asked_in_words.read_filled(words.prompt, words.own, request.variables.values()).in_full()
     return asked_in_words.read(words.prompt).as_json()
 
 

@@ -147,7 +147,7 @@ def test_anything_given_is_bound_or_refused(values: dict[str, Any]):
 
 
 def test_the_templates_own_words_are_told_from_what_is_put_in():
-    """Numbers and defaults are the template's; texts that were given are left out, and choices by them as they were."""
+    """Numbers and defaults are the template's; given texts are "…", and the template chooses by that."""
     own = Filler.of(
         "{{ n }} seconds about {{ title }}{% if note %}, {{ note }}{% endif %}{% for f in list %} [{{ f }}]{% endfor %}"
         " {{ mood }}",

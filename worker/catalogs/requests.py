@@ -82,7 +82,7 @@ def request(product: Product, recipe: Recipe) -> tuple[Requested, list[Problem]]
         output=options.output,
         priority=options.priority,
         on_unconfirmed=options.on_unconfirmed,
-        expect=words.read_filled(prompt, recipe.filler.own_words(used, strict=False)).in_full(),
+        expect=words.read_filled(prompt, recipe.filler.own_words(used, strict=False), used.values()).in_full(),
         external_ref=external_ref,
         tags=list(dict.fromkeys(options.tags or version.tags)),
         metadata=options.metadata,

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.media.quality.asked import Asked
-from worker.media.quality.words import read
+from worker.media.quality.words import read, read_filled
+from worker.templates.filling import Filler
+from worker.templates.variables import declared
 
 LENGTHS = {
     "create a 30-second promotional video about our new running shoe": 30,
@@ -47,6 +49,11 @@ LENGTHS = {
     "用这些图片生成一个20秒的产品宣传视频": 20,
     "视频时长：15秒，介绍新款跑鞋": 15,
     "介绍新款跑鞋，30秒": 30,
+    "create an ad for our bakery, 90 seconds": 90,
+    "做一个面包店的视频，15秒，竖屏": 15,
+    "a video about bread. 20 seconds, vertical.": 20,
+    "make it 20 seconds, with music": 20,
+    "a video of 30 seconds for our bakery": 30,
 }
 
 NO_LENGTHS = (
@@ -114,6 +121,21 @@ NO_LENGTHS = (
     "介绍一款能拍10秒视频的玩具",
     "通话时长5分钟",
     "看15秒视频教程就会",
+    # what the viewer is to do, or one of the parts
+    "Boil the egg. 90 seconds",
+    "Pasta al dente, 2 minutes",
+    "Meditate - 2 minutes",
+    "A plank, 60 seconds",
+    "A video about eggs. Put one in. Boil it, 90 seconds",
+    "面膜，2分钟",
+    "介绍面膜，2分钟",
+    "我们的视频课程，时长10分钟",
+    "Make it 3 seconds for each scene",
+    "Make it 3 seconds long for each scene",
+    "Make it 3 seconds in every scene",
+    "A video of 3 seconds for each scene",
+    "A 10 minute video, summarised",
+    "A 5 minute film - cut into clips",
 )
 
 SHAPES = {
@@ -141,6 +163,9 @@ SHAPES = {
     "a dog runs, landscape format": "landscape",
     "竖版，介绍新款跑鞋": "portrait",
     "画面比例16:9": "16:9",
+    "9:16": "9:16",
+    "a promo for our bakery, 9:16, 15 seconds. show bread": "9:16",
+    "a video in portrait mode": "portrait",
 }
 
 NO_SHAPES = (
@@ -172,6 +197,18 @@ NO_SHAPES = (
     "竖版包装的牛奶",
     "横屏手机游戏广告",
     "一款能拍竖屏视频的手机",
+    # of screens, times, and modes
+    "Ad for a monitor, 16:9, 144 Hz",
+    "Ad for a monitor, 16:9",
+    "Promo for the Dell monitor: 27 inch, 16:9, IPS",
+    "显示器，16：9，高清",
+    "Sunday, 9:16, train leaves",
+    "A film about Sunday, 9:16, train leaves",
+    "Tablet ad. Display: 10 inch, 4:3",
+    "features: night mode, portrait mode, 4k",
+    "features: 4k, portrait mode",
+    "vertical mode, washing",
+    "supports portrait mode, landscape mode",
 )
 
 
@@ -218,6 +255,9 @@ SILENT = (
     "видео без звука",
     "音声なしの動画",
     "소리 없는 영상",
+    "a video that makes no sound, to be used with music later",
+    "没有声音的视频，以后配上音乐",
+    "our fan makes no sound",
 )
 NOT_SILENT = (
     "a silent forest, 10 seconds",
@@ -232,6 +272,8 @@ NOT_SILENT = (
     "超静音洗衣机",
     "她悄无声息地走过",
     "ohne Tonnen von Müll",
+    "没有声音的风扇，配上音乐",
+    "Our fan makes no sound. Create a video with upbeat music",
 )
 
 
@@ -245,6 +287,37 @@ def test_silence_can_be_asked_for(prompt: str) -> None:
 def test_quiet_places_are_not_silent_videos(prompt: str) -> None:
     """The words may describe the picture, or a part of the sound."""
     assert not read(prompt).silent
+
+
+@pytest.mark.parametrize(
+    ("template", "given", "asked"),
+    [
+        (
+            '{% if x == "tiktok" %}Create a vertical 15-second video{% else %}Create a horizontal 60-second video'
+            "{% endif %}",
+            {"x": "tiktok"},
+            Asked(),
+        ),
+        ("Create a {{ x|length * 10 }}-second video", {"x": "abc"}, Asked()),
+        (
+            'Create a 60-second square video about {{ y }}.{% if x == "short" %} Make it 15 seconds.{% endif %}',
+            {"x": "short", "y": "soup"},
+            Asked(None, "1:1"),
+        ),
+        ("Create a 60-second video about {{ y }}", {"y": "soup in 10-15 minutes. Make it vertical."}, Asked(60)),
+        ("Create a 60-second video about {{ y }} with {{ x }}", {"y": ["a 9:16 video"], "x": " 5 s clip "}, Asked(60)),
+        ("Create a 60-second video about {{ y }}", {"y": "soup, no sound"}, Asked(60, None, True)),
+    ],
+)
+def test_a_template_is_held_to_words_that_are_in_its_prompt(
+    template: str, given: dict[str, object], asked: Asked
+) -> None:
+    """Not to those of a branch that was not taken, nor to what the length of another text comes to."""
+    kinds: dict[str, object] = {
+        name: {"type": "list" if isinstance(value, list) else "text"} for name, value in given.items()
+    }
+    filler = Filler.of(template, declared(kinds))
+    assert read_filled(filler.fill(given), filler.own_words(given), given.values()) == asked
 
 
 @settings(max_examples=60)

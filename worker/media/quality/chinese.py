@@ -27,9 +27,13 @@ OWN_CLAUSE = _BEGINS
 CLAUSE_ENDS = r"(?=\s*(?:\Z|[\n，。；！？、,.;:!?()）/|]))"
 IN_FRONT = rf"{_KINDS}{{0,6}}{VIDEO}{FOLLOWED}"
 """The video right behind a length or a shape."""
+NAMED = rf"(?:{HEAD}|\n\s?(?:请|帮我|给我|请帮我)?(?:做|制作|生成|创建|创作)[^，。！？,.!?\n]{{1,30}}){VIDEO}{FOLLOWED}"
+"""The video that is asked for, named."""
+SHOWN = r"\n\s?请?(?:介绍|展示|宣传|推广)"
+"""A prompt that begins with what the video does, and does not name it."""
 LENGTHS = Places(
     (HEAD, IN_FRONT),
-    (rf"{_BEGINS}{VIDEO}?的?总?(?:时长|长度)\s?(?:为|是|控制在|[:：])?\s?", CLAUSE_ENDS),
+    (rf"{_BEGINS}{VIDEO}的?总?(?:时长|长度)\s?(?:为|是|控制在|[:：])?\s?", CLAUSE_ENDS),
     (rf"{HEAD}{VIDEO}[，,]?\s?(?:总?(?:时长|长度)\s?(?:为|是|[:：])?)?\s?", CLAUSE_ENDS),
     (SAID_OF_IT, CLAUSE_ENDS),
 )

@@ -13,7 +13,7 @@ from worker.media.quality.phrases import (
     FORMATS_ONLY,
     GOES_ON,
     HEAD,
-    OWN_CLAUSE,
+    NAMED,
     SAID_OF_IT,
     THE_VIDEO,
     VIDEO,
@@ -25,6 +25,8 @@ SHORTEST, LONGEST = 1.0, 600.0
 """Seconds: what lies beyond is no length of a video made from a prompt (a 24-hour sale, half a second of black)."""
 ALONE_LONGEST = 120.0
 """Seconds of a length that stands for itself at the end: "pasta al dente, 8 minutes" is no video's."""
+SCENE_LONGEST = 30.0
+"""Seconds of one behind a mere scene, "a dog runs, 15 seconds": what takes longer may be an exercise, or a recipe."""
 _MOST = 40
 """Lengths in one prompt, above which none is the video's."""
 
@@ -59,23 +61,48 @@ def _is_the_videos(text: str, said: _Said) -> bool:
 
 def _alone(text: str, said: Sequence[_Said]) -> set[float]:
     """What is the only length in the prompt, in a clause of its own at its end."""
-    if len(said) != 1 or said[0].seconds > ALONE_LONGEST:
+    if len(said) != 1:
         return set()
-    return {one.seconds for one in said if _ALONE.hold(text, one.start, one.end)}
+    (one,) = said
+    alone = (one.seconds <= ALONE_LONGEST and _ALONE.hold(text, one.start, one.end)) or (
+        one.seconds <= SCENE_LONGEST and _SCENE.hold(text, one.start, one.end)
+    )
+    return {one.seconds} if alone else set()
 
 
+_NOT_CUT = (
+    r"(?![\s,(–—-]{1,3}(?:summar|condens|shorten|compress|trimm|reduc|abridg|recap|cut\b|split|sped\b|turned|edited|"
+    r"boiled))"
+)
+"""A long video, summarised: its length is not the one that is asked for."""
+_SAID_ENDS = (
+    rf"(?:{ENDS}|(?=\s(?:about|showing|featuring|with|without|please|in\stotal|total)\b)"
+    rf"|\slong(?:{ENDS}|(?=\s(?:with|without|please|in\stotal)\b)))"
+)
+"""Not "make it 3 seconds for each scene", nor "and flip"."""
 _PLACES = Places(
-    (HEAD, rf"[\s,-]{{0,2}}(?:long[\s-])?{BETWEEN}{{0,4}}[\s,)-]{{0,2}}(?<!\w){VIDEO}\b{FOLLOWED}"),
+    (HEAD, rf"[\s,-]{{0,2}}(?:long[\s-])?{BETWEEN}{{0,4}}[\s,)-]{{0,2}}(?<!\w){VIDEO}\b{FOLLOWED}{_NOT_CUT}"),
     (
         rf"{THE_VIDEO}[\s,(-]{{1,2}}(?:of\s|lasting\s|running\s|for\s|with\sa\s(?:total\s)?(?:length|duration|runtime)\sof\s"
         r"|(?:that|which)\s(?:is|lasts|runs)\s(?:for\s)?)?(?:exactly\s)?",
         GOES_ON,
     ),
     (label("length|duration|runtime|running time"), ENDS),
-    (SAID_OF_IT, GOES_ON),
+    (SAID_OF_IT, _SAID_ENDS),
     (r"\A\n\s?", r"\sabout\b|\sof\s(?:[\w-]{1,20}\s){0,3}[\w-]{1,20}[\s.!]{0,9}\Z"),  # all there is: "30 s of waves"
 )
-_ALONE = Places((rf"{OWN_CLAUSE}|[，。；、（]\s?", rf"(?:\slong|\sin\stotal|长)?{FORMATS_ONLY}"))
+_ALONE_ENDS = rf"(?:\slong|\sin\stotal|长)?{FORMATS_ONLY}"
+_ALONE = Places(
+    (r"\A\n\s?", _ALONE_ENDS),
+    (rf"{NAMED}[^.!?\n]{{0,150}}(?:[,;(/|–—.!?\n]\s?|\s-\s)(?:in\s)?", _ALONE_ENDS),
+    (rf"{chinese.NAMED}[^.!?。！？\n]{{0,60}}[，。；、（,;(]\s?", _ALONE_ENDS),
+)
+"""All there is, or behind the video that is asked for."""
+_SCENE = Places(
+    (r"\A\n\s?(?:a|an|the)\s[^.!?:;\n]{1,150}[,(]\s?", _ALONE_ENDS),
+    (rf"\A{chinese.SHOWN}[^。！？\n]{{1,60}}[，,（(]\s?", _ALONE_ENDS),
+)
+"""Behind what is to be seen, where no video is named. Other beginnings may tell the viewer what to do."""
 _OF_ANY_VIDEO = re.compile(rf"[\s,-]*(?:\w{{1,25}}[\s-]+){{0,2}}(?:{VIDEO}|version|edit|cut|one)s?\b")
 
 _ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

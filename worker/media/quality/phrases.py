@@ -78,12 +78,25 @@ def label(words: str) -> str:
 OWN_CLAUSE = rf"{_CLAUSE}(?:in\s)?"
 """The beginning of a clause that holds nothing else."""
 ENDS = r"(?=\s*(?:\Z|[\n.,;:!?)/|，。；！？）]))"
-GOES_ON = rf"(?:{ENDS}|(?=\s(?:about|showing|featuring|with|without|and|in|for|please|long|total)\b))"
-FORMATS_ONLY = (
-    r"(?:[\s,;/|().，。；、（）-]{0,3}(?:(?:in|with|without|no|please|thanks|thank\syou|sound|audio|\d{1,2}\s?:\s?\d{1,2}|"
-    r"竖屏|横屏|竖版|横版|静音|视频)|" + _KINDS + r"|" + VIDEO + r")(?![a-z0-9])){0,8}[\s.!。！)）]{0,9}\Z"
+GOES_ON = (
+    rf"(?:{ENDS}|(?=\s(?!(?:long\s)?(?:for|in|and)\s(?:each|every|per|all)\b)"
+    r"(?:about|showing|featuring|with|without|and|in|for|please|long|total)\b))"
 )
+"""But not for each scene."""
+_FORMS = (
+    r"(?:[\s,;/|()，；、（）-]{0,3}(?:(?:in|with|without|no|please|thanks|thank\syou|sound|audio|\d{1,2}\s?:\s?\d{1,2}|"
+    r"竖屏|横屏|竖版|横版|静音|视频|\d{1,3}\s?秒)|\d{1,3}[\s-]?(?:s|secs?|seconds?)|"
+    + _KINDS
+    + r"|"
+    + VIDEO
+    + r")(?![a-z0-9])){0,8}"
+)
+FORMATS_ONLY = _FORMS + r"(?:[.。]\s?" + _FORMS + r")?[\s.!。！)）]{0,9}\Z"
 """Nothing comes any more but other words of form."""
+FORMATS_TO_ITS_END = _FORMS + r"[ )）]{0,3}(?:\Z|[.!。！\n])"
+"""Nothing comes in this sentence but other words of form."""
+NAMED = rf"{THE_VIDEO}\b{FOLLOWED}"
+"""The video that is asked for, named at a sentence's beginning."""
 
 
 class Places:

@@ -9,8 +9,10 @@ from worker.media.quality.phrases import (
     BETWEEN,
     ENDS,
     FOLLOWED,
+    FORMATS_TO_ITS_END,
     GOES_ON,
     HEAD,
+    NAMED,
     OWN_CLAUSE,
     SAID_OF_IT,
     THE_VIDEO,
@@ -36,7 +38,9 @@ def shape(text: str) -> Aspect | None:
     return ratio if side in (None, _side_of(ratio)) else None
 
 
-_FORM = r"(?:format|orientation|mode|aspect(?:\sratio)?)"
+_FORM = r"(?:format|orientation|aspect(?:\sratio)?)"
+_MODE = r"(?:format|orientation|mode|aspect(?:\sratio)?)"
+"""Only where it is said of the video: cameras and washing machines have modes, too."""
 _LABEL = label("format|orientation|aspect|aspect ratio|ratio")
 _WORDS: dict[str, Aspect] = {
     "vertical": "portrait", "portrait": "portrait", "horizontal": "landscape", "landscape": "landscape",
@@ -50,13 +54,14 @@ _SIDE = re.compile(r"(?<![\w-])(?:vertical|portrait|horizontal|landscape|widescr
 _ANY_SIDE = r"(?:vertical|portrait|horizontal|landscape|widescreen|square|竖屏|竖版|横屏|横版)"
 _RATIO_NEXT = r"[\s,(]{1,2}\d{1,2}\s?:\s?\d"
 _HAN_PICTURE = r"的?(?:视频|画面|画幅|短片|短视频|影片|比例|构图|格式|广告)"
-_LENGTH_OR_RATIO = rf"(?:seconds?|secs?|\ds|minutes?|{VIDEO}|\d\s?:\s?\d{{1,2}}|秒|分钟|视频|短片|影片|hd|4k)"
+_LENGTH_OR_RATIO = rf"(?:seconds?|secs?|\ds|minutes?|{VIDEO}|\d\s?:\s?\d{{1,2}}|秒|分钟|视频|短片|影片)"
 _SIDES = Places(
     (HEAD, rf"(?:{BETWEEN}){{0,4}}[\s,)-]{{1,3}}(?:{VIDEO}|{_FORM})\b{FOLLOWED}"),
     (rf"{_LENGTH_OR_RATIO}\s?[,(;/|]\s?(?:in\s)?", rf"(?:\s{_FORM})?{ENDS}"),
-    (rf"(?:{THE_VIDEO}\s|[,;(]\s?)in\s(?:a\s)?", rf"(?:\s{_FORM})?{GOES_ON}"),
+    (rf"{THE_VIDEO}\sin\s(?:a\s)?", rf"(?:\s{_MODE})?{GOES_ON}"),
+    (r"[,;(]\s?in\s(?:a\s)?", rf"(?:\s{_FORM})?{GOES_ON}"),
     (r"[,;(\n]\s?", rf"\s{_FORM}{ENDS}"),
-    (SAID_OF_IT, rf"(?:\s{_FORM})?{GOES_ON}"),
+    (SAID_OF_IT, rf"(?:\s{_MODE})?{GOES_ON}"),
     (_LABEL, ENDS),
     (OWN_CLAUSE, _RATIO_NEXT),
     (r"\d\s?:\s?\d{1,2}[\s,)]{1,3}", ENDS),
@@ -90,34 +95,54 @@ _OTHERS: tuple[Aspect, ...] = ("1:1", "4:5", "5:4", "3:4", "4:3", "2:3", "3:2")
 _KNOWN: dict[str, Aspect] = {ratio: ratio for ratio in (*_PLAIN, *_OTHERS)}
 _NAMED_RATIOS = Places(
     (HEAD, rf"(?:{BETWEEN}){{0,4}}[\s,)-]{{1,3}}(?:{VIDEO}\b{FOLLOWED}|{_FORM}{GOES_ON}|{_ANY_SIDE}{ENDS})"),
-    (OWN_CLAUSE, rf"\s(?:aspect|ratio|format|aspect\sratio|{_ANY_SIDE}){ENDS}"),
-    (_LABEL, ENDS),
     (SAID_OF_IT, rf"(?:\s{_FORM})?{GOES_ON}"),
-    (rf"{OWN_CLAUSE}{_ANY_SIDE}[\s,(]{{1,2}}", rf"(?:[\s)]{{1,2}}{_FORM})?{ENDS}"),
     (rf"{HEAD}{_ANY_SIDE}[\s,(]{{1,2}}", rf"(?:[\s)]{{1,2}}(?:{VIDEO}|{_FORM}))?{GOES_ON}"),
     (rf"{chinese.HEAD}", rf"{chinese.IN_FRONT}|\s?{_HAN_PICTURE}{chinese.FOLLOWED}"),
-    (rf"{chinese.OWN_CLAUSE}(?:画面|视频|画幅)?(?:比例|画幅)?\s?(?:为|是|:)?\s?", chinese.CLAUSE_ENDS),
 )
+_OWN_RATIOS = Places(
+    (OWN_CLAUSE, rf"\s(?:aspect|ratio|format|aspect\sratio|{_ANY_SIDE}){ENDS}"),
+    (_LABEL, ENDS),
+    (rf"{OWN_CLAUSE}{_ANY_SIDE}[\s,(]{{1,2}}", rf"(?:[\s)]{{1,2}}{_FORM})?{ENDS}"),
+    (rf"{chinese.OWN_CLAUSE}(?:(?:画面|视频|画幅)(?:比例|画幅)?|比例)\s?(?:为|是|:)?\s?", chinese.CLAUSE_ENDS),
+)
+"""In a clause of their own with a word of form: not where a screen could have them."""
 _ALONE_RATIOS = Places(
-    (rf"{OWN_CLAUSE}|{chinese.OWN_CLAUSE}", ENDS),
     (rf"{THE_VIDEO}\s?,?\s(?:in\s)?", GOES_ON),
+    (r"\A\n\s?|[,;(]\s?in\s", FORMATS_TO_ITS_END),
 )
+"""All there is, behind the video, or behind "in"."""
+_CLAUSE_RATIOS = Places((rf"{OWN_CLAUSE}|{chinese.OWN_CLAUSE}", FORMATS_TO_ITS_END))
+_NAMED = re.compile(rf"{NAMED}|{chinese.NAMED}")
+_SCREEN = re.compile(
+    r"\b(?:monitor|display|screen|tv|television|tablet|ipad|laptop|notebook|projector|camera)s?\b"
+    r"|显示器|显示屏|屏幕|电视|平板|笔记本|投影|相机"
+)
+"""What has a shape itself."""
 
 
 def _ratios(text: str) -> set[Aspect] | None:
     """The ratios that are the video's; None where another one that could be contradicts them."""
     found: set[Aspect] = set()
     seen: set[Aspect] = set()
+    places, plain_places = _places(text)
     for match in islice(_RATIO.finditer(text), _MOST):
         ratio = _KNOWN.get(f"{int(match[1])}:{int(match[2])}")
         if ratio is None:
             continue
         if ratio in _PLAIN:
             seen.add(ratio)
-        named = _NAMED_RATIOS.hold(text, match.start(), match.end())
-        if named or (ratio in _PLAIN and _ALONE_RATIOS.hold(text, match.start(), match.end())):
+        possible = plain_places if ratio in _PLAIN else places
+        if any(one.hold(text, match.start(), match.end()) for one in possible):
             found.add(ratio)
     return None if found and seen - found else found
+
+
+def _places(text: str) -> tuple[list[Places], list[Places]]:
+    """Where any ratio is the video's in this prompt, and where one of the plain ones is."""
+    if _SCREEN.search(text):
+        return [_NAMED_RATIOS], [_NAMED_RATIOS]
+    any_ratio = [_NAMED_RATIOS, _OWN_RATIOS]
+    return any_ratio, [*any_ratio, _ALONE_RATIOS, *([_CLAUSE_RATIOS] if _NAMED.search(text) else [])]
 
 
 def _side_of(ratio: Aspect) -> Aspect:

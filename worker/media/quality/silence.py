@@ -20,8 +20,17 @@ _SILENT = re.compile(
     r"|\bsem (?:som|áudio|audio)\b|\bzonder (?:geluid|audio)\b|\bбез звука\b|\bbez dźwięku\b|\bsessiz video\b"
     r"|(?:無音|音声なし|音なし|サイレント)(?:の|で|動画|ビデオ|$)|(?:소리|음성|사운드)\s?없(?:는|이)|무음"
 )
+_OF_A_THING = re.compile(
+    r"(?<!video )(?<!clip )(?<!film )(?<!ad )(?<!that )(?<!it )(?<!should )(?<!must )"
+    r"\b(?:makes?|produces?)\sno\s(?:sound|audio)\b|没有声音的(?!视频|短片|影片|广告|画面|版)"
+)
+"""A fan that makes none: no wish for silence where the prompt wants music."""
+_MUSIC = re.compile(
+    r"\b(?:with|add|use|to)\s(?:an?\s|some\s)?(?:\w{1,20}\s){0,2}music\b|\b(?:upbeat|background|calm|soft|happy)\smusic\b"
+    r"|配上?音乐|加上?音乐|配乐"
+)
 
 
 def is_silent(text: str) -> bool:
     """From a prompt as `words.read` lays it out."""
-    return _SILENT.search(text) is not None
+    return _SILENT.search(_OF_A_THING.sub("", text) if _MUSIC.search(text) else text) is not None

@@ -5,8 +5,9 @@ would cry wolf, and fail a paid video where its render says so. A missed check c
 """
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import cast
 
 from worker.media.quality.asked import Asked
 from worker.media.quality.lengths import length
@@ -20,14 +21,36 @@ def read(prompt: str) -> Asked:
     return Asked(length(text), shape(text), is_silent(text))
 
 
-def read_filled(prompt: str, own: str) -> Asked:
-    """The same of a template's prompt: a length or a shape counts in the template's `own` words alone, since what was
-    put in is mostly about a product. A wish for silence counts anywhere: there the doubt goes the other way."""
-    return replace(_read_own(own), silent=is_silent(_laid_out(prompt)))
+def read_filled(prompt: str, own: str, given: Iterable[object]) -> Asked:
+    """The same of a template's prompt, filled with what was `given`, which is mostly about a product.
+
+    A length or a shape counts where the template's `own` words say it, and what is left of the prompt without the
+    given texts says it too: a template that chooses or computes by a text says other words without that text. A wish
+    for silence counts anywhere: there the doubt goes the other way.
+    """
+    told, left = _read_own(own), _read_own(_without(prompt, given))
+    return Asked(
+        told.duration_seconds if told.duration_seconds == left.duration_seconds else None,
+        told.aspect if told.aspect == left.aspect else None,
+        is_silent(_laid_out(prompt)),
+    )
 
 
 _read_own = lru_cache(maxsize=256)(read)
 """A catalog's template says the same to most of its products."""
+
+
+def _without(prompt: str, given: Iterable[object]) -> str:
+    """The prompt with "…" for each text that was put in as it is."""
+    for text in sorted(_texts(given), key=len, reverse=True):
+        prompt = prompt.replace(text, "…")
+    return prompt
+
+
+def _texts(given: Iterable[object]) -> set[str]:
+    """Also those in lists; without the white space around, which a prompt may have lost."""
+    flat = [one for value in given for one in (cast("list[object]", value) if isinstance(value, list) else [value])]
+    return {one.strip() for one in flat if isinstance(one, str) and one.strip()}
 
 
 def _laid_out(prompt: str) -> str:
