@@ -4,6 +4,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from tests.chaos.points import many
 from tests.chaos.points.many import Expected, refs_made
 from tests.chaos.points.plays import Play
 from tests.chaos.points.registry import Scenarios
@@ -165,4 +166,5 @@ def catalog_without_products(play: Play) -> None:
     made = _of_file(play, "/v1/catalogs", f"{_HEAD}\n".encode(), "empty", **options)
     play.catalogs.append(made["id"])
     assert _read(play, made["id"]).error_code == "catalog.empty"
+    play.until(many.forgotten, "the end of what it had begun to receive")
     assert not rows("SELECT 1 FROM batches WHERE name = :name", name=play.name)
