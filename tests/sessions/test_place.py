@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from config.settings import settings
 from tests.sessions.rows import (
@@ -16,6 +16,7 @@ from tests.sessions.rows import (
     a_session,
     a_turn,
     an_account,
+    disable,
     set_render,
     the_session,
 )
@@ -170,12 +171,6 @@ def test_files_of_earlier_turns_that_are_gone_with_the_place_are_told_of(files: 
     assert isinstance(outcome, Advance)
     pipeline._write(job, outcome)
     assert [one["code"] for one in the(following).hints] == (["session.files"] if files is SENT else [])
-
-
-def disable(account: str) -> None:
-    transact(
-        lambda session: session.execute(update(Account).where(Account.id == account).values(disabled_at=func.now()))
-    )
 
 
 def test_a_turn_waits_for_the_others_before_it_holds_a_slot():

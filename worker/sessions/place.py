@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from config.settings import settings
-from worker.accounts.models import Account
+from worker.accounts.models import Account, RemoteSession
 from worker.database import from_now
 from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
 from worker.renders.models import Draft, Render
@@ -75,10 +75,22 @@ def leave(session: Session, remote_session_id: str) -> None:
 
 
 def lose(session: Session, remote_session_id: str) -> None:
-    """A place is gone in which something may have been said: the session can go on nowhere."""
+    """A place is gone in which something may have been said: the session can go on nowhere, and nothing is continued or
+    exported there."""
     session.execute(
         update(EditingSession)
         .where(EditingSession.remote_session_id == remote_session_id, EditingSession.lost_at.is_(None))
+        .values(lost_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    mark_lost(session, remote_session_id)
+
+
+def mark_lost(session: Session, remote_session_id: str) -> None:
+    """Put on file that nobody can reach a place any more. After the session's row, which is locked first."""
+    session.execute(
+        update(RemoteSession)
+        .where(RemoteSession.id == remote_session_id, RemoteSession.lost_at.is_(None))
         .values(lost_at=func.now())
         .execution_options(synchronize_session=False)
     )
@@ -90,11 +102,11 @@ def was_heard(session: Session, remote_session_id: str) -> bool:
     return bool(session.scalar(select(exists().where(*heard))))
 
 
-def holds_files_of_others(session: Session, render: Render) -> bool:
-    """Whether files of the session's other turns, which are over, were sent to the render's place."""
+def holds_files_of_others(session: Session, render: Render, remote_session_id: str) -> bool:
+    """Whether files of the session's other turns than the render's, which are over, were sent to a place."""
     theirs = (
         Render.session_id == render.session_id,
-        Render.remote_session_id == render.remote_session_id,
+        Render.remote_session_id == remote_session_id,
         Render.id != render.id,
         Render.finished_at.is_not(None),
         Render.assets.contains([{"sent": True}]),
