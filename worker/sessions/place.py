@@ -11,8 +11,9 @@ from config.settings import settings
 from worker.accounts.models import Account, RemoteSession
 from worker.database import from_now
 from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
+from worker.renders import following
 from worker.renders.models import Draft, Render
-from worker.renders.states import Stage
+from worker.renders.states import Reason, Stage, Status
 from worker.sessions.models import EditingSession
 
 TURN_OPEN = (Stage.LOOKUP, Stage.VERIFY, Stage.EXPORT)
@@ -145,6 +146,26 @@ def wait_for_the_others(session: Session, render: Render, remote_session_id: str
         return waits.lookup_next_seconds
     ends = may_be_at_work(session, remote_session_id, apart_from=_stood_still())
     return None if ends is None else max(ends - at, waits.lookup_next_seconds)
+
+
+def look_again(session: Session, session_id: str) -> None:
+    """A turn goes on from its draft, which may stand still soon: those that wait out what is left of its stream's life
+    look after a while instead. Nobody's lock is waited for: who works on one of them looks now."""
+    soon = from_now(settings().waits.lookup_next_seconds)
+    waiting = (
+        Render.session_id == session_id,
+        Render.status == Status.WAITING.value,
+        Render.reason == Reason.SESSION.value,
+        Render.ready_at > soon,
+        Render.ready_at < following.NOT_YET,
+    )
+    free = select(Render.id).where(*waiting).with_for_update(skip_locked=True, key_share=True)
+    session.execute(
+        update(Render)
+        .where(Render.id.in_(session.scalars(free).all()))
+        .values(ready_at=soon)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _stood_still() -> ColumnElement[bool]:
