@@ -67,6 +67,8 @@ def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> An
 
     def make(session: Session) -> Render:
         render = held(session, caller.owner_id, render_id)
+        if render.session_id is not None:  # before the key: who says something in it locks them so
+            sessions.held(session, caller.owner_id, render.session_id)
         price = _price_of_retry(session, render, force=request.force)
         limits.check(session, caller.key_id, caller.limits, credits=price)
         runs.retry(session, render, force=request.force, api_key_id=caller.key_id)
