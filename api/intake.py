@@ -71,6 +71,8 @@ def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> An
 
     def make(session: Session) -> Render:
         render = held(session, caller.owner_id, render_id)
+        if render.session_id is not None:  # before the key: who says something in it locks them so
+            sessions.held(session, caller.owner_id, render.session_id)
         price = _price_of_retry(session, render, force=request.force)
         at_work = revisions.make_way(session, caller.owner_id, render.external_ref, render.revision, newer=render.id)
         limits.check(session, caller.key_id, caller.limits, credits=price)

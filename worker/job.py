@@ -15,7 +15,7 @@ from worker.database import transact
 from worker.media.storage import Storage
 from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
-from worker.remote.errors import RemoteError
+from worker.remote.errors import AccountGone, RemoteError
 from worker.renders import leases
 from worker.renders.events import NewEvent
 from worker.renders.leases import Held
@@ -81,13 +81,21 @@ class Job:
 
         Raises:
             tokens.NotNow: another worker renews it, its owner has to, or the circuit is open.
+            AccountGone: it was removed, and the render's session with it.
             RemoteError: the renewal failed.
         """
         assert self.account is not None, "admission set it"
+        self._demand_account(self.account)
         if self._token is None:
             self.services.breaker.enter(self.held.circuit_open_until, self.held.at, may_probe=self.may_probe)
             self._token = tokens.bearer(self.remote, self.account, self.held.at)
         return self._token
+
+    def _demand_account(self, account: Account) -> None:
+        """A render of no session waits for its owner, who may register the account again; turns have others behind
+        them."""
+        if account.disabled_at is not None and self.render.session_id is not None:
+            raise AccountGone("token", "the account was removed")
 
     def second_opinion(self) -> None:
         """After a call that failed: where the circuit is in doubt whether the backend is broken, or just this session
@@ -102,10 +110,12 @@ class Job:
 
         Raises:
             tokens.NotNow: it is held or paused. Spread out, so that its renders do not all come back in one moment.
+            AccountGone: as `bearer`.
         """
         account = self.account
         if account is None:
             return
+        self._demand_account(account)
         if account.held_at is not None:
             raise NotNow(HELD * random.uniform(1.0, 1.2), Reason.PAUSED)  # noqa: S311 - jitter, not a secret
         if account.paused_until is not None and account.paused_until > self.held.at:

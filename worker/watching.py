@@ -105,7 +105,8 @@ def _lost(session: Session, watched: Watched) -> None:
 def _read(session: Session, watched: Watched, state: State) -> None:
     """Unchanged: noted. Changed: it was carried out, unless another message followed it, whose work that may be. While
     nobody knows whether that one was refused, the read tells nothing, and the watch goes on."""
-    _hold_back_the_next(session, watched.intent)
+    if not _hold_back_the_next(session, watched.intent):
+        return None
     if intents.is_followed(session, watched.intent, but=intents.MAY_BE_REFUSED_YET):
         return _end(session, watched, {"watch": "over"})
     if intents.is_followed(session, watched.intent):
@@ -118,13 +119,14 @@ def _read(session: Session, watched: Watched, state: State) -> None:
     return None
 
 
-def _hold_back_the_next(session: Session, intent: Intent) -> None:
+def _hold_back_the_next(session: Session, intent: Intent) -> bool:
     """Lock the render and then its session, as whoever puts the next message on file does: that one is there, or comes
-    after what this read finds."""
+    after what this read finds. False: the render was deleted since the claim."""
     render = select(Render.session_id).where(Render.id == intent.render_id)
-    session_id = session.execute(render.with_for_update()).scalar_one()
-    if session_id is not None:
-        place.of(session, session_id, lock=True)
+    row = session.execute(render.with_for_update()).one_or_none()
+    if row is not None and row.session_id is not None:
+        place.of(session, row.session_id, lock=True)
+    return row is not None
 
 
 def found(session: Session, intent: Intent, fingerprint: str) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -18,6 +18,7 @@ from worker.job import Job, Services
 from worker.outcomes import Canceled, Failed, Snooze
 from worker.remote import intents
 from worker.remote.intents import Intent, IntentState
+from worker.remote.state import State
 from worker.renders import leases, runs
 from worker.renders.models import Render, Run
 from worker.renders.states import Stage
@@ -236,3 +237,21 @@ def test_a_settled_message_is_not_watched():
     watched = transact(lambda s: s.get_one(Intent, intent.id))
     assert watched.watch_at is not None
     assert transact(lambda s: s.scalar(select(Intent.watch_at > from_now(timedelta(seconds=0.5)))))
+
+
+def test_a_render_deleted_while_its_session_is_read_ends_nothing_else():
+    """Gone between the claim and the answer: there is nothing to write, and the task reads the others."""
+    render = failed()
+    intent = a_message(render)
+
+    def answered(session: Session) -> None:
+        account, place = (
+            session.get_one(Account, intent.account_id),
+            session.get_one(RemoteSession, intent.remote_session_id),
+        )
+        watched = watching.Watched(intent, account, place, session.scalar(select(func.now())))
+        session.execute(delete(Render).where(Render.id == render))
+        watching._read(session, watched, State(fingerprint="changed", draft=None, ready=False, raw_generated=False))
+
+    transact(answered)
+    assert transact(lambda session: session.get(Intent, intent.id)) is None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, update
 
 from config.settings import settings
 from worker.accounts.models import Account, RemoteSession
@@ -27,6 +27,12 @@ def an_account() -> str:
     row = {"id": identity, "kind": "registered", "name": identity, "token_encrypted": b"x"}
     transact(lambda session: session.execute(insert(Account).values(**row)))
     return identity
+
+
+def disable(account: str, **columns: Any) -> None:
+    """Removed by its owner."""
+    gone = update(Account).where(Account.id == account).values(disabled_at=func.now(), token_encrypted=None, **columns)
+    transact(lambda session: session.execute(gone))
 
 
 def a_place(account: str | None = None) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from config.settings import settings
 from tests.sessions.rows import (
@@ -16,6 +16,7 @@ from tests.sessions.rows import (
     a_session,
     a_turn,
     an_account,
+    disable,
     set_render,
     the_session,
 )
@@ -23,7 +24,7 @@ from tests.stages.driving import the
 from worker import pipeline
 from worker.accounts import admission
 from worker.accounts.models import Account
-from worker.database import ago, transact
+from worker.database import ago, from_now, transact
 from worker.outcomes import Advance, Failed, Wait
 from worker.remote import intents
 from worker.remote.errors import SessionGone
@@ -172,12 +173,6 @@ def test_files_of_earlier_turns_that_are_gone_with_the_place_are_told_of(files: 
     assert [one["code"] for one in the(following).hints] == (["session.files"] if files is SENT else [])
 
 
-def disable(account: str) -> None:
-    transact(
-        lambda session: session.execute(update(Account).where(Account.id == account).values(disabled_at=func.now()))
-    )
-
-
 def test_a_turn_waits_for_the_others_before_it_holds_a_slot():
     """While an earlier one may be at work, for a quarter of an hour, others have the account; also where it was
     admitted before and its worker died."""
@@ -195,6 +190,39 @@ def test_a_turn_waits_for_the_others_before_it_holds_a_slot():
         pipeline._write(job, outcome)
         assert (the(following).stage, the(following).account_id, the(following).status) == ("token", None, "waiting")
         assert transact(lambda session: admission.slots_by_account(session, [account])) == {}
+
+
+def waiting_until(render_id: str, wait: timedelta) -> None:
+    ready = {"ready_at": from_now(wait), "status": "waiting", "reason": "session", "account_id": None}
+    set_render(render_id, **ready)
+
+
+def test_a_waiting_turn_looks_again_once_the_one_before_goes_on():
+    """Its draft may stand still in a minute: nobody waits for what is left of a stream's longest life then."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "verify", "charge_state": "incurred"})
+    a_message(first)
+    following = a_turn(session_id, remote_session_id=None)
+    third = a_turn(session_id)
+    waiting_until(following, timedelta(minutes=14))
+    behind = the(third).ready_at
+    retry(first)
+    assert (the(first).stage, the(first).run) == ("verify", 2)
+    soon = transact(lambda session: session.scalar(select(func.now()))) + settings().waits.lookup_next_seconds
+    assert the(following).ready_at <= soon
+    assert the(third).ready_at == behind, "its time is that of the one before it"
+
+
+def test_a_waiting_turn_that_is_due_earlier_is_not_put_off():
+    """Brought forward, never back."""
+    session_id = a_session(a_place())
+    first = a_turn(session_id, **CANCELED | {"stage": "verify", "charge_state": "incurred"})
+    a_message(first)
+    following = a_turn(session_id, remote_session_id=None)
+    waiting_until(following, timedelta(seconds=2))
+    before = the(following).ready_at
+    retry(first)
+    assert the(following).ready_at == before
 
 
 def test_a_session_whose_account_was_removed_is_over_once_something_was_said():

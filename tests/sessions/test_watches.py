@@ -10,6 +10,10 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
+from api import intake
+from api.auth import Caller
+from api.idempotency import Key
+from api.schemas import RetryRequest
 from tests.sessions.rows import a_job, a_message, a_place, a_session, a_turn, the_message, the_session
 from tests.stack import until
 from tests.stages.driving import the
@@ -17,6 +21,9 @@ from worker import pipeline, watching
 from worker.accounts.models import Account, RemoteSession
 from worker.database import ago, from_now, new_id, transact
 from worker.job import Job
+from worker.owners import store as owners
+from worker.owners.limits import Limits
+from worker.owners.models import ApiKey
 from worker.remote.errors import RemoteError
 from worker.remote.intents import Intent
 from worker.remote.state import State
@@ -212,3 +219,19 @@ def test_a_lost_place_is_locked_before_what_was_said_there():
     assert beside_the_next_message(following, lose, check=lambda session: session.execute(free).one()) is None
     assert the_message(message).watch_at is None
     assert the_session(the(following).session_id).lost_at is not None
+
+
+def test_a_retry_locks_the_session_before_its_key():
+    """In the order of whoever says something in a session with the same key: neither waits for the other."""
+    message, following = a_watched_one_and_the_next(state="not_applied", watch_at=None)
+    first = the(the_message(message).render_id)
+    made = transact(lambda session: owners.new_key(session, first.owner_id, "shop"))
+    key = transact(lambda session: owners.key(session, made))
+    caller = Caller(first.owner_id, key.id, frozenset(), Limits(renders_in_flight=10))
+    free = select(ApiKey.id).where(ApiKey.id == key.id).with_for_update(key_share=True, nowait=True)
+
+    def retry() -> None:
+        intake.retry(caller, first.id, RetryRequest(force=True), Key("again", given=False))
+
+    assert beside_the_next_message(following, retry, check=lambda session: session.execute(free).one()) is None
+    assert the(first.id).run == 2

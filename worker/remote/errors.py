@@ -5,6 +5,7 @@ RemoteError                  base; carries the facts
 │   └── RateLimited          429: wait `retry_after`, repeat once
 ├── TokenGone                1001, 1010, 1011, 401: get the token again, or wait for its owner
 ├── SessionGone              1002: a new session, the remote work from its start
+├── AccountGone              not asked at all: the account that alone knows a session was removed
 ├── NeedsCredits             2001: wait for credits; `bind_id` makes the registration link
 ├── NeedsSubscription        402: the export waits for a subscription
 ├── ExportUnknown            404 for an export's id: it was never accepted, take a new id
@@ -83,6 +84,10 @@ class TokenGone(RemoteError):
 
 class SessionGone(RemoteError):
     """The session does not exist (any more)."""
+
+
+class AccountGone(RemoteError):
+    """Nothing can be asked any more: the account was removed, and no other one knows its sessions."""
 
 
 class NeedsCredits(RemoteError):

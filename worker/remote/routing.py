@@ -10,18 +10,20 @@ from typing import Literal
 
 Route = Literal["export", "credits", "state", "upload", "generate"]
 
-_POLITE = (
+_POLITE_LATIN = (
     r"(?:please|pls|hey|hi|hello|ok(?:ay)?|now|thanks?(?: you)?|just|kindly|so|then|and|can you|could you|would you"
     r"|will you|can i|may i|could i|i want to|i(?:'d| would) like to|i need to|let me|for me|to me|right away|asap"
-    r"|one more time|again|请|麻烦|帮我|帮忙|给我|我想要?|我要|现在|一下|吧|吗|呢|谢谢|能不能|可以|可不可以|好的?)"
+    r"|one more time|again)"
 )
+_POLITE_HAN = r"(?:请|麻烦|帮我|帮忙|给我|我想要?|我要|现在|一下|吧|吗|呢|谢谢|能不能|可以|可不可以|好的?)"
+_POLITE = rf"(?:{_POLITE_LATIN}|{_POLITE_HAN})"
 _NOUN = r"(?:video|clip|movie)"
 _OUTCOME = r"(?:file|result|project|render|(?:mp4|mov)(?:\s*(?:file|video))?)"
 _MADE = r"(?:(?:final|finished|full|whole)\s*)"
 _OURS = r"(?:(?:the|my|this|our)\s*)"
 _VIDEO = rf"(?:it|this|that|(?:{_OURS}|{_MADE}|new\s*)*(?:{_NOUN}|{_OUTCOME}))"
-_THE_VIDEO = rf"(?:it|this|that|(?:{_OURS}+(?:{_MADE}|new\s*)*|{_MADE}+){_NOUN}|(?:{_OURS}|{_MADE}|new\s*)*{_OUTCOME})"
-"""What one can be given because it is there already: "give me new video" asks for one to be made."""
+_THE_VIDEO = rf"(?:it|this|that|(?:{_OURS}+(?:{_MADE}|new\s*)*|{_MADE}*){_NOUN}|(?:{_OURS}|{_MADE}|new\s*)*{_OUTCOME})"
+"""What one can be given because it is there already: "send me new video" asks for one to be made."""
 _AS = (
     r"(?:\s*(?:as|to|in|into)\s*(?:an?\s*)?(?:mp4|mov|file|video)(?:\s*(?:file|format|video))?"
     r"|\s*(?:an?\s*)?(?:mp4|mov)(?:\s*file)?)"
@@ -35,7 +37,7 @@ _REQUESTS: tuple[tuple[Route, str], ...] = (
         "export",
         rf"(?:(?:re-?)?export|download)(?:\s*(?:and|then)\s*(?:export|download|save))?(?:\s*{_VIDEO})?{_AS}?"
         rf"|save(?:\s*(?:and|then)\s*(?:export|download))?(?:\s*{_VIDEO}{_AS}?|{_AS})"
-        rf"|(?:send|deliver)(?:\s*me)?\s*{_VIDEO}{_AS}?|(?:give|get)(?:\s*me)?\s*{_THE_VIDEO}{_AS}?"
+        rf"|(?:send|deliver|give|get)(?:\s*me)?\s*{_THE_VIDEO}{_AS}?"
         rf"|{_VIDEO}\s*(?:export|download)"
         rf"|把?{_CHINESE_VIDEO}?{_ONCE_MORE}(?:导出|下载|保存|发送?给我|发我)(?:一次|一下)?(?:来|出来)?"
         rf"[为成]?{_CHINESE_VIDEO}?(?:(?:mp4|mov)(?:格式|文件)?)?"
@@ -67,7 +69,7 @@ _REQUESTS: tuple[tuple[Route, str], ...] = (
     ),
 )
 _BESIDE_HAN = re.compile(r"(?<=[\u4e00-\u9fff])\s+|\s+(?=[\u4e00-\u9fff])")
-_FILLER = re.compile(rf"\s*{_POLITE}(?![a-z])[\s,.!?]*", re.IGNORECASE)
+_FILLER = re.compile(rf"\s*(?:{_POLITE_LATIN}(?![a-z])|{_POLITE_HAN})[\s,.!?]*", re.IGNORECASE)
 _ROUTES: list[tuple[Route, re.Pattern[str]]] = [(name, re.compile(regex, re.IGNORECASE)) for name, regex in _REQUESTS]
 _LONGEST = 80
 """Characters: a longer message has something of its own to say."""

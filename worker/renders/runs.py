@@ -128,6 +128,8 @@ def _begin(session: Session, render: Render, stage: Stage, told: dict[str, Any],
     elif "reason" in values:
         events.append(NewEvent(EventType.WAITING, {name: values[name] for name in ("reason", "follows_id")}))
     store.change(session, render, _afresh(render, stage) | values, *events)
+    if stage is not Stage.TOKEN and render.session_id is not None:
+        place.look_again(session, render.session_id)
     notify_due(session)
     on_commit(session, RENDERS_ACCEPTED.labels("retry").inc)
 

@@ -97,8 +97,9 @@ def export(
         "stage": Stage.EXPORT.value,
         "status": Status.RUNNING.value,
         "started_at": func.now(),
-        "account_id": source.account_id,
-        "remote_session_id": source.remote_session_id,
+        # Of the session, where every kept draft is: the source's row says it no longer once that is begun anew.
+        "account_id": place.account_id,
+        "remote_session_id": place.remote_session_id,
         "answer": source.answer,
         "timeline": source.timeline,
     }

@@ -8,11 +8,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from config.settings import settings
-from worker.accounts.models import Account
+from worker.accounts.models import Account, RemoteSession
 from worker.database import from_now
 from worker.remote.intents import NOTHING_LEFT, Intent, followed, may_be_at_work
+from worker.renders import following
 from worker.renders.models import Draft, Render
-from worker.renders.states import Stage
+from worker.renders.states import Reason, Stage, Status
 from worker.sessions.models import EditingSession
 
 TURN_OPEN = (Stage.LOOKUP, Stage.VERIFY, Stage.EXPORT)
@@ -75,10 +76,22 @@ def leave(session: Session, remote_session_id: str) -> None:
 
 
 def lose(session: Session, remote_session_id: str) -> None:
-    """A place is gone in which something may have been said: the session can go on nowhere."""
+    """A place is gone in which something may have been said: the session can go on nowhere, and nothing is continued or
+    exported there."""
     session.execute(
         update(EditingSession)
         .where(EditingSession.remote_session_id == remote_session_id, EditingSession.lost_at.is_(None))
+        .values(lost_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    mark_lost(session, remote_session_id)
+
+
+def mark_lost(session: Session, remote_session_id: str) -> None:
+    """Put on file that nobody can reach a place any more. After the session's row, which is locked first."""
+    session.execute(
+        update(RemoteSession)
+        .where(RemoteSession.id == remote_session_id, RemoteSession.lost_at.is_(None))
         .values(lost_at=func.now())
         .execution_options(synchronize_session=False)
     )
@@ -90,11 +103,11 @@ def was_heard(session: Session, remote_session_id: str) -> bool:
     return bool(session.scalar(select(exists().where(*heard))))
 
 
-def holds_files_of_others(session: Session, render: Render) -> bool:
-    """Whether files of the session's other turns, which are over, were sent to the render's place."""
+def holds_files_of_others(session: Session, render: Render, remote_session_id: str) -> bool:
+    """Whether files of the session's other turns than the render's, which are over, were sent to a place."""
     theirs = (
         Render.session_id == render.session_id,
-        Render.remote_session_id == render.remote_session_id,
+        Render.remote_session_id == remote_session_id,
         Render.id != render.id,
         Render.finished_at.is_not(None),
         Render.assets.contains([{"sent": True}]),
@@ -133,6 +146,26 @@ def wait_for_the_others(session: Session, render: Render, remote_session_id: str
         return waits.lookup_next_seconds
     ends = may_be_at_work(session, remote_session_id, apart_from=_stood_still())
     return None if ends is None else max(ends - at, waits.lookup_next_seconds)
+
+
+def look_again(session: Session, session_id: str) -> None:
+    """A turn goes on from its draft, which may stand still soon: those that wait out what is left of its stream's life
+    look after a while instead. Nobody's lock is waited for: who works on one of them looks now."""
+    soon = from_now(settings().waits.lookup_next_seconds)
+    waiting = (
+        Render.session_id == session_id,
+        Render.status == Status.WAITING.value,
+        Render.reason == Reason.SESSION.value,
+        Render.ready_at > soon,
+        Render.ready_at < following.NOT_YET,
+    )
+    free = select(Render.id).where(*waiting).with_for_update(skip_locked=True, key_share=True)
+    session.execute(
+        update(Render)
+        .where(Render.id.in_(session.scalars(free).all()))
+        .values(ready_at=soon)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _stood_still() -> ColumnElement[bool]:

@@ -4,13 +4,11 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from config.logging import get
 from worker import failures
 from worker.accounts import pauses, tokens
-from worker.accounts.models import RemoteSession
 from worker.database import at_once, transact
 from worker.job import Job
 from worker.outcomes import Advance, Failed, Fault, Outcome, Wait
@@ -21,6 +19,7 @@ from worker.renders.queue import BEFORE_STREAM_ENDS
 from worker.renders.runs import unsent
 from worker.renders.states import Reason, Stage
 from worker.sessions import place
+from worker.sessions.place import Place
 
 MOST_UNINTELLIGIBLE = 5
 """Answers of no known shape in a row: a proxy's error page passes, a changed backend does not."""
@@ -40,6 +39,8 @@ def outcome(job: Job, error: errors.RemoteError) -> Outcome:
             return _rate_limited(job, error)
         case errors.SessionGone():
             return _session_gone(job)
+        case errors.AccountGone():
+            return _account_gone(job)
         case errors.NeedsCredits():
             return _wait_for_money(job, Reason.CREDITS, job.waits.credits_seconds, error)
         case errors.NeedsSubscription():
@@ -138,14 +139,40 @@ def _tell_of_files_left_behind(job: Job) -> Callable[[Session], None]:
     """Its own files are sent again; those of earlier turns that came to nothing are not, which their owner is told."""
 
     def step(session: Session) -> None:
-        if job.render.session_id is None or not place.holds_files_of_others(session, job.render):
-            return
-        text = "The backend forgot where the files of earlier messages were: give those again that this one needs."
+        left = job.render.remote_session_id
+        if job.render.session_id is not None and left is not None:
+            _tell_of_files_in(session, job, left)
+
+    return step
+
+
+def _tell_of_files_in(session: Session, job: Job, left: str) -> None:
+    if place.holds_files_of_others(session, job.render, left):
+        text = "The place where the files of earlier messages were is gone: give those again that this one needs."
         hint = {"code": "session.files", "message": text}
         others = [entry for entry in job.render.hints if entry.get("code") != hint["code"]]
         leases.write(session, job.held, {"hints": [*others, hint]}, [NewEvent(EventType.HINT, hint)])
 
-    return step
+
+def place_with_its_account(session: Session, job: Job, session_id: str) -> Place:
+    """The place of the render's session, as far as its account is still in use; of files that stay behind their owner
+    is told."""
+    leases.lock(session, job.held)  # before the session's row
+    before = place.of(session, session_id).remote_session_id
+    now = place.with_its_account(session, session_id)
+    if before is not None and now.remote_session_id is None:
+        _tell_of_files_in(session, job, before)
+    return now
+
+
+def _account_gone(job: Job) -> Failed:
+    """Of a session: its place is lost or left with the account, and nobody can be asked after a message any more."""
+
+    def step(session: Session) -> None:
+        assert job.render.session_id is not None, "others wait for their token"
+        place_with_its_account(session, job, job.render.session_id)
+
+    return Failed(failure=failures.SESSION_LOST, detail="its account was removed", also=(step, _give_up_message(job)))
 
 
 def _heard_in_session(job: Job) -> bool:
@@ -172,11 +199,11 @@ def _mark_lost(job: Job, *, heard: bool) -> Callable[[Session], None]:
     """The place is gone: for the session whose turns happened there for good, once something was `heard` in it."""
 
     def step(session: Session) -> None:
-        session.execute(
-            update(RemoteSession).where(RemoteSession.id == job.render.remote_session_id).values(lost_at=func.now())
-        )
-        if job.render.session_id is not None and job.render.remote_session_id is not None:
-            (place.lose if heard else place.leave)(session, job.render.remote_session_id)
+        if (gone := job.render.remote_session_id) is None:
+            return
+        if job.render.session_id is not None:
+            (place.lose if heard else place.leave)(session, gone)
+        place.mark_lost(session, gone)
 
     return step
 

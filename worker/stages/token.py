@@ -20,6 +20,7 @@ from worker.renders import leases
 from worker.renders.states import Reason, Stage
 from worker.sessions import place
 from worker.sessions.place import Place
+from worker.stages import refusals
 
 LOOK_AGAIN = timedelta(seconds=5)
 """For a slot or an account: soon enough to notice a freed one, seldom enough to cost nothing."""
@@ -60,7 +61,7 @@ def _session_of(job: Job) -> tuple[Place | None, timedelta | None]:
         return None, None
 
     def look(session: Session) -> tuple[Place, timedelta | None]:
-        where = place.with_its_account(session, session_id)
+        where = refusals.place_with_its_account(session, job, session_id)
         if where.remote_session_id is None or where.lost:
             return where, None
         return where, place.wait_for_the_others(session, job.render, where.remote_session_id, job.held.at)
