@@ -107,7 +107,7 @@ def _expire_uploads() -> None:
     """Those that no render used, a few hundred a round."""
     expired = select(Upload.id).where(Upload.used_at.is_(None), Upload.created_at < ago(uploads.KEPT)).limit(500)
     for upload_id in transact(lambda session: session.scalars(expired).all()):
-        transact(lambda session, gone=upload_id: _expire(session, gone))
+        transact(lambda session, gone=upload_id: uploads.expire(session, gone))
 
 
 def _clear_files() -> None:
@@ -115,10 +115,3 @@ def _clear_files() -> None:
     storage.sweep()
     while purge.clear(storage) == purge.AT_ONCE:
         log.info("files.cleared", files=purge.AT_ONCE)
-
-
-def _expire(session: Session, upload_id: str) -> None:
-    """One upload, unless a render that was accepted meanwhile uses it."""
-    upload = uploads.locked(session, upload_id)
-    if upload is not None and upload.used_at is None:
-        purge.drop_upload(session, upload)

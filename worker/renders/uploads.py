@@ -53,8 +53,26 @@ def discard(session: Session, upload: Upload) -> None:
     Raises:
         InUse
     """
-    if session.scalar(select(UploadUse.render_id).where(UploadUse.upload_id == upload.id).limit(1)) is not None:
-        raise InUse
-    if files.waiting(session, upload.owner_id, [upload.id]):
+    if _is_used(session, upload):
         raise InUse
     purge.drop_upload(session, upload)
+
+
+def expire(session: Session, upload_id: str) -> None:
+    """Throw an upload away that nobody used in its time; one that somebody uses after all is marked as used.
+
+    Its mark may have been taken off by who gave it up while another was just taking it: what counts are the uses.
+    """
+    upload = locked(session, upload_id)
+    if upload is None or upload.used_at is not None:
+        return
+    if _is_used(session, upload):
+        upload.used_at = func.now()
+    else:
+        purge.drop_upload(session, upload)
+
+
+def _is_used(session: Session, upload: Upload) -> bool:
+    """By a render, or by a session whose next turn it waits for; true until the commit of who has it locked."""
+    uses = select(UploadUse.render_id).where(UploadUse.upload_id == upload.id).limit(1)
+    return session.scalar(uses) is not None or bool(files.waiting(session, upload.owner_id, [upload.id]))
