@@ -8,6 +8,7 @@ from sqlalchemy import event, func, literal_column, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from tests.addresses.servers import answer
 from tests.catalogs.conftest import Shop, change, changes, counted, product, renders, the
 from worker.catalogs import acceptance, products, reads, store
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProduct
@@ -52,6 +53,36 @@ def test_renders_at_work_are_never_locked_and_others_only_at_the_end(shop: Shop,
     assert free == {"compared": (True, True), "at the end": (True, False)}
     assert (the(at_work).status, the(queued).status) == ("running", "canceled")
     assert the(product("a").render_id).follows_id == at_work
+
+
+def test_a_kept_render_has_its_new_number_last_and_holds_nobody_up(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """Its picture's version is told for the first time: its worker writes on it until the reading ends. Where somebody
+    has its row by then, the next reading has it numbered."""
+    shop.offers("a")
+    shop.server.answers["/a.jpg"] = answer()
+    catalog = shop.catalog()
+    shop.read(catalog)
+    kept, finish = product("a").render_id, reads.finish
+    change(kept, started_at=text("now()"), status="running")
+    free: list[bool] = []
+
+    def finished(*args, **named):
+        finish(*args, **named)
+        free.append(is_free(kept))
+
+    monkeypatch.setattr(reads, "finish", finished)
+    shop.picture("a")
+    shop.read(catalog)
+    assert (free, the(kept).fingerprint) == ([True], product("a").fingerprint)
+    monkeypatch.undo()
+
+    change(kept, fingerprint="before")
+    with Session(engine()) as other, other.begin():
+        other.execute(select(Render.id).where(Render.id == kept).with_for_update())
+        assert shop.read(catalog).state == "done"
+    assert the(kept).fingerprint == "before"
+    shop.read(catalog)
+    assert the(kept).fingerprint == product("a").fingerprint
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def accept(
         .where(Catalog.id == held.catalog.id, Catalog.updated_at == held.catalog.updated_at)
         .values(etag=validators.etag, last_modified=validators.last_modified, updated_at=Catalog.updated_at)
     )
+    products.renumber(session, held)
     return Result(whole, kept_batch)
 
 
