@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, literal_column, select, text, update
@@ -145,6 +146,40 @@ def test_what_did_not_change_is_not_written(shop: Shop):
     assert {ref for ref, version in versions().items() if rows[ref] != version} == {"c"}
     assert transact(lambda session: session.scalar(select(func.count()).where(CatalogChange.kind == "unchanged"))) == 0
     assert len(renders()) == 4
+
+
+def test_what_is_to_be_forgotten_is_found_whatever_was_news_before(shop: Shop):
+    """Beside 3,000 changes of earlier readings: by what the database says it read, not by a clock."""
+    shop.offers("a")
+    catalog = shop.catalog()
+    read = shop.read(catalog)
+    columns = "read_id, title, kind, outcome, fingerprint, render_id"
+    many = f"""INSERT INTO catalog_changes (ref, {columns}) SELECT n::text, {columns}
+        FROM catalog_changes, generate_series(1, 3000) n WHERE read_id = :id"""  # noqa: S608 - the names above
+    transact(lambda session: session.execute(text(many), {"id": read.id}))
+    left = {"kind": "unchanged", "outcome": "kept"}
+    transact(lambda session: session.execute(update(CatalogChange).where(CatalogChange.ref == "7").values(**left)))
+    transact(lambda session: session.execute(text("ANALYZE catalog_changes, catalog_reads")))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection, _cursor, statement, parameters, *_others) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(engine(), "before_cursor_execute", note)
+    with Session(engine()) as session:  # and is not committed
+        assert products.forget_unchanged(session, catalog)
+    event.remove(engine(), "before_cursor_execute", note)
+    ((statement, parameters),) = ((one, given) for one, given in asked if one.startswith("DELETE"))
+    explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement
+    (plan,) = transact(lambda session: session.connection().exec_driver_sql(explain, parameters).scalar_one())
+    assert 0 < sum(rows_read(plan["Plan"])) < 10
+
+
+def rows_read(node: dict[str, Any]) -> Iterator[float]:
+    """Rows that each part of a plan came across, those it filtered out too."""
+    yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for part in node.get("Plans", ()):
+        yield from rows_read(part)
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ A shop of 100,000 products of which none changed costs a comparison: rewriting t
 last transaction, below which nobody is told of any event.
 """
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.catalogs.models import CatalogChange, CatalogProblem, CatalogProduct, CatalogRead, Kind, ReadState
@@ -89,4 +89,4 @@ def forget_unchanged(session: Session, catalog_id: str, *, limit: int = FORGOTTE
 
 def is_no_news() -> ColumnElement[bool]:
     """Of what a reading found out about a product."""
-    return CatalogChange.kind == Kind.UNCHANGED.value
+    return CatalogChange.kind == literal_column(f"'{Kind.UNCHANGED.value}'")  # as `ix_catalog_changes_no_news` says it
