@@ -73,8 +73,10 @@ def retry(caller: Caller, render_id: str, request: RetryRequest, key: Key) -> An
         render = held(session, caller.owner_id, render_id)
         if render.session_id is not None:  # before the key: who says something in it locks them so
             sessions.held(session, caller.owner_id, render.session_id)
-        price = _price_of_retry(session, render, force=request.force)
-        at_work = revisions.make_way(session, caller.owner_id, render.external_ref, render.revision, newer=render.id)
+        sends = runs.first_stage(session, render, force=request.force) is Stage.TOKEN
+        price = _price_of_next(session, render) if sends else 0
+        # What is paid for is delivered, whatever is newer: nothing more is made for it.
+        at_work = _make_way(session, render) if sends else None
         limits.check(session, caller.key_id, caller.limits, credits=price)
         if at_work is not None:
             following.leave(session, render.id)
@@ -91,9 +93,11 @@ def _follow(session: Session, render: Render, at_work: str | None) -> None:
         session.refresh(render)
 
 
-def _price_of_retry(session: Session, render: Render, *, force: bool) -> float:
-    if runs.first_stage(session, render, force=force) is not Stage.TOKEN:
-        return 0
+def _make_way(session: Session, render: Render) -> str | None:
+    return revisions.make_way(session, render.owner_id, render.external_ref, render.revision, newer=render.id)
+
+
+def _price_of_next(session: Session, render: Render) -> float:
     if render.session_id is None:
         return intents.ABOUT_A_CLIP
     return sessions.price_of_next(session, render.session_id, but=render.id)

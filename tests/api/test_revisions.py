@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import literal_column, select
+from sqlalchemy.orm import Session
 
 from tests.api import working
 from tests.api.keys import caller, new_key
@@ -14,6 +15,7 @@ from worker.owners.limits import Limits
 from worker.renders import following
 from worker.renders.leases import Held
 from worker.renders.models import Render
+from worker.renders.states import Status
 
 
 def asked(service: Service, ref: str, revision: int | None, **fields: Any) -> httpx.Response:
@@ -107,6 +109,26 @@ def test_an_older_one_is_not_begun_anew(service: Service) -> None:
     answer = service.first.post(f"/v1/renders/{older}/retry")
     assert refusal(answer) == (409, "render.stale_revision", "retry is at revision 2, which is newer than 1")
     assert service.first.post(f"/v1/renders/{newer}/retry").status_code == 202
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["export", "verify"])
+def test_what_is_paid_for_is_delivered_whatever_is_newer(service: Service, read: bool) -> None:
+    """A retry that sends nothing takes nobody's place: the newer one goes on. Paid again, the older one is refused."""
+    ref = f"paid-{read}"
+    older = made(service, ref, 1)
+    held = begin(service, older)
+
+    def fail(session: Session) -> None:
+        paid = working.paid_draft(session, held) if read else working.paid_message(session, held)
+        working.finished(session, held, Status.CANCELED, charge_state="incurred", charge_credits=100, **paid)
+
+    service.write(fail)
+    newer = made(service, ref, 2)
+    again = f"/v1/renders/{older}/retry"
+    assert refusal(service.first.post(again, json={"force": True}))[1] == "render.stale_revision"
+    answer = service.first.post(again)
+    assert (answer.status_code, answer.json().get("stage")) == (202, "export" if read else "verify")
+    assert row(service, newer) == ("queued", None, False)
 
 
 def test_a_retry_overtakes_nobody(service: Service) -> None:

@@ -79,8 +79,8 @@ def with_draft(session: Session, held: Held, body: bytes) -> None:
     )
 
 
-def paid_draft(session: Session, held: Held, body: bytes = b'{"t": []}', **place: Any) -> dict[str, Any]:
-    """What was said for a run, carried out and read, in a place of its own: the columns that say where.
+def paid_message(session: Session, held: Held, **place: Any) -> dict[str, Any]:
+    """What was said for a run and carried out, in a place of its own: the columns that say where.
 
     `place`: columns of that remote session.
     """
@@ -93,6 +93,12 @@ def paid_draft(session: Session, held: Held, body: bytes = b'{"t": []}', **place
     whose = {"render_id": held.render.id, "run": held.render.run, "owner_id": held.render.owner_id}
     where = {"account_id": account, "remote_session_id": remote}
     session.execute(insert(Intent).values(id=new_id("int"), settled_at=func.now(), **said, **whose, **where))
+    return where
+
+
+def paid_draft(session: Session, held: Held, body: bytes = b'{"t": []}', **place: Any) -> dict[str, Any]:
+    """The same, and what came of it was read."""
+    where = paid_message(session, held, **place)
     with_draft(session, held, body)
     return where
 

@@ -215,6 +215,23 @@ def test_a_fault_in_one_batch_leaves_the_others_their_care(monkeypatch: pytest.M
     assert batch_row(broken).state == "finished"
 
 
+def test_a_fault_at_the_ends_leaves_the_batches_their_bounds(monkeypatch: pytest.MonkeyPatch):
+    """Nothing is ended for a minute; what is due to be counted is, meanwhile."""
+    over, failing = a_batch(0), a_batch(8, max_failure_rate=0.2)
+    ended(rows(failing)[:5], "failed")
+    dispatcher, end = Dispatcher(), keeping._end
+    monkeypatch.setattr(keeping, "_end", lambda session, ids: session.execute(text("SELECT 1 / 0")))
+    for _ in range(2):
+        dispatcher._keep_batches()
+    assert [batch_row(failing).pause_reason, batch_row(over).state] == ["max_failure_rate", "open"]
+    monkeypatch.setattr(keeping, "_end", end)
+    dispatcher._keep_batches()
+    assert batch_row(over).state == "open"
+    monkeypatch.setattr(keeping.time, "monotonic", lambda real=time.monotonic: real() + 61)
+    dispatcher._keep_batches()
+    assert batch_row(over).state == "finished"
+
+
 # max_credits
 
 

@@ -6,7 +6,7 @@ from tests.catalogs.conftest import Shop, change, changes, product, renders, the
 from worker.catalogs import store as catalogs
 from worker.catalogs.models import Catalog
 from worker.database import transact
-from worker.renders import following, runs, store
+from worker.renders import following, revisions, runs, store
 from worker.renders.models import Event
 
 
@@ -179,6 +179,19 @@ def test_one_that_is_under_way_follows_what_is_at_work(shop: Shop):
     begun_anew(second)
     assert revised(shop, catalog, "1.00 EUR") == second
     assert (the(first).status, is_ready(second)) == ("canceled", True)
+
+
+def test_nobody_follows_who_comes_to_follow_him_past_one_that_was_called_off(shop: Shop):
+    """Whoever waits behind a render that ended before it began comes to wait behind what that one followed."""
+    shop.offers("a", "b", "c")
+    shop.read(shop.catalog())
+    newer, between, older = (product(ref).render_id for ref in ("a", "b", "c"))
+    waits = {"follows_until": "end", "ready_at": text("'infinity'")}
+    change(between, follows_id=newer, **waits, status="canceled", finished_at=text("now()"))
+    change(older, follows_id=between, **waits)
+    transact(lambda session: revisions.follow(session, {newer: older}))
+    transact(following.release_followers)
+    assert (the(newer).follows_id, the(older).follows_id, is_ready(newer)) == (None, newer, True)
 
 
 def test_a_row_that_says_it_follows_itself_is_let_go(shop: Shop):

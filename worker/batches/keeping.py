@@ -85,18 +85,23 @@ class Keeper:
         self._counts_next = False
         self._at: str | None = None
         self._passed_over: dict[str, float] = {}
+        self._end_from = 0.0
 
     def pass_over(self) -> None:
-        """What was done last failed: leave that batch alone for a minute, or none behind it is ever looked after."""
+        """What was done last failed: leave that batch alone for a minute, or none behind it is ever looked after. Where
+        it was many at once, their ends: what comes after those is done."""
+        until = time.monotonic() + PASSED_OVER_SECONDS
         if self._at is not None:
-            self._passed_over[self._at] = time.monotonic() + PASSED_OVER_SECONDS
+            self._passed_over[self._at] = until
+        else:
+            self._end_from = until
 
     def keep(self, session: Session) -> bool:
         """Do one piece of what is to be done; False where there is nothing (more)."""
+        self._at = None
         queue.by_index(session)
         found = [row for row in session.execute(_UNFINISHED) if self._passed_over.get(row.id, 0.0) <= time.monotonic()]
         self._count_at = {row.id: self._count_at[row.id] for row in found if row.id in self._count_at}
-        self._at = None
         due = [row for row in found if row.counts and self._is_due(row)]
         if due and self._counts_next:
             # Between two pieces: a million renders are called off in 500 of them, while other batches spend.
@@ -110,10 +115,11 @@ class Keeper:
         return row.uncounted or self._count_at.get(row.id, 0.0) <= time.monotonic()
 
     def _do_piece(self, session: Session, found: Sequence[Any]) -> bool:
+        over = [row.id for row in found if not row.is_open] if self._end_from <= time.monotonic() else []
         return (
             _discard_one(session, self._each(found))
             or _cancel_one(session, self._each(found))
-            or _end(session, [row.id for row in found if not row.is_open])
+            or (bool(over) and _end(session, over))
         )
 
     def _each(self, batches: Sequence[Any]) -> Iterator[Any]:

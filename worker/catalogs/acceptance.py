@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.batches import receiving
@@ -72,6 +72,7 @@ def accept(
         .where(Catalog.id == held.catalog.id, Catalog.updated_at == held.catalog.updated_at)
         .values(etag=validators.etag, last_modified=validators.last_modified, updated_at=Catalog.updated_at)
     )
+    products.renumber(session, held)
     return Result(whole, kept_batch)
 
 
@@ -88,8 +89,7 @@ def _reuse(session: Session, held: Held, batch_id: str) -> None:
     pairs = reuse.under_way(session, batch_id)
     given = {"read": held.read.id, "made": [made for made, _ in pairs], "others": [other for _, other in pairs]}
     session.execute(_MARK_UNDER_WAY, given)
-    mine = Render.id.in_(given["made"]), Render.batch_id == batch_id
-    session.execute(delete(Render).where(*mine).execution_options(synchronize_session=False))
+    session.execute(_DROP, {"made": given["made"], "batch": batch_id})
 
 
 _MARK_UNDER_WAY = text(
@@ -98,6 +98,8 @@ _MARK_UNDER_WAY = text(
     FROM unnest(CAST(:made AS text[]), CAST(:others AS text[])) AS pairs (made, other)
     WHERE read_id = :read AND render_id = pairs.made"""  # noqa: S608 - own names
 )
+_DROP = text("DELETE FROM renders WHERE id = ANY(CAST(:made AS text[])) AND batch_id = :batch")
+"""One array: the database takes no more than 65,535 parameters, and a catalog has more products."""
 
 
 def _mark_reused(session: Session, held: Held) -> None:

@@ -180,6 +180,8 @@ class CatalogChange(Base):
         CheckConstraint("(kind = 'gone') = (outcome IS NULL)", name="gone"),
         Index("ix_catalog_changes_list", "read_id", "id"),
         Index("ix_catalog_changes_render", "render_id"),
+        # What is forgotten a moment after a reading's end, among all that readings changed ever.
+        Index("ix_catalog_changes_no_news", "read_id", postgresql_where=text("kind = 'unchanged'")),
     )
 
 

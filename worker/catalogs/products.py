@@ -4,7 +4,7 @@ A shop of 100,000 products of which none changed costs a comparison: rewriting t
 last transaction, below which nobody is told of any event.
 """
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.catalogs.models import CatalogChange, CatalogProblem, CatalogProduct, CatalogRead, Kind, ReadState
@@ -44,6 +44,12 @@ def keep(session: Session, held: Held, *, prefix: str, template_id: str) -> None
     """The products as they were read, made with a template, under the owner's references behind `prefix`."""
     given = {"read": held.read.id, "catalog": held.catalog.id, "owner": held.read.owner_id}
     session.execute(_KEEP, given | {"prefix": prefix, "template": template_id})
+
+
+def renumber(session: Session, held: Held) -> None:
+    """Have the renders that stand for what was met unchanged say what their products do: a picture's server told its
+    version for the first time, or of another kind, and the same video has another number. At the very end, as their
+    workers write on them; one that somebody has right now is left for the next reading."""
     session.execute(_RENUMBER, {"read": held.read.id})
 
 
@@ -63,11 +69,11 @@ _KEEP = text(
 
 _RENUMBER = text(
     """
-    UPDATE renders SET fingerprint = c.fingerprint FROM catalog_changes c
-    WHERE c.read_id = :read AND c.outcome = 'kept' AND renders.id = c.render_id
-        AND renders.fingerprint <> c.fingerprint AND renders.purged_at IS NULL"""
+    WITH other AS (SELECT r.id, c.fingerprint FROM catalog_changes c JOIN renders r ON r.id = c.render_id
+        WHERE c.read_id = :read AND c.outcome = 'kept' AND r.fingerprint <> c.fingerprint AND r.purged_at IS NULL
+        ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)
+    UPDATE renders SET fingerprint = other.fingerprint FROM other WHERE renders.id = other.id"""
 )
-"""A picture's server told its version for the first time, or of another kind: the same video has another number."""
 
 
 def forget_unchanged(session: Session, catalog_id: str, *, limit: int = FORGOTTEN_AT_ONCE) -> bool:
@@ -83,4 +89,4 @@ def forget_unchanged(session: Session, catalog_id: str, *, limit: int = FORGOTTE
 
 def is_no_news() -> ColumnElement[bool]:
     """Of what a reading found out about a product."""
-    return CatalogChange.kind == Kind.UNCHANGED.value
+    return CatalogChange.kind == literal_column(f"'{Kind.UNCHANGED.value}'")  # as `ix_catalog_changes_no_news` says it

@@ -104,7 +104,9 @@ _FOLLOW = text(
                 SELECT given.older AS id
                 UNION
                 SELECT r.follows_id FROM before JOIN renders r ON r.id = before.id
-                WHERE r.follows_id IS NOT NULL AND r.started_at IS NULL AND r.finished_at IS NULL
-                    AND r.ready_at = 'infinity')
+                WHERE r.follows_id IS NOT NULL AND r.started_at IS NULL
+                    AND (r.finished_at IS NOT NULL OR r.ready_at = 'infinity'))
             SELECT 1 FROM before WHERE before.id = renders.id)"""
 )
+"""Also past those that ended before they began: whoever waits behind one is handed on to what that one followed
+(`renders.following`)."""

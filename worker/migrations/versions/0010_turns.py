@@ -1,4 +1,5 @@
-"""Whose turn it is: which owner's catalogs were read the longest time ago, which renders wait for another one."""
+"""Whose turn it is: which owner's catalogs were read the longest time ago, which renders wait for another one;
+and what a reading met unchanged is found among the changes of all readings."""
 
 from collections.abc import Sequence
 
@@ -24,4 +25,7 @@ def upgrade() -> None:
         postgresql_where=sa.text(
             "follows_id IS NOT NULL AND started_at IS NULL AND finished_at IS NULL AND ready_at = 'infinity'"
         ),
+    )
+    op.create_index(
+        "ix_catalog_changes_no_news", "catalog_changes", ["read_id"], postgresql_where=sa.text("kind = 'unchanged'")
     )
