@@ -55,6 +55,15 @@ def pytest_unconfigure() -> None:
     _running.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_worker_left() -> Iterator[None]:
+    """A process that was a worker says goodbye with its module: a heartbeat that goes on without its database would
+    write into what later tests say."""
+    yield
+    liveness = sys.modules.get("worker.liveness")
+    assert liveness is None or liveness._process is None, "a worker's heartbeat was left running"
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Postgres:
     """The running embedded server (use `database` for a database of your own)."""

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.stack import here
-from tests.stages.conftest import backend, stand_in
+from tests.stages.conftest import backend, stand_in, work_no_more
 from worker.database import transact
 
 __all__ = ["backend", "stand_in"]
@@ -17,6 +17,7 @@ def database_alone(database: str) -> Iterator[None]:
     """A database of the module's own, and the contract's waits."""
     with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
         yield
+        work_no_more()
 
 
 @pytest.fixture

@@ -13,6 +13,12 @@ from worker.database import transact
 from worker.remote import circuit
 
 
+def work_no_more() -> None:
+    """This process was a worker; the next module's may be one anew."""
+    liveness.goodbye()
+    liveness._process = None
+
+
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
     """The stand-in backend alone; this process is the worker."""
@@ -31,8 +37,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url
         stack.start_sandbox()
         stack.migrate()
         yield stack
-        liveness.goodbye()  # this process was a worker; the next module's may be one anew
-        liveness._process = None
+        work_no_more()
     pipeline.services.cache_clear()
     circuit.breaker.cache_clear()
 
