@@ -30,7 +30,7 @@ from worker.metrics import depths, serving
 from worker.remote import circuit, intents
 from worker.renders import deadlines, following, lanes, queue, takeover
 from worker.renders.queue import DUE, Due
-from worker.renders.sharing import Holding, Shares, kept_free
+from worker.renders.sharing import Holding, Shares, kept_free, starting
 from worker.renders.states import Stage
 from worker.renders.takeover import Taken
 
@@ -214,7 +214,7 @@ def _due(session: Session, *, anew: bool = False, shares: Shares | None = None) 
     free_io = AHEAD * places.get("io", 0) - on_way.get(Stage.TOKEN, 0)
     if not hands_out:  # another dispatcher does, and looks again for whatever is new
         return due
-    of_batches = streams - kept_free(streams) - begun.of_batches
+    of_batches = min(streams - kept_free(streams) - begun.of_batches, starting(streams) - begun.starting_of_batches)
     limit = min(open_places, free_io, BATCH)
     return due + _new(session, limit, of_batches=of_batches, shares=shares, holding=begun.holding)
 

@@ -1,8 +1,11 @@
 """How long one owner's single renders wait beside another owner's batch, and without it.
 
 Single renders come at a steady pace, first alone, then while a batch of a hundred thousand is queued and has taken
-every stream that it may, with streams far longer than theirs. A stack as in `renders`: real PostgreSQL (durable), real
-Valkey, the sandbox with drawing switched off.
+every stream that it may, with streams far longer than theirs, no two of them as long. A stack as in `renders`: real
+PostgreSQL (durable), real Valkey, the sandbox with drawing switched off.
+
+The pace is one that the places kept free for them carry: who asks faster than that has a queue of his own, and waits
+for streams of the batch to end.
 """
 
 import time
@@ -44,14 +47,15 @@ class Size:
     singles: int
     streams: int
     stream_seconds: float
-    """A single render's; the batch's are as long as `batch_seconds`."""
+    """A single render's; the batch's last from half of `batch_seconds` to half as long again."""
     batch_seconds: float
     pause: float
     """Seconds between two single renders."""
 
 
-FULL = Size(100_000, singles=200, streams=320, stream_seconds=1.0, batch_seconds=60.0, pause=0.1)
-"""Two cores carry about thirty renders a second: were it more, the machine would be measured and not the queue."""
+FULL = Size(100_000, singles=200, streams=320, stream_seconds=1.0, batch_seconds=120.0, pause=0.5)
+"""Twenty places are kept free, and each single render has one for some four seconds where two cores do all the work.
+With streams of two minutes, 300 of them end 2.5 a second: with a minute's, two cores are measured and not the queue."""
 QUICK = Size(1_000, singles=10, streams=32, stream_seconds=0.2, batch_seconds=5.0, pause=0.2)
 
 
@@ -67,7 +71,7 @@ def measure(report: Report, home: Path) -> None:
         stack.enter_context(here(running.environment))
         _start(running, size)
         each = f"{size.singles} single renders, one every {size.pause * 1000:.0f} ms, {size.streams} streams"
-        report.say(f"{each} of {size.stream_seconds:g} s; the batch's of {size.batch_seconds:g} s")
+        report.say(f"{each} of {size.stream_seconds:g} s; the batch's of {size.batch_seconds:g} s on average")
         singles(2, 0.0)  # they pay for connections and the account's token
         alone = singles(size.singles, size.pause)
         began = time.monotonic()
@@ -125,8 +129,11 @@ def _begin(session: Session) -> tuple[str, int]:
 
 
 def _add(session: Session, batch: str, lane: int, numbers: range, seconds: float) -> None:
-    words = f"[[sandbox: stream seconds={seconds:g}]]"
-    requests = {number: NewRender(f"A 2 second clip of product {number} {words}", "en") for number in numbers}
+    def prompt(number: int) -> str:
+        length = seconds * (0.5 + number % 101 / 100)
+        return f"A 2 second clip of product {number} [[sandbox: stream seconds={length:g}]]"
+
+    requests = {number: NewRender(prompt(number), "en") for number in numbers}
     placed = [Placed(request, lane, batch, number + 1) for number, request in requests.items()]
     bulk.insert(session, owner(session, "many").id, placed)
 

@@ -127,6 +127,24 @@ def test_batches_leave_room_to_what_is_in_none():
     assert [due.id for due in transact(dispatch._due)] == [single]
 
 
+def test_a_batch_begins_a_part_at_a_time():
+    """Of 240 streams thirty may be without a session; more begin as those have theirs, until it has all that it may."""
+    a_worker("stream-1", "stream", capacity=240)
+    a_worker("io-1", capacity=200)
+    transact(lambda s: s.add(Account(id=new_id("acc"), kind="registered", name="of all", slots=1000)))
+    a_batch(300)
+    assert len(transact(dispatch._due)) == 30
+    assert transact(dispatch._due) == []
+    have_one = update(Render).where(Render.sent_at.is_not(None)).values(stage="generate", started_at=func.now())
+    transact(lambda s: s.execute(have_one))
+    assert len(transact(dispatch._due)) == 30
+    for _ in range(10):
+        transact(lambda s: s.execute(have_one))
+        transact(dispatch._due)
+    begun = select(func.count()).where(Render.started_at.is_not(None))
+    assert transact(lambda s: s.scalar(begun)) == 240 - 15
+
+
 @pytest.mark.parametrize(("slots", "taken"), [(1, 1), (3, 3), (4, 3), (32, 30)])
 def test_batches_leave_some_of_an_accounts_slots(slots: int, taken: int):
     """One in sixteen, where there are four; whoever else has a render finds a slot free."""

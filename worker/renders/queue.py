@@ -18,6 +18,7 @@ from worker.renders.states import Stage, Status
 DUE = "vivideo_due"
 """NOTIFY channel: something is ready to run now. Never with a payload, at most once a transaction."""
 
+BEFORE_SESSION = (Stage.TOKEN, Stage.SESSION)
 BEFORE_STREAM_ENDS = (Stage.TOKEN, Stage.SESSION, Stage.UPLOAD, Stage.GENERATE)
 
 MOST_SENDS = 4
@@ -158,6 +159,8 @@ class Streams:
 
     all: int
     of_batches: int
+    starting_of_batches: int
+    """Those of batches that have no session yet."""
     holding: Holding
 
 
@@ -165,8 +168,9 @@ def before_their_stream_ends(session: Session, *, redispatch: timedelta) -> Stre
     """Renders on their way or begun whose stream is still to come or open. What waits (for credits, say) does not
     count, nor does a message that is overdue: lost ones would hold the places that their own repetition needs."""
     whose = Render.lane_id, Render.owner_id, Render.priority, Render.batch_id
+    starting = func.count().filter(Render.stage.in_([stage.value for stage in BEFORE_SESSION]))
     rows = session.execute(
-        select(*whose, func.count().label("places"))
+        select(*whose, func.count().label("places"), starting.label("starting"))
         .where(
             Render.finished_at.is_(None),
             or_(Render.started_at.is_not(None), on_its_way(redispatch)),
@@ -178,5 +182,10 @@ def before_their_stream_ends(session: Session, *, redispatch: timedelta) -> Stre
     holding = Holding()
     for row in rows:
         holding.add(Waiting(row.lane_id, row.owner_id, row.priority, row.batch_id), row.places)
-    of_batches = sum(row.places for row in rows if row.batch_id is not None)
-    return Streams(sum(row.places for row in rows), of_batches, holding)
+    batched = [row for row in rows if row.batch_id is not None]
+    return Streams(
+        all=sum(row.places for row in rows),
+        of_batches=sum(row.places for row in batched),
+        starting_of_batches=sum(row.starting for row in batched),
+        holding=holding,
+    )

@@ -28,12 +28,23 @@ which takes minutes. A larger share would idle where there are batches alone."""
 KEPT_FREE_FROM = 4
 """Places from which on one is kept free: of three, a third would be lost to the batch."""
 
+STARTING = 8
+"""Batches have at most one place in so many at renders that have no session yet. A batch that comes to an idle service
+would begin on all of them in the same second, and whoever asks just then would wait behind its tokens and sessions; at
+this pace the last of them has its stream no later."""
+STARTING_AT_LEAST = 16
+
 Key = TypeVar("Key")
 
 
 def kept_free(places: int) -> int:
     """How many of so many places batches do not take: one in sixteen, at least one of four and more."""
     return max(places // KEPT_FREE, 1) if places >= KEPT_FREE_FROM else 0
+
+
+def starting(places: int) -> int:
+    """How many renders of batches may be without a session at once: one in eight places, sixteen at least."""
+    return max(places // STARTING, STARTING_AT_LEAST)
 
 
 @dataclass(frozen=True)
