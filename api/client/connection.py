@@ -156,7 +156,7 @@ class _Patience:
         seconds = at_least + random.uniform(0, self._longest)  # noqa: S311 - jitter
         if time.monotonic() + seconds > self._end:
             raise failure from None
-        time.sleep(seconds)
+        time.sleep(seconds)  # what the server asked for, and some of its own: callers that failed at once come apart
         self._longest = min(self._longest * 2, LONGEST_PAUSE_SECONDS)
 
 

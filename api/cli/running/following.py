@@ -80,7 +80,7 @@ def _settled(videos: Videos, board: Board, batch: Batch) -> None:
     """Wait for what is being fetched."""
     while videos.waiting:
         board.show(batch, [], videos)
-        time.sleep(BAR_SECONDS)
+        time.sleep(BAR_SECONDS)  # the bars' own pace: bytes come by the thousand, and are drawn a few times a second
         videos.settle()
 
 
