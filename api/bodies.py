@@ -271,10 +271,12 @@ class PreviewBody(BaseModel):
 
 
 class EventBody(BaseModel):
-    """Something that happened to a render; `final` ends its run."""
+    """Something that happened to a render, a batch or an endpoint of webhooks; `final` ends a render's run."""
 
-    render_id: str
-    run: int
+    render_id: str | None = None
+    batch_id: str | None = None
+    endpoint_id: str | None = None
+    run: int | None = Field(None, description="Of a render.")
     number: int
     type: str = Field(examples=["render.stage"])
     data: dict[str, Any]

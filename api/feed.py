@@ -116,7 +116,7 @@ class Feed:
 
     def _deliver(self, batch: Sequence[EventBody]) -> None:
         for event in batch:
-            for subscription in self._listeners.get(event.render_id, ()):
+            for subscription in self._listeners.get(event.render_id or "", ()):
                 subscription.put(event)
 
     def _read(self) -> None:

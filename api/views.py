@@ -62,6 +62,8 @@ def event_body(event: Event) -> bodies.EventBody:
     """The answer for one event."""
     return bodies.EventBody(
         render_id=event.render_id,
+        batch_id=event.batch_id,
+        endpoint_id=event.endpoint_id,
         run=event.run,
         number=event.number,
         type=event.type,

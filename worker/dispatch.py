@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from config.logging import get, setup
 from config.settings import settings
-from worker import app
+from worker import app, chores
 from worker.accounts import admission
 from worker.batches.keeping import Keeper
 from worker.catalogs import reads
@@ -63,6 +63,7 @@ class Dispatcher:
         self._turns = following.Turns()
         self._shares = Shares()
         self._keeper = Keeper()
+        self._chores = chores.usual()
         self._looked_at: datetime | None = None
         self._anew = True
         """Nothing is known of what is in the broker: the first look, or the last one was refused."""
@@ -87,7 +88,7 @@ class Dispatcher:
         with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="vivideo-dispatch") as listening:
             listening.execute(f"LISTEN {DUE}")
             self._database_back()
-            more_to_keep = False
+            more_to_keep = more_to_do = False
             while not self._stop.is_set():
                 # Its own clock: wake-up calls may come faster than the tick for hours.
                 ticks = time.monotonic() - self._taken_at >= tick
@@ -99,7 +100,9 @@ class Dispatcher:
                     self._expire()
                 if ticks or more_to_keep:
                     more_to_keep = self._keep_batches()
-                if not self.look() and not more_to_keep:
+                if ticks or more_to_do:
+                    more_to_do = chores.do(self._chores)
+                if not self.look() and not more_to_keep and not more_to_do:
                     for _ in listening.notifies(timeout=tick, stop_after=1):
                         pass
 

@@ -5,6 +5,7 @@ from worker.batches.models import Batch, BatchProblem
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProblem, CatalogProduct, CatalogRead
 from worker.database import Base
 from worker.owners.models import ApiKey, IdempotencyKey, Owner
+from worker.publishing.models import Publication, Publisher
 from worker.remote.circuit import Circuit
 from worker.remote.intents import Intent
 from worker.remote.surprises import Surprise
@@ -21,11 +22,13 @@ from worker.renders.models import (
     Run,
     Upload,
     UploadUse,
-    WebhookDelivery,
     Worker,
 )
+from worker.renders.relays import Relay
 from worker.sessions.models import EditingSession
 from worker.templates.models import Template, TemplateVersion
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
+from worker.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 metadata = Base.metadata
 
@@ -50,7 +53,10 @@ __all__ = [
     "Intent",
     "Lane",
     "Owner",
+    "Publication",
+    "Publisher",
     "Recovery",
+    "Relay",
     "RemoteSession",
     "Render",
     "Result",
@@ -58,9 +64,14 @@ __all__ = [
     "Surprise",
     "Template",
     "TemplateVersion",
+    "Trigger",
+    "TriggerDelivery",
+    "TriggerThing",
     "Upload",
     "UploadUse",
+    "WebhookAttempt",
     "WebhookDelivery",
+    "WebhookEndpoint",
     "Worker",
     "metadata",
 ]

@@ -62,6 +62,7 @@ class Batch(Base):
     counting_from: Mapped[datetime | None]
     """Failures before this moment are not counted any more: who resumes a batch has seen them."""
     cancel_requested_at: Mapped[datetime | None]
+    event_number: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """While it is being received: when rows last came. One whose intake died is thrown away by this."""

@@ -60,6 +60,8 @@ class Catalog(Base):
     """As asked for: with a version it is pinned to that, without it follows the newest."""
     options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """`worker.catalogs.options.Options`."""
+    publisher_id: Mapped[str | None] = mapped_column(ForeignKey("publishers.id", ondelete="SET NULL"))
+    """Where its finished videos are brought."""
     schedule_seconds: Mapped[int | None]
     next_read_at: Mapped[datetime | None]
     # Of the last reading that was done: the same answer again means nothing to do.
@@ -73,6 +75,7 @@ class Catalog(Base):
         CheckConstraint("schedule_seconds IS NULL OR url IS NOT NULL", name="schedule"),
         CheckConstraint("(schedule_seconds IS NULL) = (next_read_at IS NULL)", name="next_read"),
         Index("ix_catalogs_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_catalogs_publisher", "publisher_id"),
         Index("ix_catalogs_due", "next_read_at", postgresql_where=text("next_read_at IS NOT NULL")),
     )
 

@@ -120,6 +120,11 @@ class Render(Base):
     variables: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """As they were given."""
 
+    webhook_endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    """Where this render's own events go, beside the standing endpoints."""
+    webhook_events: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """Which of them: types, groups or `*`."""
+
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     batch_position: Mapped[int | None]
     """Which of its batch's renders it is, from 1, in the order of the source."""
@@ -284,6 +289,7 @@ class Render(Base):
         ),
         Index("ix_renders_batch_again", "batch_id", postgresql_where=text("batch_id IS NOT NULL AND run > 1")),
         Index("ix_renders_fingerprint", "owner_id", "fingerprint", postgresql_where=text("fingerprint IS NOT NULL")),
+        Index("ix_renders_webhook", "webhook_endpoint_id", postgresql_where=text("webhook_endpoint_id IS NOT NULL")),
         Index("ix_renders_followers", "follows_id", postgresql_where=text("follows_id IS NOT NULL")),
         Index(
             "ix_renders_turns",
@@ -483,9 +489,9 @@ class Worker(Base):
 
 
 class Event(Base):
-    """Something that happened to a render.
+    """Something that happened to a render, a batch or a webhook endpoint.
 
-    `number` orders one render's events. The feed of all is read by `(transaction, id)` below the oldest running
+    `number` orders the events of one of them. The feed of all is read by `(transaction, id)` below the oldest running
     transaction: ids alone commit out of order, and a reader that trusts them skips some for ever.
     """
 
@@ -494,8 +500,11 @@ class Event(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     transaction: Mapped[int] = mapped_column(TransactionId(), server_default=text("pg_current_xact_id()"))
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
-    run: Mapped[int]
+    render_id: Mapped[str | None] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
+    endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    run: Mapped[int | None]
+    """Of a render."""
     number: Mapped[int]
     type: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -503,6 +512,12 @@ class Event(Base):
 
     __table_args__ = (
         UniqueConstraint("render_id", "number"),
+        CheckConstraint("num_nonnulls(render_id, batch_id, endpoint_id) = 1", name="subject"),
+        CheckConstraint("(render_id IS NULL) = (run IS NULL)", name="run"),
+        Index("uq_events_batch", "batch_id", "number", unique=True, postgresql_where=text("batch_id IS NOT NULL")),
+        Index(
+            "uq_events_endpoint", "endpoint_id", "number", unique=True, postgresql_where=text("endpoint_id IS NOT NULL")
+        ),
         Index("ix_events_feed", "transaction", "id"),
         Index("ix_events_owner_feed", "owner_id", "transaction", "id"),
     )
@@ -533,24 +548,3 @@ class UploadUse(Base):
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"), primary_key=True)
 
     __table_args__ = (Index("ix_upload_uses_render", "render_id"),)
-
-
-class WebhookDelivery(Base):
-    """The outbox of webhooks: written in the transaction that makes the event, delivered afterwards."""
-
-    __tablename__ = "webhook_outbox"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
-    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("events.id", ondelete="CASCADE"), index=True)
-    url: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default="pending")
-    tries: Mapped[int] = mapped_column(server_default="0")
-    ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    delivered_at: Mapped[datetime | None]
-
-    __table_args__ = (
-        CheckConstraint("state IN ('pending', 'delivered', 'failed', 'superseded')", name="state"),
-        Index("ix_webhook_outbox_due", "ready_at", postgresql_where=text("state = 'pending'")),
-    )

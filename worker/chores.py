@@ -1,0 +1,53 @@
+"""What the dispatcher has done beside renders, at each tick: a piece of each, in a transaction of its own.
+
+A fault in one keeps neither the renders nor the others waiting: it is left alone for a while.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError
+
+from config.logging import get
+from worker.database import retryable
+
+log = get(__name__)
+
+PASSED_OVER_SECONDS = 30.0
+"""For which a chore is left alone that failed by a fault of ours."""
+
+
+@dataclass
+class Chore:
+    """`run` does a piece and says whether there is more at once. It opens its own transactions and does not retry."""
+
+    name: str
+    run: Callable[[], bool]
+    left_alone_until: float = field(default=0.0)
+
+
+def do(chores: Sequence[Chore]) -> bool:
+    """A piece of each; whether any has more to do at once. Raises DBAPIError where the database is away."""
+    more = [_do(chore) for chore in chores]
+    return any(more)
+
+
+def _do(chore: Chore) -> bool:
+    if time.monotonic() < chore.left_alone_until:
+        return False
+    try:
+        return chore.run()
+    except DBAPIError as error:
+        if retryable(error):
+            raise
+        log.exception("chore.fault", chore=chore.name)
+    except Exception:  # a bug in one must not end what renders wait for
+        log.exception("chore.fault", chore=chore.name)
+    chore.left_alone_until = time.monotonic() + PASSED_OVER_SECONDS
+    return False
+
+
+def usual() -> list[Chore]:
+    """Those of the dispatcher."""
+    return []

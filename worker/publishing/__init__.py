@@ -1,0 +1,1 @@
+"""Back to the shop: a finished video is put where the product is that it was made for."""

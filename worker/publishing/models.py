@@ -1,0 +1,96 @@
+"""A place that videos are brought to, and each video's way there."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from worker.database import Base
+
+
+class PublisherKind(StrEnum):
+    """Whose interface is spoken."""
+
+    SHOPIFY = "shopify"  # GraphQL Admin API: staged upload, product media
+    WOOCOMMERCE = "woocommerce"  # WordPress media, WooCommerce product
+    HTTP = "http"  # the video's bytes to any address, signed
+
+
+class PublicationState(StrEnum):
+    """How far a publication is."""
+
+    PENDING = "pending"  # to be worked on at `ready_at`, or being worked on
+    PUBLISHED = "published"
+    FAILED = "failed"  # given up, `error_code` says why; can be retried by its owner
+    SUPERSEDED = "superseded"  # a newer video of the same product was there first
+
+
+class Publisher(Base):
+    """A place and the right to write there."""
+
+    __tablename__ = "publishers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    name: Mapped[str | None]
+    kind: Mapped[str]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """By kind, nothing secret: `worker.publishing.settings`."""
+    credentials_encrypted: Mapped[bytes]
+    """JSON by kind, by `worker.accounts.vault`."""
+    disabled_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('shopify', 'woocommerce', 'http')", name="kind"),
+        Index("ix_publishers_list", "owner_id", text("created_at DESC"), text("id DESC")),
+    )
+
+
+class Publication(Base):
+    """One video on its way to one product. Each step's outcome is on file before the next is taken."""
+
+    __tablename__ = "publications"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
+    render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
+    run: Mapped[int]
+    ref: Mapped[str]
+    """The owner's reference of the product: a newer video of it overtakes an older one."""
+    product: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """Where the product is: `{"id": …}`, `{"handle": …}`, `{"sku": …}`, as far as it is known."""
+    state: Mapped[str] = mapped_column(server_default="pending")
+    step: Mapped[str] = mapped_column(server_default="begin")
+    """By kind: what is done next."""
+    remote: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """By kind: ids and addresses that the shop gave; the only way back to what was made there."""
+    tries: Mapped[int] = mapped_column(server_default="0")
+    """Faults in a row."""
+    failing_since: Mapped[datetime | None]
+    ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    lease: Mapped[int] = mapped_column(server_default="0")
+    """Raised by each claim (fencing)."""
+    lease_until: Mapped[datetime | None]
+    error_code: Mapped[str | None]
+    error_detail: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("publisher_id", "render_id", "run"),
+        CheckConstraint("state IN ('pending', 'published', 'failed', 'superseded')", name="state"),
+        CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
+        CheckConstraint("(state = 'failed') = (error_code IS NOT NULL) OR state = 'pending'", name="error"),
+        Index("ix_publications_due", "ready_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_publications_render", "render_id"),
+        Index("ix_publications_product", "publisher_id", "ref", text("id DESC")),
+    )

@@ -1,0 +1,151 @@
+"""Where an owner wants to be told, what is to be told there, and each try to tell it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from worker.database import Base
+
+
+class EndpointKind(StrEnum):
+    """Whose events an endpoint gets."""
+
+    STANDING = "standing"  # all of its owner's that its filter lets through
+    RENDER = "render"  # those of the renders that name its address, one row for each address
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery is."""
+
+    PENDING = "pending"  # to be tried at `ready_at`, or being tried
+    DELIVERED = "delivered"  # answered with 2xx
+    FAILED = "failed"  # the schedule is over, or the receiver does not want it
+    SUPERSEDED = "superseded"  # a final event of the same render overtook it
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint gets nothing."""
+
+    ASKED = "asked"
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # nothing was taken for five days
+
+
+class WebhookEndpoint(Base):
+    """An address that events go to, with its secret and its filter."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    kind: Mapped[str] = mapped_column(server_default="standing")
+    url: Mapped[str]
+    """May hold a secret of the receiver's: never logged."""
+    description: Mapped[str | None]
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """Types (`render.succeeded`), groups (`render.*`) or `*`; a render's endpoint has none, its renders do."""
+    secret_encrypted: Mapped[bytes]
+    """`whsec_…`, by `worker.accounts.vault`."""
+    previous_secret_encrypted: Mapped[bytes | None]
+    previous_secret_until: Mapped[datetime | None]
+    """During a rotation both sign."""
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
+    failing_since: Mapped[datetime | None]
+    """The first failed try since the last that was taken."""
+    succeeded_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    last_seconds: Mapped[float | None]
+    """How long the last try took: a slow receiver gets fewer at a time."""
+    event_number: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('standing', 'render')", name="kind"),
+        CheckConstraint("(disabled_at IS NULL) = (disabled_reason IS NULL)", name="disabled"),
+        CheckConstraint("disabled_reason IN ('asked', 'gone', 'failing')", name="disabled_reason"),
+        CheckConstraint(
+            "(previous_secret_encrypted IS NULL) = (previous_secret_until IS NULL)", name="previous_secret"
+        ),
+        Index("ix_webhook_endpoints_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("uq_webhook_endpoints_render", "owner_id", "url", unique=True, postgresql_where=text("kind = 'render'")),
+    )
+
+
+class WebhookDelivery(Base):
+    """An event on its way to an endpoint. Its id is the `webhook-id`, the same over all tries."""
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    event_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("events.id", ondelete="CASCADE"))
+    """NULL: a test."""
+    subject: Mapped[str]
+    """The render, batch or endpoint that the event is about: first tries of one subject go out in order."""
+    sequence: Mapped[int]
+    """The event's number within its subject."""
+    type: Mapped[str]
+    final: Mapped[bool] = mapped_column(server_default="false")
+    body: Mapped[str]
+    """What is sent, to the byte: the signature of each try is over it."""
+    state: Mapped[str] = mapped_column(server_default="pending")
+    tries: Mapped[int] = mapped_column(server_default="0")
+    ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    """When a worker was last told of it."""
+    lease: Mapped[int] = mapped_column(server_default="0")
+    """Raised by each claim (fencing)."""
+    lease_until: Mapped[datetime | None]
+    """Who tries it has until then; after that it is tried again."""
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("endpoint_id", "event_id"),
+        CheckConstraint("state IN ('pending', 'delivered', 'failed', 'superseded')", name="state"),
+        CheckConstraint("(state = 'pending') = (ended_at IS NULL)", name="ended"),
+        Index("ix_webhook_deliveries_due", "ready_at", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_webhook_deliveries_order",
+            "endpoint_id",
+            "subject",
+            "sequence",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index("ix_webhook_deliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_webhook_deliveries_subject", "subject"),
+        Index("ix_webhook_deliveries_ended", "ended_at"),
+        Index("ix_webhook_deliveries_event", "event_id"),
+    )
+
+
+class WebhookAttempt(Base):
+    """One try: what was sent, what was answered, how long it took."""
+
+    __tablename__ = "webhook_attempts"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("webhook_deliveries.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    started_at: Mapped[datetime]
+    seconds: Mapped[float]
+    status: Mapped[int | None]
+    """Of the answer; NULL where there was none."""
+    error: Mapped[str | None]
+    """Why it counts as failed: a code of docs/errors.md, or NULL."""
+    request_headers: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    answer_headers: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    answer: Mapped[str | None]
+    """The answer's beginning, as text."""
+
+    __table_args__ = (UniqueConstraint("delivery_id", "number"),)
