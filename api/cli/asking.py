@@ -27,7 +27,7 @@ def prompt_text(prompt: str | None, file: Path | None) -> str:
         raise Mistake('give one prompt: as an argument ("…"), with --prompt-file FILE, or - for standard input')
     source = Path("-") if prompt == "-" else file
     if source is None:
-        return prompt or ""
+        return _no_file(prompt or "")
     try:
         return _read(source).decode("utf-8-sig")
     except OSError as problem:
@@ -36,6 +36,13 @@ def prompt_text(prompt: str | None, file: Path | None) -> str:
         raise Mistake(f"{source} is no text in UTF-8") from None
     except OverflowError:
         raise Mistake(f"{source} is longer than a prompt may be (8,000 characters)") from None
+
+
+def _no_file(prompt: str) -> str:
+    """A file's name is no prompt: it would be paid for like one."""
+    if not any(map(str.isspace, prompt)) and "." in prompt and len(prompt) < 256 and Path(prompt).is_file():
+        raise Mistake(f"{prompt} is a file here: say --prompt-file {prompt} to use what it holds")
+    return prompt
 
 
 def _read(source: Path, most: int = PROMPT_BYTES) -> bytes:

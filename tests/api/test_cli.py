@@ -268,6 +268,7 @@ def test_balances_accounts_and_usage(service: Service, run: Any) -> None:
         (("render", "a kite", "-a", "none.png"), 2, "none.png is no file"),
         (("render", "a kite", "-a", "."), 2, ". is a directory"),
         (("render", "a kite", "-a", "large.mp4"), 2, "200,000,001 bytes"),
+        (("render", "--dry-run", "large.mp4"), 2, "say --prompt-file large.mp4"),
         (("render", "--prompt-file", "."), 2, "the prompt cannot be read"),
         (("render", "--prompt-file", "none.txt"), 2, "No such file"),
         (("render", "--prompt-file", "large.mp4"), 2, "longer than a prompt may be"),
