@@ -21,7 +21,7 @@ FINAL = frozenset({"succeeded", "failed", "canceled", "expired"})
 
 @dataclass(frozen=True)
 class Reading:
-    """A reader of the feed: how many events lay before its cursor, and (render, number) of each that it was given."""
+    """A reader of the feed: how many events lay before its cursor, and (subject, number) of each that it was given."""
 
     before: int
     given: list[tuple[str, int]]
@@ -166,6 +166,11 @@ def _narrowed(books: Books) -> Books:
         messages=[one for one in books.messages if one["render_id"] in books.renders],
         violations=[one for one in books.violations if any(mark in one["detail"] for mark in ours)],
     )
+
+
+def subject(event: Row) -> str:
+    """The id of what an event is about: a render, a batch, an endpoint."""
+    return event["render_id"] or event["batch_id"] or event["endpoint_id"]
 
 
 def logs(home: Path) -> list[Path]:

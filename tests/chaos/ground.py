@@ -19,6 +19,7 @@ from deploy.local import commands
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running
 from deploy.local.valkey import Valkey
+from tests.chaos import webhooks
 from tests.stack import Stack, free_port, here, until
 from worker.database import engine
 
@@ -28,6 +29,7 @@ SETTINGS = {
     "VIVIDEO_REDISPATCH_SECONDS": "2",
     "VIVIDEO_WRITES_PER_MINUTE": "0",
     "VIVIDEO_READS_PER_MINUTE": "0",
+    **webhooks.SETTINGS,
 }
 START_SECONDS = 240
 """Twelve Python programs: ten seconds on two idle cores, minutes on two that others use."""

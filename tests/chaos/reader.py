@@ -7,7 +7,7 @@ from typing import Self
 
 import httpx
 
-from tests.chaos.books import Reading
+from tests.chaos.books import Reading, subject
 
 LARGEST_PAGE = 200
 
@@ -74,4 +74,4 @@ class Reader:
         answer = self._http.get("/v1/events", params=asked)
         answer.raise_for_status()
         page = answer.json()
-        return [(event["render_id"], event["number"]) for event in page["data"]], page["next_cursor"]
+        return [(subject(event), event["number"]) for event in page["data"]], page["next_cursor"]

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import redis
 
-from tests.chaos import batches, figures, gathering
+from tests.chaos import batches, figures, gathering, webhooks
 from tests.chaos.customers import Customers
 from tests.chaos.figures import Figures
 from tests.chaos.ground import START_AGAIN_SECONDS, Ground
@@ -21,6 +21,7 @@ from tests.chaos.invariants import Violation, check
 from tests.chaos.prompts import Wish
 from tests.chaos.reader import Reader
 from tests.chaos.script import Blow, Script, write
+from tests.chaos.webhooks import Listener
 
 CALM_SECONDS = 900.0
 """For everything to end after the last blow, at most: minutes on a machine that others use too."""
@@ -34,6 +35,9 @@ RETRIED = 0.25
 AT_ONCE = 0.5
 """Share of the crowds that ask as one batch."""
 
+_MOVES = """
+    SELECT sum(lease), max(event_number), count(*), (SELECT sum(lease) FROM webhook_deliveries) FROM renders"""
+
 Result = tuple[Figures, list[Violation]]
 
 
@@ -45,13 +49,14 @@ def storm(seed: int, *, renders: int, kills: int, home: Path, quick: bool = Fals
         Ground(home, quick=quick) as ground,
         Customers(ground.api, ground.headers, random.Random(seed + 1)) as customers,
         Reader(ground.api, ground.headers, random.Random(seed + 2)) as reader,
+        Listener(customers, seed + 4) as listener,
     ):
         done = Storm(ground, customers, script)
         done.blow()
         done.calm()
         if done.ask_again():
             done.calm()
-        return done.judge(reader, began)
+        return done.judge(reader, listener, began)
 
 
 class Storm:
@@ -168,9 +173,10 @@ class Storm:
         still_at = time.monotonic() + STILL_SECONDS
         while time.monotonic() < min(end, still_at):
             ended = self._all_final() and self._batches_over()
-            if self.customers.served and self.ground.all_up() and ended and self._silent():
+            told = webhooks.rests(self._ask)
+            if self.customers.served and self.ground.all_up() and ended and told and self._silent():
                 return
-            now = self._ask("SELECT sum(lease), max(event_number), count(*) FROM renders")
+            now = self._ask(_MOVES)
             if now != seen:
                 seen, still_at = now, time.monotonic() + STILL_SECONDS
             self.ground.tend()
@@ -204,7 +210,7 @@ class Storm:
             self._count("retry" if answer else "retry refused")
         return len(chosen)
 
-    def judge(self, reader: Reader, began: float) -> Result:
+    def judge(self, reader: Reader, listener: Listener, began: float) -> Result:
         """The books against the invariants."""
         accepted = frozenset(self.customers.accepted.values())
         with gathering.connected(self.ground.stack) as connection:
@@ -213,5 +219,6 @@ class Storm:
             )
             violations = [*check(books), *(Violation("intake", "-", one) for one in self.customers.complaints)]
             violations += batches.check(connection, self.customers.batches)
+            violations += listener.check(connection)
             counted = figures.count(self.script.seed, books, self.ground.deaths, self.done, self.restarts, violations)
         return counted.timed(time.monotonic() - began, self.customers.repeated), violations

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from tests.chaos.books import Books
+from tests.chaos.books import Books, subject
 from tests.chaos.invariants.violation import Violation
 
 
 def feed(books: Books) -> Iterator[Violation]:
     """What each reader was given, page by page, during the run or after it, is the table from its cursor on."""
-    table = [(event["render_id"], event["number"]) for event in books.events]
+    table = [(subject(event), event["number"]) for event in books.events]
     for reading in books.given.readings:
         wanted = table[reading.before :]
         if reading.given == wanted:
