@@ -279,7 +279,7 @@ NAMES = st.sampled_from(sorted({name.lower() for _, headers, _ in SIGNED.values(
 ANY = st.one_of(st.text(), LIKELY, st.lists(st.one_of(st.text(max_size=3), LIKELY), max_size=5).map("".join))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(Style),
     st.lists(st.tuples(NAMES, ANY)),
