@@ -27,6 +27,7 @@ from api.routes import (
     renders,
     sessions,
     templates,
+    triggers,
     uploads,
 )
 from api.uploads.receive import sweep
@@ -97,6 +98,7 @@ def create() -> FastAPI:
         batches,
         templates,
         catalogs,
+        triggers,
         events,
         files,
         uploads,

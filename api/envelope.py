@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from api import counted, gate, incoming, problems
-from api.limits import BATCH_JSON_BYTES, JSON_BYTES
+from api.limits import BATCH_JSON_BYTES, JSON_BYTES, MESSAGE_BYTES
 from api.problems import Problem
 from config.logging import get
 from config.settings import settings
@@ -25,6 +25,8 @@ BATCHES = "/v1/batches"
 """The addresses with large bodies; files they count for themselves."""
 JSON = "application/json"
 _CATALOGS = re.compile(r"/v1/catalogs(/[^/]+/read)?")
+_MESSAGES = re.compile(r"/v1/triggers/[^/]+/(deliveries|test)")
+"""Where a shop's message comes in."""
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -164,6 +166,8 @@ def _most(scope: Scope) -> int | None:
         return None
     if scope["path"] == BATCHES and scope["method"] == "POST":
         return BATCH_JSON_BYTES if _declared(scope) == JSON else None
+    if scope["method"] == "POST" and _MESSAGES.fullmatch(scope["path"]):
+        return MESSAGE_BYTES
     return JSON_BYTES
 
 

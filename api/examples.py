@@ -4,6 +4,7 @@ from typing import Any
 
 from api.batches import examples as batches
 from api.catalogs import examples as catalogs
+from api.triggers import examples as triggers
 from worker.failures import EXPORT_FAILED
 from worker.renders.takeover import SILENT
 
@@ -470,6 +471,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     },
     **batches.EXAMPLES,
     **catalogs.EXAMPLES,
+    **triggers.EXAMPLES,
 }
 """By the name of the shape they show, and their own."""
 

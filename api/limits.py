@@ -8,6 +8,8 @@ UPLOAD_BYTES = 200 * 1000 * 1000
 """The backend's contract: at most 200 MB a file."""
 BATCH_JSON_BYTES = 8 * 1024 * 1024
 """500 items of 16 KB; who has more sends a file."""
+MESSAGE_BYTES = 4 * 1024 * 1024
+"""Of a shop's webhook: a product with thousands of variants is some megabytes."""
 BATCH_ITEMS = 500
 """In a JSON body; a file holds as many as you like."""
 BATCH_FILE_BYTES = 8 * 1000 * 1000 * 1000

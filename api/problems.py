@@ -130,6 +130,20 @@ KINDS: dict[str, Kind] = {
     "catalog.no_source": Kind(422, "There is nothing to be read", "Send a file, or make a catalog with an address."),
     "catalog.refused": Kind(422, "The file is no product feed", "`detail` says what was found, and what helps."),
     "catalog.unreachable": Kind(422, "The address gives no feed", "`errors` has the reason; docs/errors.md the codes."),
+    "trigger.unknown": Kind(404, "There is no such trigger", "Check the id; triggers of other owners are not shown."),
+    "trigger.unverified": Kind(
+        401, "The message is not its trigger's", "Give the shop the trigger's secret and its address; check its clock."
+    ),
+    "trigger.delivery_unknown": Kind(
+        404, "There is no such delivery", "GET its trigger's /deliveries lists them; old ones are thrown away."
+    ),
+    "trigger.delivery_emptied": Kind(
+        410, "The delivery's words are gone", "They went with its deleted render; have the shop send it again."
+    ),
+    "publisher.unknown": Kind(422, "There is no such publisher", "Check the id; GET /v1/publishers lists yours."),
+    "webhook.no_secret_key": Kind(
+        503, "The service can keep no secret", "Who runs it sets VIVIDEO_SECRET_KEY, as it was when secrets were kept."
+    ),
     "session.unknown": Kind(404, "There is no such session", "Check the id; sessions of other owners are not shown."),
     "session.lost": Kind(
         409,

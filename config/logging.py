@@ -74,6 +74,8 @@ EVENTS = frozenset(
         "still_working.untold",
         "strays.kept",
         "surprises.unwritten",
+        "trigger.fault",
+        "trigger.unverified",
         "watch.found",
         "watch.unread",
         "worker.gone",

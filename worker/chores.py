@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config.logging import get
 from worker.database import retryable
+from worker.triggers import holding
 
 log = get(__name__)
 
@@ -50,4 +51,4 @@ def _do(chore: Chore) -> bool:
 
 def usual() -> list[Chore]:
     """Those of the dispatcher."""
-    return []
+    return [Chore("triggers", holding.go_on)]

@@ -24,6 +24,7 @@ from worker.remote.intents import ABOUT_A_CLIP
 from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
+from worker.triggers import store as triggers
 
 log = get(__name__)
 
@@ -45,6 +46,7 @@ def run() -> None:
         finally:
             breaker.leave()
     transact(_forget)
+    _forget_messages()
     _expire_uploads()
     _clear_files()
 
@@ -101,6 +103,12 @@ def _forget(session: Session) -> None:
             ~select(Render.id).where(Render.worker_id == Worker.id).exists(),
         )
     )
+
+
+def _forget_messages() -> None:
+    """Those of shops, a piece of them in each transaction."""
+    while transact(triggers.forget) == triggers.FORGOTTEN_AT_ONCE:
+        pass
 
 
 def _expire_uploads() -> None:

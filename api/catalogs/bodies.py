@@ -45,6 +45,7 @@ class CatalogBody(BaseModel):
     template: str
     options: dict[str, Any]
     schedule_seconds: int | None
+    publisher_id: str | None = Field(description="Brings the finished videos to their products.")
     next_read_at: datetime | None
     last_read: ReadBody | None
     created_at: datetime

@@ -76,6 +76,7 @@ KEPT: Example = {
     "template": "promo",
     "options": OPTIONS,
     "schedule_seconds": 86400,
+    "publisher_id": None,
     "next_read_at": "2026-03-03T09:00:00.412893Z",
     "last_read": DONE,
     "created_at": "2026-03-01T09:00:00.412893Z",

@@ -16,6 +16,7 @@ from api.database import transact
 from api.files import storage
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
+from api.publishers import check_publisher
 from worker.addresses.errors import AddressError
 from worker.addresses.fetch import Limits
 from worker.catalogs import reads, source, store
@@ -56,14 +57,17 @@ class Answer(Generic[Body]):
 def accept(caller: Caller, key: Key, request: CatalogRequest | FileRequest, sent: Sent | None) -> Answer[CatalogBody]:
     """Take a catalog on and have it read.
 
-    Raises Problem `template.unknown`, `idempotency.…`, Archived, StorageUnavailable.
+    Raises Problem `template.unknown`, `publisher.unknown`, `idempotency.…`, Archived, StorageUnavailable.
     """
-    hashed = idempotency.body_hash(request.model_dump(mode="json") | {"sha256": sent.sha256 if sent else None})
+    without = {"publisher_id"} if request.publisher_id is None else set[str]()  # younger than keys that may come again
+    given = request.model_dump(mode="json", exclude=without)
+    hashed = idempotency.body_hash(given | {"sha256": sent.sha256 if sent else None})
     catalog_id, read_id = new_id("cat"), new_id("crd")
     url, schedule = (request.url, request.schedule_seconds) if isinstance(request, CatalogRequest) else (None, None)
 
     def make(session: Session, storage_key: str | None) -> None:
         _template(session, caller.owner_id, request.template)
+        check_publisher(session, caller.owner_id, request.publisher_id)
         row = store.create(
             session,
             caller.owner_id,
@@ -74,6 +78,7 @@ def accept(caller: Caller, key: Key, request: CatalogRequest | FileRequest, sent
             template=request.template,
             options=request.options(),
             schedule_seconds=schedule,
+            publisher_id=request.publisher_id,
         )
         _ask(session, caller, row, read_id, storage_key, sent, force=False)
 

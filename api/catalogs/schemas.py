@@ -20,31 +20,40 @@ Target = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), Aft
 Template = Annotated[str, StringConstraints(pattern=REFERENCE)]
 Schedule = Annotated[int, Field(ge=SOONEST_SECONDS, le=LATEST_SECONDS)]
 Prefix = Annotated[str, StringConstraints(max_length=64), Plain]
+PublisherId = Annotated[str, StringConstraints(pattern=r"^pub_[0-9a-z]{26}$")]
 
 
-class RenderOptions(BaseModel):
-    """How the products are rendered."""
+class ProductOptions(BaseModel):
+    """How a product is rendered."""
 
     model_config = ConfigDict(extra="forbid")
 
     include: list[Include] = Field(default=[], max_length=3, description="Products that are left out otherwise.")
-    ref_prefix: Prefix = Field("", description="Before each product's ref in `external_ref`: two shops may share refs.")
-    language: Language | None = Field(None, description="Of the videos; null: the template's, or else detected.")
+    ref_prefix: Prefix = Field(
+        default="", description="Before each product's ref in `external_ref`: two shops may share refs."
+    )
+    language: Language | None = Field(
+        default=None, description="Of the videos; null: the template's, or else detected."
+    )
     output: Output = Output()
     priority: Priority = "normal"
     on_unconfirmed: Literal["fail", "retry"] = "fail"
     tags: list[Tag] = Field(default=[], max_length=limits.TAGS, description="Of the renders; empty: the template's.")
     metadata: Metadata = {}
+
+    def options(self) -> Options:
+        """As they are kept."""
+        return Options.read(self.model_dump(mode="json"))
+
+
+class RenderOptions(ProductOptions):
+    """How the products of a catalog are rendered."""
+
     first: int | None = Field(
         None, ge=1, le=limits.LARGEST_NUMBER, description="Begin so many of a reading; the others wait for approval."
     )
     max_credits: float | None = Field(None, ge=1, le=1e12, description="Pause a reading's batch before more is spent.")
     max_failure_rate: float | None = Field(None, ge=0, le=1, description="Pause it when more than this share failed.")
-
-    def options(self) -> Options:
-        """As they are kept."""
-        names = RenderOptions.model_fields
-        return Options.read({name: value for name, value in self.model_dump(mode="json").items() if name in names})
 
 
 class FileRequest(RenderOptions):
@@ -52,6 +61,7 @@ class FileRequest(RenderOptions):
 
     template: Template = Field(description="`name`: always its newest version; `name@3`: that one.", examples=["promo"])
     name: Name | None = Field(None, description="For people.", examples=["spring shop"])
+    publisher_id: PublisherId | None = Field(None, description="Brings the finished videos to their products.")
 
 
 class CatalogRequest(FileRequest):
@@ -70,6 +80,7 @@ class CatalogChange(BaseModel):
     template: Template | None = None
     schedule_seconds: Schedule | None = Field(None, description="null: no schedule any more.")
     options: RenderOptions | None = None
+    publisher_id: PublisherId | None = Field(None, description="null: none any more.")
 
 
 class ReadRequest(BaseModel):

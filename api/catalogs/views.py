@@ -30,6 +30,7 @@ def catalog_body(row: Catalog, last: CatalogRead | None) -> CatalogBody:
         template=row.template,
         options=row.options,
         schedule_seconds=row.schedule_seconds,
+        publisher_id=row.publisher_id,
         next_read_at=row.next_read_at,
         last_read=read_body(last) if last else None,
         created_at=row.created_at,

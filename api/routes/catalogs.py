@@ -28,6 +28,7 @@ from api.database import look, transact
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
 from api.problems import Problem
+from api.publishers import check_publisher
 from api.routes.common import CatalogId, Cursor, Limit, ReadId, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, Entry, answer, problems
 from api.schemas import Priority
@@ -79,6 +80,7 @@ def _options(
     first: Annotated[int | None, Query(description="Begin so many; the others wait for approval.")] = None,
     max_credits: Annotated[float | None, Query(description="Pause before more is spent.")] = None,
     max_failure_rate: Annotated[float | None, Query(description="Pause when more than this share failed.")] = None,
+    publisher_id: Annotated[str | None, Query(description="Brings the finished videos to their products.")] = None,
 ) -> dict[str, Any]:
     given = {
         "template": template,
@@ -91,6 +93,7 @@ def _options(
         "first": first,
         "max_credits": max_credits,
         "max_failure_rate": max_failure_rate,
+        "publisher_id": publisher_id,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -117,7 +120,8 @@ def _is_json(request: Request) -> bool:
         *JSON_BODY,
         *IDEMPOTENT,
         *_FILE,
-        *("template.unknown", "template.archived", "catalog.refused", "catalog.unreachable", "catalog.unknown"),
+        *("template.unknown", "template.archived", "publisher.unknown"),
+        *("catalog.refused", "catalog.unreachable", "catalog.unknown"),
     )
     | {
         200: answer("With `dry_run`: how it was understood.", model=CatalogDryRunBody),
@@ -185,11 +189,13 @@ def show(id: CatalogId, caller: RendersReader) -> CatalogBody:
     "/{id}",
     dependencies=[Depends(json_only)],
     summary="Change a catalog",
-    responses=problems(*JSON_BODY, "catalog.unknown", "catalog.no_source", "template.unknown", "template.archived")
+    responses=problems(
+        *JSON_BODY, "catalog.unknown", "catalog.no_source", "template.unknown", "template.archived", "publisher.unknown"
+    )
     | {200: answer("As it is now.")},
 )
 def change(id: CatalogId, given: CatalogChange, caller: RendersWriter) -> CatalogBody:
-    """Change name, template, schedule or options. What is being read is read as it was asked for."""
+    """Change name, template, schedule, publisher or options. What is being read is read as it was asked for."""
 
     def work(session: Session) -> CatalogBody:
         row = intake.held(session, caller, id)
@@ -200,6 +206,7 @@ def change(id: CatalogId, given: CatalogChange, caller: RendersWriter) -> Catalo
             del changes["template"]
         if given.template is not None:
             intake.check_template(session, caller, given.template)
+        check_publisher(session, caller.owner_id, given.publisher_id)
         options = given.options.options() if given.options is not None else None
         return intake.shown(session, store.amend(session, row, changes, options))
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from api import intake, limits, templating
 from api.problems import FieldError, Problem
 from api.schemas import Plain
+from api.triggers.door import unverified
 
 ULID_LENGTH = 26
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
@@ -124,6 +125,10 @@ AccountId = Annotated[str, _id("acc_", _none("account.unknown", "account"))]
 BatchId = Annotated[str, _id("bat_", _none("batch.unknown", "batch"))]
 CatalogId = Annotated[str, _id("cat_", _none("catalog.unknown", "catalog"))]
 ReadId = Annotated[str, _id("crd_", _no_reading, "read_id")]
+ShopsTriggerId = Annotated[str, _id("trg_", lambda _: unverified())]
+"""In the address that a shop calls: raises Problem `trigger.unverified`, as for a signature that is wrong."""
+TriggerId = Annotated[str, _id("trg_", _none("trigger.unknown", "trigger"))]
+TriggerDeliveryId = Annotated[str, _id("tdl_", _none("trigger.delivery_unknown", "delivery"))]
 TemplateId = Annotated[str, Depends(_template_id)]
 """Raise Problem `….unknown` (`upload.not_found`, `template.not_found`) for what is no id."""
 Limit = Annotated[int, Query(ge=1, le=limits.LONGEST_PAGE, description="Entries in one answer.")]

@@ -19,6 +19,7 @@ from api.views import render_bodies, render_body
 from api.waiting import Patience
 from worker.renders import purge, store
 from worker.renders.states import FINAL, Status
+from worker.triggers import store as triggers
 
 router = APIRouter(prefix="/v1/renders", tags=["renders"], dependencies=[Depends(only_known)], route_class=JsonRoute)
 
@@ -175,6 +176,7 @@ def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
             raise intake.unknown(id)
         etags.demand(request, etags.of(render_body(session, render)))
         purge.purge(session, render)
+        triggers.scrub(session, render)
         done = True
 
     transact(work)

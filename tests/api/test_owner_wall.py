@@ -1,5 +1,6 @@
 """What is another owner's is as if it had never been: every address of the document is tried with real ids of it."""
 
+import json
 import re
 import statistics
 import time
@@ -13,7 +14,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.orm import Session
 
 from api.app import app
-from tests.api import working
+from tests.api import shops, working
 from tests.api.keys import caller, new_key
 from tests.api.service import Service
 from tests.api.tables import contents
@@ -37,7 +38,9 @@ OPERATIONS = sorted(
     if path.startswith("/v1/")
     for method, operation in item.items()
 )
-WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
+OF_SHOPS = ("POST", "/v1/triggers/{id}/deliveries")
+"""It knows no owner: whatever is not rightly signed is answered alike (`test_triggers.py`)."""
+WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "{" in path and (method, path) != OF_SHOPS]
 LISTS = [(path, parameters) for method, path, parameters in OPERATIONS if method == "GET" and "{" not in path]
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/renders/{id}"): {"priority": "high"},
@@ -48,6 +51,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/batches/{id}/retry-failed"): {"force": True},
     ("PATCH", "/v1/catalogs/{id}"): {"name": "another"},
     ("POST", "/v1/catalogs/{id}/read"): {"force": True},
+    ("PATCH", "/v1/triggers/{id}"): {"name": "another"},
+    ("POST", "/v1/triggers/{id}/rotate-secret"): {"overlap_seconds": 0},
+    ("POST", "/v1/triggers/{id}/test"): {"title": "a wall"},
+    ("POST", "/v1/trigger-deliveries/{id}/replay"): {"force": True},
     ("POST", "/v1/renders/{id}/edits"): {"prompt": "a higher wall"},
     ("POST", "/v1/sessions/{id}/messages"): {"text": "a higher wall"},
 }
@@ -98,8 +105,11 @@ def theirs(service: Service) -> Iterator[Theirs]:
         accounts, templates = [service.write(_account)], [_template(client, f"wall-{place}") for place in range(5)]
         sessions = [_session(client) for _ in range(4)]
         catalogs = [_catalog(client, name) for name in ("wall-1", "wall-2")]
+        triggers = [_trigger(service, client, name) for name in ("wall-3", "wall-4")]
+        came = [_message(client, one) for one in triggers]
         assert client.delete(f"/v1/templates/{templates[0]}").status_code == 204
         ids = {"renders": renders, "uploads": given, "accounts": accounts, "templates": templates}
+        ids |= {"triggers": triggers, "trigger-deliveries": came}
         yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs, "sessions": sessions})
 
 
@@ -107,6 +117,19 @@ def _catalog(client: httpx.Client, template: str) -> str:
     made = client.post("/v1/catalogs", json={"url": f"https://{TAG}.example/feed", "template": template, "name": TAG})
     assert made.status_code == 202, made.text
     return made.json()["id"]
+
+
+def _trigger(service: Service, client: httpx.Client, template: str) -> str:
+    return shops.trigger(service, client, template=template, name=TAG)["id"]
+
+
+def _message(client: httpx.Client, trigger_id: str) -> str:
+    """One that is on file: it shows in lists, and can be replayed."""
+    at = f"/v1/triggers/{trigger_id}/deliveries"
+    body = json.dumps(shops.product(title=TAG)).encode()
+    answer = client.post(at, content=body, headers=shops.signed(body))
+    assert answer.json()["verdict"] == "rendered", answer.text
+    return answer.json()["delivery_id"]
 
 
 def _template(client: httpx.Client, name: str) -> str:
@@ -186,7 +209,7 @@ def _account(session: Session) -> str:
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
     found = re.fullmatch(
-        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
+        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates|triggers|trigger-deliveries)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
         path,
     )
     assert found, f"say in this file which ids of another owner {path} is to be tried with"

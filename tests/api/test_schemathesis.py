@@ -13,7 +13,7 @@ from sqlalchemy import func, insert
 
 from api.app import app
 from api.problems import MEDIA_TYPE
-from tests.api import working
+from tests.api import shops, working
 from tests.api.service import FIRST_KEY, Service, serving
 from worker.accounts.models import Account
 from worker.database import new_id
@@ -56,6 +56,8 @@ accounts = {{ values = {accounts} }}
 templates = {{ values = {templates} }}
 catalogs = {{ values = {catalogs} }}
 sessions = {{ values = {sessions} }}
+triggers = {{ values = {triggers} }}
+trigger-deliveries = {{ values = {deliveries} }}
 
 {bindings}
 """
@@ -104,6 +106,9 @@ def ids(service: Service) -> dict[str, list[str]]:
         "uploads": [upload.json()["id"]],
         "accounts": [account],
     }
+    shop = shops.trigger(service)
+    came = shops.send(service, shop["links"]["deliveries"], shops.product())
+    known |= {"triggers": [shop["id"]], "deliveries": [came.json()["delivery_id"]]}
     return known | {"templates": [*templates, "of-schemathesis"], "batches": batches, "catalogs": catalogs}
 
 

@@ -39,7 +39,7 @@ def test_labels_are_words_of_this_service():
     """No name of a label promises an id, an owner, an address or a text of somebody's."""
     assert {label for _, labels in ROWS.values() for label in labels} == {
         *("call", "code", "error", "how", "kind", "method", "outcome", "priority", "process", "python", "queue"),
-        *("reason", "route", "stage", "state", "status", "version", "why"),
+        *("reason", "route", "stage", "state", "status", "style", "verdict", "version", "why"),
     }
 
 

@@ -28,6 +28,7 @@ def create(
     template: str,
     options: Options,
     schedule_seconds: int | None,
+    publisher_id: str | None = None,
 ) -> Catalog:
     """Put a catalog on file. Its first scheduled reading comes after the first span: one is asked for beside it."""
     row = {
@@ -39,6 +40,7 @@ def create(
         "template": template,
         "options": options.kept(),
         "schedule_seconds": schedule_seconds,
+        "publisher_id": publisher_id,
         "next_read_at": from_now(timedelta(seconds=schedule_seconds)) if schedule_seconds else None,
     }
     return session.scalars(insert(Catalog).values(row).returning(Catalog)).one()
@@ -70,7 +72,7 @@ def page(
 
 
 def amend(session: Session, catalog: Catalog, changes: Mapping[str, Any], options: Options | None) -> Catalog:
-    """Change a locked catalog: `name`, `template`, `schedule_seconds`. The next reading is a whole one."""
+    """Change a locked catalog: name, template, schedule_seconds, publisher_id. The next reading is a whole one."""
     values: dict[str, Any] = {**changes, "etag": None, "last_modified": None, "updated_at": func.now()}
     if "schedule_seconds" in changes:
         seconds = changes["schedule_seconds"]

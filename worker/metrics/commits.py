@@ -18,6 +18,8 @@ def on_commit(session: Session, count: Count) -> None:
 
 @event.listens_for(Session, "after_commit")
 def _committed(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a savepoint's end is no commit
     for count in session.info.pop(_WAITING, ()):
         count()
 

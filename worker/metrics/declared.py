@@ -103,6 +103,17 @@ HTTP_REQUEST_SECONDS = _seconds(
     "vivideo_http_request_seconds", "Seconds from a request to the end of its answer.", SHORT, "route", "method"
 )
 
+# Webhooks in.
+TRIGGER_MESSAGES = _counter(
+    "vivideo_trigger_messages_total",
+    "Messages of shops by what became of them; `unverified`: the signature was not right.",
+    "style",
+    "verdict",
+)
+TRIGGER_MESSAGE_SECONDS = _seconds(
+    "vivideo_trigger_message_seconds", "Seconds from a message that is read to its answer.", SHORT, "style"
+)
+
 
 @dataclass(frozen=True)
 class Read:

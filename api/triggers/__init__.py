@@ -1,0 +1,1 @@
+"""Triggers at the intake: a shop's signed messages, and what their owners see and say of them."""

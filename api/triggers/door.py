@@ -1,0 +1,130 @@
+"""Whether a message is its trigger's: nobody who guesses learns anything, and a flood costs little.
+
+A trigger that does not exist, a signature that is wrong and a header that is none are answered in the same words. Past
+so many of these a minute from one peer, what is no trigger's is not looked up any more, and large bodies are not
+verified; a message of a trigger that is rightly signed is taken all the same, for its source may share its address (a
+proxy's) with whoever floods.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from api.database import transact
+from api.problems import Problem
+from api.rate_limits import FailedKeys
+from config.logging import get
+from worker.metrics.declared import TRIGGER_MESSAGES
+from worker.triggers import secrets, signatures, store
+from worker.triggers.models import Style
+from worker.triggers.signatures import BadSignature
+
+log = get(__name__)
+
+REMEMBER_SECONDS = 3.0
+"""How long a secret may be taken still that was rotated away, or a trigger that was dropped."""
+REMEMBER_TRIGGERS = 10_000
+LIST_SECONDS = 1.0
+"""How long a list of all triggers stands, in a flood: one that was just made waits so long for its first message."""
+FLOODED_BYTES = 256 * 1024
+"""Of a body, past which it is not verified for a peer that floods: shops' products are smaller."""
+UNVERIFIED = "unverified"
+_NOBODY = secrets.made(Style.STANDARD)
+"""Compared with where there is no trigger, so that this takes no less time."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a message is verified with."""
+
+    style: Style
+    secrets: tuple[str, ...]
+
+
+class Door:
+    """This process's memory of triggers and of failures."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Known]] = {}
+        self._ids: tuple[float, frozenset[str]] = (0.0, frozenset())
+        self._lock = threading.Lock()
+        self._failed = FailedKeys()
+
+    def admit(self, trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> Known:
+        """Return where the trigger's source signed the message. Raises Problem `trigger.unverified`, `rate.limited`."""
+        flooded = self._refusal(peer)
+        if flooded is not None and (len(body) > FLOODED_BYTES or not self._is_there(trigger_id)):
+            raise flooded
+        known = self._recall(trigger_id)
+        try:
+            return self._verified(trigger_id, known, headers, body, again=flooded is None)
+        except BadSignature as error:
+            self._failed.count(peer)
+            TRIGGER_MESSAGES.labels(known.style.value if known else "", UNVERIFIED).inc()
+            log.info("trigger.unverified", trigger=trigger_id if known else "…", reason=error.reason)
+            raise flooded or unverified() from None
+
+    def _verified(
+        self, trigger_id: str, known: Known | None, headers: Mapping[str, str], body: bytes, *, again: bool
+    ) -> Known:
+        """By what is remembered; else, and where that may be of before a rotation, by what is on file."""
+        if known is not None:
+            try:
+                signatures.verify(known.style, headers, body, known.secrets)
+            except BadSignature:
+                if not again:
+                    raise
+            else:
+                return known
+        found = self._look_up(trigger_id)
+        if found is None:
+            signatures.verify(Style.STANDARD, headers, body, [_NOBODY])
+            raise BadSignature("there is no such trigger")
+        signatures.verify(found.style, headers, body, found.secrets)
+        return found
+
+    def _refusal(self, peer: str) -> Problem | None:
+        try:
+            self._failed.demand(peer)
+        except Problem as problem:
+            return problem
+        return None
+
+    def _is_there(self, trigger_id: str) -> bool:
+        """As of some seconds ago: in a flood one question stands for all of them."""
+        until, ids = self._ids
+        if time.monotonic() >= until:
+            ids = transact(store.every_id)
+            self._ids = time.monotonic() + LIST_SECONDS, ids
+        return trigger_id in ids
+
+    def _recall(self, trigger_id: str) -> Known | None:
+        until, known = self._known.get(trigger_id, (0.0, None))
+        return known if time.monotonic() < until else None
+
+    def _look_up(self, trigger_id: str) -> Known | None:
+        known = transact(lambda session: _known(session, trigger_id))
+        with self._lock:
+            if len(self._known) >= REMEMBER_TRIGGERS:
+                self._known.clear()
+            if known is None:
+                self._known.pop(trigger_id, None)
+            else:
+                self._known[trigger_id] = (time.monotonic() + REMEMBER_SECONDS, known)
+        return known
+
+
+def _known(session: Session, trigger_id: str) -> Known | None:
+    row = store.any_owners(session, trigger_id)
+    return Known(Style(row.style), tuple(store.secrets(session, row))) if row else None
+
+
+def unverified() -> Problem:
+    """The one answer for all that is not a trigger's message."""
+    return Problem("trigger.unverified", "The message is not signed with this address's secret.")
+
+
+door = Door()

@@ -1,0 +1,247 @@
+"""A shop's message is taken; a trigger is taken on, changed, given another secret; a message is decided anew."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api import idempotency
+from api.auth import Caller
+from api.database import transact
+from api.idempotency import Earlier, Key
+from api.problems import FieldError, Problem
+from api.publishers import check_publisher
+from api.triggers.bodies import TakenBody, TrialBody, TriggerBody, TriggerDeliveryDetailBody, TriggerSecretBody
+from api.triggers.door import door, unverified
+from api.triggers.schemas import RotationRequest, TriggerChange, TriggerRequest
+from api.triggers.views import PONG, detail_body, secret_body, taken_body, trial_body, trigger_body
+from worker.accounts import vault
+from worker.database import new_id
+from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
+from worker.templates import store as templates
+from worker.templates.store import Unknown
+from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
+from worker.triggers.acceptance import Arrived, Gone
+from worker.triggers.models import Style, Trigger, TriggerDelivery
+from worker.triggers.planning import Said
+from worker.triggers.secrets import BadSecret
+from worker.triggers.signatures import unsigned_ping
+
+ROUTE = "POST /v1/triggers"
+GIVEN_BY_SOURCE = frozenset({Style.SHOPIFY, Style.STRIPE})
+"""They make their secrets themselves: there is nothing to choose."""
+_REPLAY = "replay:"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a request led to, and whether an earlier one with its key had."""
+
+    body: TriggerSecretBody
+    replayed: bool
+
+
+def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> TakenBody:
+    """Take a shop's message. Raises Problem `trigger.unverified`, `rate.limited`."""
+    began = time.monotonic()
+    if unsigned_ping(Style.WOOCOMMERCE, headers, body):
+        return PONG  # whatever the address is: who guesses learns nothing
+    known = door.admit(trigger_id, peer, headers, body)
+    said = Said.read(known.style, headers, body)
+    delivery_id = store.new_delivery_id()
+    try:
+        arrived = Arrived(said.message.key, said)
+        taken = transact(lambda session: acceptance.receive(session, trigger_id, arrived, delivery_id))
+    except Gone:
+        raise unverified() from None
+    TRIGGER_MESSAGE_SECONDS.labels(known.style.value).observe(time.monotonic() - began)
+    return taken_body(taken)
+
+
+def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
+    """Take a trigger on. Raises Problem `template.unknown`, `publisher.unknown`, `request.invalid`, `idempotency.…`,
+    Archived, SecretKeyMissing."""
+    hashed = idempotency.body_hash(request.model_dump(mode="json"))
+    _check(request.mapping, request.conditions)
+    secret = _secret(request.style, request.secret)
+    trigger_id = new_id("trg")
+
+    def make(session: Session) -> Trigger:
+        check_template(session, caller, request.template)
+        check_publisher(session, caller.owner_id, request.publisher_id)
+        row = store.create(
+            session,
+            caller.owner_id,
+            trigger_id=trigger_id,
+            api_key_id=caller.key_id,
+            style=request.style.value,
+            secret=secret,
+            template=request.template,
+            options=request.options.options(),
+            name=request.name,
+            topics=request.topics,
+            mapping=request.mapping,
+            conditions=request.conditions,
+            publisher_id=request.publisher_id,
+        )
+        return store.pause(session, row) if request.paused else row
+
+    def work(session: Session) -> Made:
+        made = idempotency.once(session, caller.owner_id, ROUTE, key, hashed, trigger_id, lambda: make(session))
+        row = found(session, caller, made.resource_id) if isinstance(made, Earlier) else made
+        # Whoever repeats the call never saw the answer: the secret is in it still.
+        return Made(secret_body(row, vault.unlock(row.secret_encrypted)), replayed=row.id != trigger_id)
+
+    return transact(work)
+
+
+def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody:
+    """Change a trigger. Raises Problem `trigger.unknown`, `template.unknown`, `publisher.unknown`, `request.invalid`,
+    Archived."""
+    _check(given.mapping or {}, given.conditions or [])
+
+    def work(session: Session) -> TriggerBody:
+        row = locked(session, caller, trigger_id)
+        if given.template is not None:
+            check_template(session, caller, given.template)
+        check_publisher(session, caller.owner_id, given.publisher_id)
+        store.change(session, row, _changes(given))
+        if given.paused is not None:
+            row = store.pause(session, row) if given.paused else store.resume(session, row)
+        return trigger_body(row)
+
+    return transact(work)
+
+
+_MAY_BE_NULL = ("name", "topics", "publisher_id")
+
+
+def _changes(given: TriggerChange) -> dict[str, Any]:
+    """The columns that are asked for: null takes back what may be without, and says nothing of the rest."""
+    values: dict[str, Any] = {name: getattr(given, name) for name in _MAY_BE_NULL if name in given.model_fields_set}
+    for name, empty in (("mapping", {}), ("conditions", [])):
+        if name in given.model_fields_set:
+            values[name] = getattr(given, name) or empty
+    if given.template is not None:
+        values["template"] = given.template
+    if given.options is not None:
+        values["options"] = given.options.options().kept()
+    return values
+
+
+def rotate(caller: Caller, trigger_id: str, request: RotationRequest) -> TriggerSecretBody:
+    """Give a trigger another secret. Raises Problem `trigger.unknown`, `request.invalid`, SecretKeyMissing."""
+    style = Style(transact(lambda session: found(session, caller, trigger_id)).style)
+    secret, overlap = _secret(style, request.secret), timedelta(seconds=request.overlap_seconds)
+
+    def work(session: Session) -> TriggerSecretBody:
+        row = store.rotate(session, locked(session, caller, trigger_id), secret, overlap)
+        return secret_body(row, secret)
+
+    return transact(work)
+
+
+def tried(caller: Caller, trigger_id: str, headers: Mapping[str, str], body: bytes, topic: str | None) -> TrialBody:
+    """What would become of a message; nothing is kept. Raises Problem `trigger.unknown`."""
+
+    def work(session: Session) -> TrialBody:
+        row = found(session, caller, trigger_id)
+        said = Said.read(Style(row.style), headers, body).about(topic)
+        return trial_body(planning.plan(session, row, said), said.message.topic)
+
+    return transact(work)
+
+
+def rehearsed(caller: Caller, delivery_id: str, *, force: bool) -> TrialBody:
+    """What would become of a message that was kept, now. Raises Problem `trigger.delivery_…`."""
+
+    def work(session: Session) -> TrialBody:
+        row, said = _kept(session, caller, delivery_id)
+        return trial_body(planning.plan(session, row, said, force=force), said.message.topic)
+
+    return transact(work)
+
+
+def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> TriggerDeliveryDetailBody:
+    """Decide a kept message anew, as a message of its own. Raises Problem `trigger.delivery_…`, `idempotency.…`."""
+    hashed = idempotency.body_hash({"force": force})
+    new, route = store.new_delivery_id(), f"POST /v1/trigger-deliveries/{delivery_id}/replay"
+
+    def make(session: Session) -> None:
+        row, said = _kept(session, caller, delivery_id)
+        arrived = Arrived(f"{_REPLAY}{new}", said, replay_of=delivery_id, force=force)
+        acceptance.receive(session, row.id, arrived, new)
+
+    def work(session: Session) -> TriggerDeliveryDetailBody:
+        made = idempotency.once(session, caller.owner_id, route, key, hashed, new, lambda: make(session))
+        return detail_body(delivery(session, caller, made.resource_id if isinstance(made, Earlier) else new))
+
+    return transact(work)
+
+
+def _kept(session: Session, caller: Caller, delivery_id: str) -> tuple[Trigger, Said]:
+    kept = delivery(session, caller, delivery_id)
+    if not kept.body and not kept.headers:
+        raise Problem("trigger.delivery_emptied", "What it said was deleted with its render.")
+    row = found(session, caller, kept.trigger_id)
+    return row, Said.read(Style(row.style), kept.headers, kept.body)
+
+
+def found(session: Session, caller: Caller, trigger_id: str) -> Trigger:
+    """The owner's trigger. Raises Problem `trigger.unknown`."""
+    row = store.get(session, caller.owner_id, trigger_id)
+    if row is None:
+        raise unknown(trigger_id)
+    return row
+
+
+def locked(session: Session, caller: Caller, trigger_id: str) -> Trigger:
+    """As `found`, locked. Raises Problem `trigger.unknown`."""
+    row = store.locked(session, caller.owner_id, trigger_id)
+    if row is None:
+        raise unknown(trigger_id)
+    return row
+
+
+def delivery(session: Session, caller: Caller, delivery_id: str) -> TriggerDelivery:
+    """The owner's message. Raises Problem `trigger.delivery_unknown`."""
+    row = store.delivery(session, caller.owner_id, delivery_id)
+    if row is None:
+        raise Problem("trigger.delivery_unknown", f"You have no delivery {delivery_id[:64]}.")
+    return row
+
+
+def unknown(trigger_id: str) -> Problem:
+    """The problem of a trigger that is not there, or somebody else's."""
+    return Problem("trigger.unknown", f"You have no trigger {trigger_id[:64]}.")
+
+
+def check_template(session: Session, caller: Caller, ref: str) -> None:
+    """Raises Problem `template.unknown`, Archived."""
+    try:
+        templates.resolve(session, caller.owner_id, ref)
+    except Unknown as problem:
+        raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
+
+
+def _check(given: Mapping[str, Any], listed: list[dict[str, Any]]) -> None:
+    """Raises Problem `request.invalid`."""
+    wrong = [FieldError(f"/mapping{at}", why) for at, why in mapping.wrong(dict(given))]
+    wrong += [FieldError(f"/conditions{at}", why) for at, why in conditions.valid(listed)]
+    if wrong:
+        raise Problem("request.invalid", f"Not valid: {wrong[0].pointer}", errors=wrong[:20])
+
+
+def _secret(style: Style, given: str | None) -> str:
+    """Raises Problem `request.invalid`."""
+    try:
+        if given is not None:
+            return secrets.checked(style, given)
+        if style in GIVEN_BY_SOURCE:
+            raise BadSecret("this source makes its secret itself: give the one that it shows")
+    except BadSecret as why:
+        raise Problem("request.invalid", "Not valid: /secret", errors=[FieldError("/secret", str(why))]) from None
+    return secrets.made(style)

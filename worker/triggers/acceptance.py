@@ -1,0 +1,250 @@
+"""A message becomes a render, or is kept with the reason why not: in one transaction, with the key that tells its
+duplicates. Whoever dies before its commit leaves nothing, and the source sends it again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, cast, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from worker.database import from_now
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import TRIGGER_MESSAGES
+from worker.owners import limits
+from worker.owners.limits import LimitReached, Limits
+from worker.owners.models import ApiKey
+from worker.publishing import publications
+from worker.renders import revisions, store
+from worker.renders.models import Render
+from worker.renders.revisions import Stale
+from worker.renders.states import Status
+from worker.triggers import planning
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
+from worker.triggers.planning import Plan, Said
+from worker.triggers.store import PAUSED
+
+DUPLICATE = "duplicate"
+"""As which one is counted that came before."""
+LONGEST_PAUSE = timedelta(minutes=30)
+"""Between two tries of what is held because of its key's limits."""
+
+
+class Gone(Exception):
+    """The trigger was dropped meanwhile."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message whose signature is right, as it is put on file; `key` tells its duplicates."""
+
+    key: str
+    said: Said
+    replay_of: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a message; a duplicate has what became of the first."""
+
+    delivery: TriggerDelivery
+    duplicate: bool
+
+
+def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: str) -> Taken:
+    """Put a message on file and decide it. Harmless to repeat with the same `delivery_id`.
+
+    Raises:
+        Gone
+    """
+    trigger = held(session, trigger_id)
+    if not _is_new(session, trigger, arrived, delivery_id):
+        return _again(session, trigger, arrived.key, delivery_id)
+    ref = planning.reference(trigger, arrived.said)
+    planning.one_at_a_time(session, trigger.owner_id, ref)
+    row = session.get_one(TriggerDelivery, delivery_id)
+    decide(session, trigger, row, arrived.said, force=arrived.force)
+    return Taken(row, duplicate=False)
+
+
+def held(session: Session, trigger_id: str) -> Trigger:
+    """The trigger, as it is until this transaction ends: who pauses or changes it waits so long. Raises Gone."""
+    query = select(Trigger).where(Trigger.id == trigger_id).with_for_update(read=True)
+    trigger = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if trigger is None:
+        raise Gone(trigger_id)
+    return trigger
+
+
+def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said, *, force: bool = False) -> None:
+    """Write on a message's row what becomes of it, now or after it was held, and do it. Its thing is locked
+    (`planning.one_at_a_time`)."""
+    plan = planning.plan(session, trigger, said, force=force)
+    if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
+        plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
+        _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        return
+    try:
+        with session.begin_nested():  # what would make way stays where nothing comes in its place
+            render = _carry_out(session, trigger, plan)
+    except LimitReached as reached:
+        plan = replace(plan, verdict=Verdict.HELD, code=f"limit.{reached.kind}", detail=reached.detail)
+        _write(session, row, plan, retry_at=from_now(pause(row.tries, reached)))
+        _overtake(session, row)
+        return
+    except Stale as stale:
+        plan = replace(plan, verdict=Verdict.STALE, code=None, detail=str(stale))
+        render = None
+    _write(session, row, plan, render=render)
+    if plan.verdict not in (Verdict.STALE, Verdict.REFUSED, Verdict.IGNORED):
+        _know(session, trigger, plan, render)
+    if plan.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
+        _overtake(session, row)
+
+
+def _carry_out(session: Session, trigger: Trigger, plan: Plan) -> Render | None:
+    """The render that is made, or stands for it. Raises LimitReached, Stale."""
+    if plan.verdict is Verdict.UNCHANGED:
+        assert plan.equal is not None, "unchanged because of it"
+        revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=plan.equal.id)
+        _publish(session, trigger, plan, plan.equal)
+        return plan.equal
+    return _render(session, trigger, plan) if plan.verdict is Verdict.RENDERED else None
+
+
+def _render(session: Session, trigger: Trigger, plan: Plan) -> Render:
+    assert plan.request is not None, "what is rendered has a request"
+    render_id = store.new_id("rnd")
+    # First: what it takes the place of no longer counts against the key.
+    at_work = revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=render_id)
+    _within_limits(session, trigger.api_key_id)
+    render = store.accept(session, trigger.owner_id, plan.request, render_id=render_id)
+    if plan.fingerprint is not None:
+        numbered = update(Render).where(Render.id == render_id).values(fingerprint=plan.fingerprint)
+        session.execute(numbered.execution_options(synchronize_session=False))
+    if at_work is not None:
+        revisions.follow(session, {render_id: at_work})
+    return render
+
+
+def _within_limits(session: Session, key_id: str | None) -> None:
+    key = session.get(ApiKey, key_id) if key_id is not None else None
+    if key is not None:
+        limits.check(session, key.id, Limits.read(key.limits))
+
+
+def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> None:
+    """A video that is there goes to this product too; one that is still made is brought there once it is."""
+    if trigger.publisher_id is not None and plan.ref is not None and render.status == Status.SUCCEEDED:
+        publications.ask(session, trigger.publisher_id, render, plan.ref, plan.product)
+
+
+def _is_new(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: str) -> bool:
+    """Put the message on file, unless it is there; one that is coming in at this moment is waited for."""
+    row = {
+        "id": delivery_id,
+        "trigger_id": trigger.id,
+        "owner_id": trigger.owner_id,
+        "key": arrived.key,
+        "topic": arrived.said.message.topic,
+        "headers": dict(arrived.said.message.kept),
+        "body": arrived.said.body,
+        "sent_at": arrived.said.message.sent_at,
+        "replay_of": arrived.replay_of,
+        "verdict": Verdict.IGNORED.value,  # until it is decided, in this transaction
+    }
+    add = insert(TriggerDelivery).values(row).on_conflict_do_nothing()
+    return session.scalar(add.returning(TriggerDelivery.id)) is not None
+
+
+def _again(session: Session, trigger: Trigger, key: str, delivery_id: str) -> Taken:
+    its = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.key == key
+    first = session.scalars(select(TriggerDelivery).where(*its)).one_or_none()
+    if first is None:
+        raise Gone(trigger.id)  # housekeeping took it in this moment: as one that never was, it may come again
+    if first.id == delivery_id:
+        return Taken(first, duplicate=False)  # this call's own COMMIT, whose answer was lost
+    session.execute(
+        update(TriggerDelivery)
+        .where(TriggerDelivery.id == first.id)
+        .values(duplicates=TriggerDelivery.duplicates + 1)
+        .execution_options(synchronize_session=False)
+    )
+    on_commit(session, TRIGGER_MESSAGES.labels(trigger.style, DUPLICATE).inc)
+    return Taken(first, duplicate=True)
+
+
+def _write(
+    session: Session,
+    row: TriggerDelivery,
+    plan: Plan,
+    *,
+    render: Render | None = None,
+    retry_at: ColumnElement[Any] | None = None,
+) -> None:
+    first = row.tries == 0
+    values: dict[str, Any] = {
+        "verdict": plan.verdict.value,
+        "code": plan.code,
+        "detail": plan.detail[:500] if plan.detail else None,
+        "render_id": render.id if render else None,
+        "ref": plan.ref,
+        "revision": plan.revision,
+        "product": dict(plan.product),
+        "retry_at": retry_at,
+        "tries": row.tries + (plan.code != PAUSED),
+    }
+    session.execute(
+        update(TriggerDelivery)
+        .where(TriggerDelivery.id == row.id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(row)
+    if first or plan.verdict is not Verdict.HELD:
+        style = session.get_one(Trigger, row.trigger_id).style
+        on_commit(session, TRIGGER_MESSAGES.labels(style, plan.verdict.value).inc)
+
+
+def _know(session: Session, trigger: Trigger, plan: Plan, render: Render | None) -> None:
+    """Note what the message says of its thing."""
+    if plan.ref is None:
+        return
+    row = {"trigger_id": trigger.id, "ref": plan.ref, "owner_id": trigger.owner_id, "revision": plan.revision}
+    row |= {"watched": dict(plan.watched or {}), "render_id": render.id if render else None}
+    add = insert(TriggerThing).values(row)
+    news: dict[str, Any] = {"updated_at": func.now()}
+    news["revision"] = func.greatest(TriggerThing.revision, add.excluded.revision)
+    if plan.watched is not None:
+        news["watched"] = add.excluded.watched
+    if render is not None:
+        news["render_id"] = add.excluded.render_id
+    session.execute(add.on_conflict_do_update(index_elements=["trigger_id", "ref"], set_=news))
+
+
+def _overtake(session: Session, row: TriggerDelivery) -> None:
+    """What is held of the same thing and came before is of yesterday: the newest decides."""
+    if row.ref is None:
+        return
+    older = (
+        TriggerDelivery.trigger_id == row.trigger_id,
+        TriggerDelivery.ref == row.ref,
+        TriggerDelivery.verdict == Verdict.HELD.value,
+        TriggerDelivery.id < row.id,
+    )
+    values = {"verdict": Verdict.STALE.value, "code": None, "retry_at": None}
+    session.execute(
+        update(TriggerDelivery)
+        .where(*older)
+        .values(**values, detail=f"A newer message about it was decided: {row.id}.")
+        .execution_options(synchronize_session=False)
+    )
+
+
+def pause(tries: int, reached: LimitReached) -> timedelta:
+    """How long what is held waits for its next try: growing, and at least until the limit may be free."""
+    grown = timedelta(seconds=reached.retry_after_seconds) * 2 ** min(tries, 6)
+    return min(grown, max(LONGEST_PAUSE, timedelta(seconds=min(reached.retry_after_seconds, 3600))))

@@ -1,0 +1,235 @@
+"""What would become of a message: decided by reading alone, so that a dry run and the real thing cannot differ.
+
+In this order: topic, conditions, what can be made of it, whether it is wanted at all, whether something newer is known,
+whether its video is there already.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from worker.batches.models import Batch, BatchState
+from worker.catalogs import fingerprint
+from worker.catalogs.fingerprint import Picture
+from worker.catalogs.options import Options
+from worker.catalogs.requests import LONGEST_REF, NoRequest, Recipe
+from worker.catalogs.requests import request as of_product
+from worker.renders import revisions
+from worker.renders.models import Render, Result
+from worker.renders.states import Status
+from worker.renders.store import NewRender
+from worker.templates import store as templates
+from worker.templates.store import Archived, Found, Unknown
+from worker.triggers import conditions, filling, mapping, messages, payloads, products, signatures, topics
+from worker.triggers.filling import Filled, NotFilledBy
+from worker.triggers.messages import Message
+from worker.triggers.models import Style, Trigger, TriggerThing, Verdict
+from worker.triggers.payloads import NotJson
+from worker.triggers.wanted import NotWanted, Wanted
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message whose signature is right, or one that was kept: its headers are those that are kept."""
+
+    message: Message
+    body: bytes
+    ping: bool
+
+    @classmethod
+    def read(cls, style: Style, headers: Mapping[str, str], body: bytes) -> Self:
+        """What it says, whatever it is."""
+        return cls(messages.read(style, headers, body), body, signatures.ping(style, headers, body))
+
+    def about(self, topic: str | None) -> Self:
+        """The same under another topic; None: its own."""
+        return self if topic is None else replace(self, message=replace(self.message, topic=topic), ping=False)
+
+    def payload(self) -> Any:
+        """The body's JSON. Raises NotJson."""
+        return self.message.payload if self.message.payload is not None else payloads.read(self.body)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of a message, and all that it takes; `request` where a render is to be made."""
+
+    verdict: Verdict
+    code: str | None = None
+    detail: str | None = None
+    ref: str | None = None
+    """As its renders name it: the owner's `external_ref`."""
+    revision: int | None = None
+    product: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request: NewRender | None = None
+    fingerprint: str | None = None
+    equal: Render | None = None
+    """Whose video is, or will be, the same."""
+    watched: Mapping[str, Any] | None = None
+    """What a condition compares the next message with; None where this one says nothing of it."""
+    template: str | None = None
+    """As it was resolved: `name@3`."""
+
+
+def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False) -> Plan:
+    """What becomes of a message; writes nothing. `force`: a render is made although its video is there."""
+    if said.ping:
+        return Plan(Verdict.IGNORED, detail="It only asks whether anybody is there.")
+    if not topics.renders(Style(trigger.style), said.message.topic, trigger.topics):
+        return Plan(Verdict.IGNORED, detail="None of the trigger's topics.")
+    try:
+        payload = said.payload()
+    except NotJson as why:
+        return Plan(Verdict.REFUSED, "trigger.not_json", f"The body is no JSON: {why}.")
+    return _of_payload(session, trigger, payload, force=force)
+
+
+def reference(trigger: Trigger, said: Said) -> str | None:
+    """What a message is about, without deciding anything; None where it does not say."""
+    try:
+        return _external_ref(trigger, _wanted(trigger, said.payload()))
+    except (NotJson, NotWanted):
+        return None
+
+
+def _of_payload(session: Session, trigger: Trigger, payload: Any, *, force: bool) -> Plan:
+    try:
+        wanted = _wanted(trigger, payload)
+    except NotWanted as error:
+        refused = Plan(Verdict.REFUSED, error.code, error.detail)
+        checked = conditions.check(trigger.conditions, payload, None)
+        return refused if checked.holds else Plan(Verdict.CONDITION, detail=checked.why)
+    about = Plan(
+        Verdict.CONDITION,
+        ref=_external_ref(trigger, wanted),
+        revision=wanted.revision,
+        product=wanted.locator,
+        watched=conditions.watched(trigger.conditions, payload),
+    )
+    if about.ref is not None and len(about.ref) > LONGEST_REF:
+        detail = f"The ref has more than {LONGEST_REF} characters with its prefix: shorten it."
+        return Plan(Verdict.REFUSED, "item.long_ref", detail)
+    thing = session.get(TriggerThing, (trigger.id, about.ref), populate_existing=True) if about.ref else None
+    checked = conditions.check(trigger.conditions, payload, thing.watched if thing else None)
+    if not checked.holds:
+        return _with_age(session, trigger, thing, replace(about, detail=checked.why))
+    return _with_age(session, trigger, thing, _made(session, trigger, wanted, about, force=force))
+
+
+def _with_age(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> Plan:
+    """The plan, stale where something newer is known of its thing. What is not to be rendered stays so, but an old
+    message says nothing of what the thing is like now."""
+    newer = _newer(session, trigger, thing, plan)
+    if newer is None or plan.verdict is Verdict.REFUSED:
+        return plan
+    if plan.verdict is Verdict.CONDITION:
+        return replace(plan, watched=None)
+    return replace(plan, verdict=Verdict.STALE, detail=newer, request=None, equal=None, watched=None)
+
+
+def _newer(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> str | None:
+    """What is newer, in words."""
+    if plan.ref is None or plan.revision is None:
+        return None
+    if thing is not None and thing.revision is not None and thing.revision > plan.revision:
+        return f"{plan.ref} is at revision {thing.revision}, which is newer than {plan.revision}"
+    try:
+        revisions.refuse_stale(session, trigger.owner_id, plan.ref, plan.revision)
+    except revisions.Stale as stale:
+        return str(stale)
+    return None
+
+
+def _made(session: Session, trigger: Trigger, wanted: Wanted, about: Plan, *, force: bool) -> Plan:
+    try:
+        template = templates.resolve(session, trigger.owner_id, trigger.template)
+    except Unknown as error:
+        return _refused(about, "template.unknown", f"{error}.")
+    except Archived as error:
+        return _refused(about, "template.archived", f"{error}.")
+    recipe = Recipe(template, Options.read(trigger.options), trigger.api_key_id)
+    if wanted.product is not None and not recipe.wants(wanted.product):
+        what = "out of stock" if wanted.product.status == "active" else wanted.product.status
+        return replace(about, detail=f"The product is {what}, which `include` does not have.")
+    try:
+        requested = _request(wanted, recipe, about)
+    except NoRequest as error:
+        return _refused(about, error.problem.code, error.problem.detail)
+    except NotFilledBy as error:
+        return _refused(about, error.code, error.detail)
+    planned = replace(about, verdict=Verdict.RENDERED, request=requested.request, template=template.ref)
+    if about.ref is None:
+        return planned
+    number = _number(template, requested)
+    equal = None if force else _equal(session, trigger.owner_id, number)
+    verdict = Verdict.UNCHANGED if equal is not None else Verdict.RENDERED
+    return replace(planned, verdict=verdict, fingerprint=number, equal=equal)
+
+
+def _refused(about: Plan, code: str, detail: str) -> Plan:
+    """What the message says of a thing is not taken for known where nothing can be made of it."""
+    return replace(about, verdict=Verdict.REFUSED, code=code, detail=detail[:500], watched=None)
+
+
+def _request(wanted: Wanted, recipe: Recipe, about: Plan) -> Filled:
+    """Raises NoRequest, NotFilledBy."""
+    if wanted.product is None:
+        made = filling.filled(wanted, recipe, about.ref)
+    else:
+        requested, _ = of_product(wanted.product, recipe)
+        made = Filled(replace(requested.request, external_ref=about.ref), requested.used, requested.pictures)
+    return replace(made, request=replace(made.request, revision=about.revision))
+
+
+def _number(template: Found, requested: Filled) -> str:
+    """Pictures count by address alone: a shop waits for its answer for five seconds, so that no server is asked. Shops
+    give a picture that is replaced another address."""
+    return fingerprint.of(
+        template=template.version.id,
+        ref=requested.request.external_ref,
+        variables=requested.used,
+        language=requested.request.language,
+        output=requested.request.output,
+        pictures=[Picture(address) for address in requested.pictures],
+    )
+
+
+def _equal(session: Session, owner_id: str, number: str) -> Render | None:
+    """The newest of the owner's renders whose video is the same and is there, or is being made and was not called
+    off, nor its batch (the rules of `worker.catalogs.reuse`)."""
+    has_video = exists().where(Result.render_id == Render.id, Result.run == Render.run)
+    called_off = exists().where(
+        Batch.id == Render.batch_id,
+        or_(Batch.state == BatchState.RECEIVING.value, Batch.cancel_requested_at.is_not(None)),
+    )
+    there = (Render.status == Status.SUCCEEDED.value) & has_video
+    coming = Render.finished_at.is_(None) & Render.cancel_requested_at.is_(None) & ~called_off
+    query = select(Render).where(
+        Render.owner_id == owner_id,
+        Render.fingerprint == number,
+        Render.purged_at.is_(None),
+        or_(there, coming),
+    )
+    return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(1)).one_or_none()
+
+
+def _wanted(trigger: Trigger, payload: Any) -> Wanted:
+    """Raises NotWanted."""
+    if trigger.mapping:
+        return mapping.filled(payload, mapping.Mapping.read(trigger.mapping))
+    return products.wanted(Style(trigger.style), payload)
+
+
+def _external_ref(trigger: Trigger, wanted: Wanted) -> str | None:
+    return f"{Options.read(trigger.options).ref_prefix}{wanted.ref}" if wanted.ref else None
+
+
+def one_at_a_time(session: Session, owner_id: str, ref: str | None) -> None:
+    """Decide messages about one thing one after the other, from here to this transaction's end: of two in the same
+    moment the second sees what the first made."""
+    if ref is not None:
+        lock = f"triggers\n{owner_id}\n{ref}"
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))

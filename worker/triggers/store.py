@@ -1,0 +1,198 @@
+"""Triggers and what came of their messages: put on file, found, changed, dropped. Every query names the owner it is
+for, but the one by which a shop's message finds its trigger.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from worker.accounts import vault
+from worker.catalogs.options import Options
+from worker.database import ago, from_now, new_id
+from worker.renders.models import Render
+from worker.triggers.models import Trigger, TriggerDelivery, Verdict
+
+KEPT = timedelta(days=30)
+"""Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
+for days."""
+FORGOTTEN_AT_ONCE = 5_000
+PAUSED = "trigger.paused"
+"""`code` of what is held because its trigger is paused."""
+
+
+def create(
+    session: Session,
+    owner_id: str,
+    *,
+    trigger_id: str,
+    api_key_id: str | None,
+    style: str,
+    secret: str,
+    template: str,
+    options: Options,
+    **given: Any,
+) -> Trigger:
+    """Put a trigger on file; `given` are `name`, `topics`, `mapping`, `conditions`, `publisher_id`. Raises
+    SecretKeyMissing."""
+    row = {
+        "id": trigger_id,
+        "owner_id": owner_id,
+        "api_key_id": api_key_id,
+        "style": style,
+        "secret_encrypted": vault.lock(secret),
+        "template": template,
+        "options": options.kept(),
+        **given,
+    }
+    return session.scalars(insert(Trigger).values(row).returning(Trigger)).one()
+
+
+def any_owners(session: Session, trigger_id: str) -> Trigger | None:
+    """A trigger by its id alone: for a message, which proves itself by its signature."""
+    return session.scalars(select(Trigger).where(Trigger.id == trigger_id)).one_or_none()
+
+
+def every_id(session: Session) -> frozenset[str]:
+    """Of all owners."""
+    return frozenset(session.scalars(select(Trigger.id)))
+
+
+def get(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
+    """The owner's trigger, or None: somebody else's is as good as none."""
+    return session.scalars(_owned(owner_id, trigger_id)).one_or_none()
+
+
+def locked(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
+    """As `get`, with the row locked until the transaction ends: no message is decided meanwhile."""
+    query = _owned(owner_id, trigger_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def _owned(owner_id: str, trigger_id: str) -> Select[Trigger]:
+    return select(Trigger).where(Trigger.id == trigger_id, Trigger.owner_id == owner_id)
+
+
+def page(
+    session: Session, owner_id: str, *, limit: int, after: tuple[datetime, str] | None = None
+) -> Sequence[Trigger]:
+    """Up to `limit` of the owner's triggers, newest first, behind `after` (keyset: creation time and id)."""
+    query = select(Trigger).where(Trigger.owner_id == owner_id)
+    if after is not None:
+        query = query.where(tuple_(Trigger.created_at, Trigger.id) < tuple_(*after))
+    return session.scalars(query.order_by(Trigger.created_at.desc(), Trigger.id.desc()).limit(limit)).all()
+
+
+def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Trigger:
+    """Write on a locked trigger: its own columns, but `paused_at`, which `pause` and `resume` do."""
+    if values:
+        session.execute(
+            update(Trigger)
+            .where(Trigger.id == trigger.id)
+            .values(**values, updated_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+        session.refresh(trigger)
+    return trigger
+
+
+def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
+    """Give a locked trigger another secret; messages signed with the one before are taken for `overlap` more, those of
+    a rotation before that no longer. The same secret again changes nothing: who repeats the call keeps both."""
+    if vault.unlock(trigger.secret_encrypted) == secret:
+        return trigger
+    before = trigger.secret_encrypted if overlap else None
+    return change(
+        session,
+        trigger,
+        {
+            "secret_encrypted": vault.lock(secret),
+            "previous_secret_encrypted": before,
+            "previous_secret_until": from_now(overlap) if overlap else None,
+        },
+    )
+
+
+def secrets(session: Session, trigger: Trigger) -> list[str]:
+    """Those that a message may be signed with now. Raises SecretKeyMissing, SecretKeyChanged."""
+    found = [vault.unlock(trigger.secret_encrypted)]
+    if trigger.previous_secret_encrypted is not None:
+        still = session.scalar(select(Trigger.previous_secret_until > func.now()).where(Trigger.id == trigger.id))
+        found += [vault.unlock(trigger.previous_secret_encrypted)] if still else []
+    return found
+
+
+def pause(session: Session, trigger: Trigger) -> Trigger:
+    """Have a locked trigger keep its messages. Harmless to repeat."""
+    return trigger if trigger.paused_at is not None else change(session, trigger, {"paused_at": func.now()})
+
+
+def resume(session: Session, trigger: Trigger) -> Trigger:
+    """Have a locked trigger go on, with what it kept first. Harmless to repeat."""
+    if trigger.paused_at is None:
+        return trigger
+    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.verdict == Verdict.HELD.value
+    session.execute(
+        update(TriggerDelivery)
+        .where(*kept, TriggerDelivery.code == PAUSED)
+        .values(retry_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    return change(session, trigger, {"paused_at": None})
+
+
+def drop(session: Session, trigger: Trigger) -> None:
+    """Forget a locked trigger and its messages; its renders and their videos stay."""
+    session.execute(delete(Trigger).where(Trigger.id == trigger.id))
+    session.expunge(trigger)
+
+
+def deliveries(
+    session: Session,
+    trigger: Trigger,
+    *,
+    limit: int,
+    verdict: Verdict | None = None,
+    after: tuple[datetime, str] | None = None,
+) -> Sequence[TriggerDelivery]:
+    """Up to `limit` of a trigger's messages, newest first, of one verdict alone where named."""
+    query = select(TriggerDelivery).where(TriggerDelivery.trigger_id == trigger.id)
+    if verdict is not None:
+        query = query.where(TriggerDelivery.verdict == verdict.value)
+    if after is not None:
+        query = query.where(tuple_(TriggerDelivery.received_at, TriggerDelivery.id) < tuple_(*after))
+    order = TriggerDelivery.received_at.desc(), TriggerDelivery.id.desc()
+    return session.scalars(query.order_by(*order).limit(limit)).all()
+
+
+def delivery(session: Session, owner_id: str, delivery_id: str) -> TriggerDelivery | None:
+    """One message of the owner's."""
+    mine = TriggerDelivery.id == delivery_id, TriggerDelivery.owner_id == owner_id
+    return session.scalars(select(TriggerDelivery).where(*mine)).one_or_none()
+
+
+def scrub(session: Session, render: Render) -> None:
+    """Take the words out of the messages that a render was made of, or stands for, once it is deleted: they are its
+    own. The rows stay, so that the same message again is a duplicate still."""
+    emptied = {"headers": {}, "body": b"", "product": {}, "ref": None, "detail": None, "topic": None}
+    session.execute(
+        update(TriggerDelivery)
+        .where(TriggerDelivery.render_id == render.id, TriggerDelivery.owner_id == render.owner_id)
+        .values(**emptied)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget(session: Session) -> int:
+    """Delete messages that are older than `KEPT`, a piece of them; how many."""
+    old = select(TriggerDelivery.id).where(TriggerDelivery.received_at < ago(KEPT)).limit(FORGOTTEN_AT_ONCE)
+    gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
+    return len(gone.all())
+
+
+def new_delivery_id() -> str:
+    """`tdl_…`."""
+    return new_id("tdl")
