@@ -181,6 +181,16 @@ class Waits(_Group):
     retry_longest_seconds: Seconds = timedelta(seconds=60)
     retry_for_seconds: Seconds = timedelta(hours=1)
     """A stage whose calls fail for this long gives up, so that every render ends."""
+    publish_lease_seconds: Seconds = timedelta(seconds=120)
+    """A publication whose worker wrote nothing for this long is another's: longer than any wait for a shop's answer."""
+    publish_read_seconds: Seconds = timedelta(seconds=30)
+    """Without a byte from a shop, in either direction."""
+    publish_poll_seconds: Seconds = timedelta(seconds=5)
+    """Between a shop's having a video and the first question whether it has processed it; then ever longer."""
+    publish_longest_seconds: Seconds = timedelta(hours=1)
+    """The longest pause after a fault in publishing; the first is `retry_first_seconds`."""
+    publish_for_seconds: Seconds = timedelta(days=3)
+    """A publication that fails for this long is given up: a shop's weekend."""
 
     @property
     def heartbeat(self) -> timedelta:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import DBAPIError
 
 from config.logging import get
-from worker.database import retryable
+from worker import app
+from worker.database import retryable, transact
+from worker.publishing import due, relay
 from worker.triggers import holding
 
 log = get(__name__)
@@ -51,4 +53,12 @@ def _do(chore: Chore) -> bool:
 
 def usual() -> list[Chore]:
     """Those of the dispatcher."""
-    return [Chore("triggers", holding.go_on)]
+    return [Chore("triggers", holding.go_on), Chore("publications", _publish)]
+
+
+def _publish() -> bool:
+    """Publications of what succeeded, and messages about those that are due."""
+    more = transact(relay.relay, retry_for=0)
+    for one in transact(due.due, retry_for=0):
+        app.send_publish(one.id, one.lease)
+    return more

@@ -1,8 +1,9 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
 from worker import housekeeping, liveness, pipeline, watching
-from worker.app import TASK_OF, app, send_read
+from worker.app import TASK_OF, app, send_publish, send_read
 from worker.catalogs import reading
+from worker.publishing import driving
 from worker.renders.states import Stage
 
 
@@ -42,6 +43,15 @@ def read_catalog(read_id: str, lease: int) -> None:
         send_read(read_id, lease)
     else:
         reading.drive(read_id, lease, worker=me.id, tools=reading.Tools(pipeline.services().storage))
+
+
+@app.task(name="publish")
+def publish(publication_id: str, lease: int) -> None:
+    """Bring a video to its product."""
+    if liveness.process().draining:
+        send_publish(publication_id, lease)
+    else:
+        driving.drive(publication_id, lease, driving.Tools(pipeline.services().storage))
 
 
 @app.task(name="housekeeping")

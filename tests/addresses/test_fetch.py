@@ -536,3 +536,17 @@ def test_names_that_hang_end_in_time_and_leave_room():
     give_up.set()
     for _ in range(12):
         fails(Unresolvable, lambda: client.fetch("GET", "http://slow.example/"))
+
+
+def test_a_streamed_body_of_a_known_length_is_told(server: Server):
+    """No chunks: some receivers take none. Pieces that come to another length are a fault of the caller's."""
+    server.answers["/in"] = answer()
+    told = {"content": iter([b"ab", b"cd"]), "length": 4}
+    with Guarded(ONE_HOST).open("PUT", server.url("/in"), **told) as done:
+        assert done.status == 200
+    assert server.headers()["content-length"] == "4"
+    assert "transfer-encoding" not in server.headers()
+    assert server.requests[-1].endswith("\r\n\r\nabcd")
+    short = Guarded(ONE_HOST).open("PUT", server.url("/in"), content=iter([b"abc"]), length=4)
+    with pytest.raises(ValueError, match="length"), short:
+        pass

@@ -8,6 +8,7 @@ import pytest
 from api.problems import KINDS
 from worker import failures
 from worker.failures import Failure
+from worker.publishing.errors import HELP
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 ROW = re.compile(r'^\| <a id="([a-z_.]+)"></a>`([a-z_.]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$', re.MULTILINE)
@@ -49,3 +50,11 @@ def test_the_page_has_no_code_that_is_gone():
     assert _part("Renders").keys() == FAILURES.keys()
     anchors = re.findall(r'<a id="([^"]+)">', PAGE.read_text())
     assert len(anchors) == len(set(anchors))
+
+
+def test_every_way_of_a_publication_to_fail_is_on_the_page():
+    """With the remedy that its answer gives."""
+    text = PAGE.read_text().partition("\n## Publications\n")[2].partition("\n## ")[0]
+    rows = re.findall(r'^\| <a id="([a-z_.]+)"></a>`([a-z_.]+)` \| ([^|]+) \| ([^|]+) \|$', text, re.MULTILINE)
+    assert {code: remedy for _, code, _, remedy in rows} == HELP
+    assert all(anchor == code for anchor, code, *_ in rows)

@@ -141,18 +141,23 @@ class Guarded:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
+        length: int | None = None,
         limits: Limits | None = None,
     ) -> Generator[Answer]:
         """Send the request and hold the answer open. Raises AddressError; ValueError for a header that cannot be sent
         or is not the caller's to set, and for redirects of another method than GET and HEAD.
 
+        `length` is that of a `content` that comes in pieces, bytes: it is told beforehand, as some receivers take no
+        chunks; without it the pieces go out as chunks. Pieces that come to another length are a ValueError.
         `headers` go to the address's own origin alone: a redirect to another is followed without them.
         """
         limits, allowed = limits or Limits(), self._allowed or policy()
         if limits.redirects and method not in ("GET", "HEAD"):
             raise ValueError(f"a redirected {method} would have to be sent twice")
         backend = Backend(allowed, Clock(limits.total_seconds), self._resolver)
-        call = _Call(method, content, limits, backend, self._tls)
+        if length is not None and content is not None and not isinstance(content, bytes):
+            content = _exactly(content, length)
+        call = _Call(method, content, length, limits, backend, self._tls)
         address, carried, hops = parse_target(url, allowed), _sendable(headers or {}), 0
         while True:
             with call.asked(address, carried, hops) as answer:
@@ -174,6 +179,7 @@ class _Call:
 
     method: str
     content: bytes | Iterator[bytes] | None
+    length: int | None
     limits: Limits
     backend: Backend
     tls: ssl.SSLContext | None
@@ -190,7 +196,7 @@ class _Call:
                         httpcore.URL(
                             scheme=address.scheme, host=address.host, port=address.port, target=address.target
                         ),
-                        headers=_complete(headers, address),
+                        headers=_complete(headers, address, self.length),
                         content=self.content,
                         extensions={"timeout": self._timeouts()},
                     )
@@ -224,12 +230,25 @@ def _sendable(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
-def _complete(headers: Mapping[str, str], address: Address) -> list[tuple[bytes, bytes]]:
+def _complete(headers: Mapping[str, str], address: Address, length: int | None) -> list[tuple[bytes, bytes]]:
     usual = {"Host": address.authority, "User-Agent": USER_AGENT, "Accept": "*/*"}
     named = {name.lower() for name in headers}
     lines = {name: value for name, value in usual.items() if name.lower() not in named} | dict(headers)
     lines["Accept-Encoding"] = decoding.ACCEPTED
+    if length is not None:
+        lines["Content-Length"] = str(length)
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in lines.items()]
+
+
+def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Raises ValueError instead of a byte too many, and at the end where some are missing."""
+    for piece in pieces:
+        length -= len(piece)
+        if length < 0:
+            break
+        yield piece
+    if length:
+        raise ValueError("the body has not the length that was told")
 
 
 @contextmanager

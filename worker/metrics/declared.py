@@ -52,6 +52,12 @@ RUNS_ENDED = _counter("vivideo_runs_ended_total", "Runs that came to a final sta
 STAGE_SECONDS = _seconds(
     "vivideo_stage_seconds", "Seconds of work on a stage, from claim to outcome.", LONG, "stage", "outcome"
 )
+PUBLICATIONS_ENDED = _counter(
+    "vivideo_publications_ended_total", "Publications that came to an end.", "kind", "outcome", "code"
+)
+PUBLISH_SECONDS = _seconds(
+    "vivideo_publish_seconds", "Seconds of work on a publication, from claim to outcome.", LONG, "kind", "outcome"
+)
 VIDEOS_EXAMINED = _counter(
     "vivideo_videos_examined_total",
     "Finished videos by what examining them came to.",

@@ -42,6 +42,9 @@ class Publisher(Base):
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]
+    """The first failed publication since the last that went through."""
+    error_code: Mapped[str | None]
+    """Of that failing: `publish.refused` means that its credentials are to be looked at."""
     succeeded_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -85,7 +88,7 @@ class Publication(Base):
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        UniqueConstraint("publisher_id", "render_id", "run"),
+        UniqueConstraint("publisher_id", "ref", "render_id", "run"),
         CheckConstraint("state IN ('pending', 'published', 'failed', 'superseded')", name="state"),
         CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
         CheckConstraint("(state = 'failed') = (error_code IS NOT NULL) OR state = 'pending'", name="error"),

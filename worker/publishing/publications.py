@@ -1,18 +1,135 @@
-"""Videos on their way to products."""
+"""Publications as their owner sees them: asked for, listed, shown, retried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
-from worker.publishing.models import Publication
+from worker.publishing.models import Publication, PublicationState
 from worker.renders.models import Render
+from worker.renders.states import Status
 
 
-def ask(session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any]) -> None:
-    """Have a render's video brought to a product, once for each of its runs."""
-    row = {"id": new_id("pub"), "owner_id": render.owner_id, "publisher_id": publisher_id, "render_id": render.id}
-    row |= {"run": render.run, "ref": ref, "product": dict(product)}
-    session.execute(insert(Publication).values(row).on_conflict_do_nothing())
+class NotFailed(Exception):
+    """Only what failed is retried."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which publications; None: all."""
+
+    publisher_id: str | None = None
+    render_id: str | None = None
+    state: PublicationState | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A video that belongs to a product at a publisher's."""
+
+    publisher_id: str
+    owner_id: str
+    render_id: str
+    run: int
+    ref: str
+    product: Mapping[str, Any]
+
+
+def ask(
+    session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any]
+) -> Publication | None:
+    """Have a finished render's video brought to a product; None where that was asked for before, or there is no video
+    (yet: the relay asks once it is there)."""
+    if render.status != Status.SUCCEEDED or render.purged_at is not None:
+        return None
+    made = put(session, [Wish(publisher_id, render.owner_id, render.id, render.run, ref, product)])
+    return made[0] if made else None
+
+
+def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
+    """Those that were not on file."""
+    if not wishes:
+        return []
+    rows = [{"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}} for one in wishes]
+    return session.scalars(insert(Publication).values(rows).on_conflict_do_nothing().returning(Publication)).all()
+
+
+_COLUMNS = tuple(Wish.__dataclass_fields__)
+
+
+def get(session: Session, owner_id: str, publication_id: str) -> Publication | None:
+    """The owner's, or None."""
+    query = select(Publication).where(Publication.id == publication_id, Publication.owner_id == owner_id)
+    return session.scalars(query).one_or_none()
+
+
+def find(session: Session, publisher_id: str, render: Render, ref: str) -> Publication | None:
+    """What `ask` found on file."""
+    return session.scalars(
+        select(Publication).where(
+            Publication.publisher_id == publisher_id,
+            Publication.ref == ref,
+            Publication.render_id == render.id,
+            Publication.run == render.run,
+        )
+    ).one_or_none()
+
+
+def page(
+    session: Session,
+    owner_id: str,
+    wanted: Filter,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+) -> Sequence[Publication]:
+    """Up to `limit` of the owner's publications, newest first, behind `after` (keyset: creation time and id)."""
+    query = select(Publication).where(Publication.owner_id == owner_id)
+    if wanted.publisher_id is not None:
+        query = query.where(Publication.publisher_id == wanted.publisher_id)
+    if wanted.render_id is not None:
+        query = query.where(Publication.render_id == wanted.render_id)
+    if wanted.state is not None:
+        query = query.where(Publication.state == wanted.state.value)
+    if after is not None:
+        query = query.where(tuple_(Publication.created_at, Publication.id) < tuple_(*after))
+    return session.scalars(query.order_by(Publication.created_at.desc(), Publication.id.desc()).limit(limit)).all()
+
+
+def retry(session: Session, owner_id: str, publication_id: str) -> Publication | None:
+    """Try one that failed again, now; None where the owner has no such one. What it made before is on file and is
+    asked after first, so nothing comes twice. Raises NotFailed."""
+    row = session.scalars(
+        select(Publication)
+        .where(Publication.id == publication_id, Publication.owner_id == owner_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.state != PublicationState.FAILED:
+        raise NotFailed
+    session.execute(
+        update(Publication)
+        .where(Publication.id == row.id)
+        .values(
+            state=PublicationState.PENDING.value,
+            step="begin",
+            tries=0,
+            failing_since=None,
+            sent_at=None,
+            lease_until=None,
+            error_code=None,
+            error_detail=None,
+            finished_at=None,
+            ready_at=func.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(row)
+    return row

@@ -33,6 +33,8 @@ class EventType(StrEnum):
     EXPIRED = "render.expired"
     UPDATED = "render.updated"
     DELETED = "render.deleted"
+    PUBLISHED = "render.published"
+    PUBLISH_FAILED = "render.publish_failed"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("credentials_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -246,7 +247,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publications")),
         sa.UniqueConstraint(
-            "publisher_id", "render_id", "run", name=op.f("uq_publications_publisher_id_render_id_run")
+            "publisher_id", "ref", "render_id", "run", name=op.f("uq_publications_publisher_id_ref_render_id_run")
         ),
     )
     op.create_index(

@@ -1,0 +1,209 @@
+"""Which publication goes when: one after the other for a product, the newest last and for good, a few at a time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import func, insert, text, update
+
+from tests.publishing.conftest import (
+    asked,
+    at_address,
+    at_shopify,
+    change,
+    events_of,
+    owner_id,
+    published,
+    settled,
+    the,
+    the_publisher,
+)
+from tests.publishing.receiver_standin import Receiver
+from tests.publishing.shopify_standin import Shopify
+from tests.publishing.standin import Reply
+from worker.database import new_id, transact
+from worker.publishing import claims, driving, due, publications, publishers
+from worker.publishing.driving import Tools
+from worker.publishing.models import Publication
+from worker.renders import purge, store
+from worker.renders.models import Render, Worker
+
+Make = Callable[..., str]
+
+
+def _due() -> set[str]:
+    return {one.id for one in transact(due.due)}
+
+
+def test_a_newer_video_overtakes_one_that_waits(receiver: Receiver, tools: Tools, render: Make):
+    """Only the newest is sent."""
+    publisher = at_address(receiver)
+    older, newer = asked(publisher, render()), asked(publisher, render())
+    settled(tools)
+    assert the(older).state == "superseded"
+    published(newer)
+    assert list(receiver.kept) == [newer]
+
+
+def test_one_that_is_late_never_comes_over_a_newer(receiver: Receiver, tools: Tools, render: Make):
+    """It was asked for after the newer one was there."""
+    publisher, first, second = at_address(receiver), render(), render()
+    newer = asked(publisher, second)
+    settled(tools)
+    older = asked(publisher, first)
+    settled(tools)
+    assert the(older).state == "superseded"
+    assert list(receiver.kept) == [newer]
+
+
+def test_one_in_hand_is_left_to_its_worker(shopify: Shopify, tools: Tools, render: Make):
+    """The newer one waits for it, then replaces what it brought."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.polls = 3
+    older = asked(publisher, render(), handle="lamp")
+    held = transact(lambda session: claims.claim(session, older, lease=0))
+    newer = asked(publisher, render(), handle="lamp")
+    assert held is not None
+    assert _due() == set()
+    assert transact(lambda session: claims.claim(session, newer, lease=0)) is None
+    change(older, lease_until=None)
+    driving.drive(older, 1, tools)  # overtaken at its claim
+    assert the(older).state == "superseded"
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(newer).remote["media_id"]]
+
+
+def test_what_an_overtaken_one_had_attached_goes(shopify: Shopify, tools: Tools, render: Make):
+    """It was on the product already and still being processed."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.polls = 2
+    older = asked(publisher, render(), handle="lamp")
+    driving.drive(older, 0, tools)
+    assert len(shopify.videos(product)) == 1
+    newer = asked(publisher, render(), handle="lamp")
+    shopify.videos(product)[0]["status"] = "READY"
+    settled(tools)
+    assert the(older).state == "superseded"
+    assert [one["id"] for one in shopify.videos(product)] == [published(newer).remote["media_id"]]
+
+
+def test_four_at_a_time_of_one_publisher(receiver: Receiver, render: Make):
+    """The others' wait is not for them."""
+    transact(lambda session: session.execute(insert(Worker).values(_worker(capacity=100))))
+    try:
+        busy, other = at_address(receiver), at_address(receiver)
+        many = {asked(busy, render(), ref=f"lamp-{number}") for number in range(6)}
+        one = asked(other, render())
+        first = _due()
+        assert one in first
+        assert len(first & many) == 4
+        assert _due() == set()
+    finally:
+        transact(lambda session: session.execute(text("DELETE FROM workers")))
+
+
+def _worker(capacity: int) -> dict[str, object]:
+    return {"id": new_id("wrk"), "kind": "io", "capacity": capacity, "seen_at": func.now(), **_HOST}
+
+
+_HOST: dict[str, object] = {"hostname": "here", "pid": 1, "version": "0"}
+
+
+def test_a_message_that_was_lost_is_sent_again(receiver: Receiver, render: Make):
+    """After the usual wait, not before."""
+    publication = asked(at_address(receiver), render())
+    assert _due() == {publication}
+    assert _due() == set()
+    change(publication, sent_at=func.now() - timedelta(minutes=5))
+    assert _due() == {publication}
+
+
+def test_faults_are_given_up_after_three_days(receiver: Receiver, tools: Tools, render: Make):
+    """With the last one's code; the publisher shows it."""
+    publisher, made = at_address(receiver), render()
+    publication = asked(publisher, made)
+    receiver.fails("POST", Reply(500, b"oh"), before=True, times=2)
+    driving.drive(publication, 0, tools)
+    assert (the(publication).state, the(publication).tries) == ("pending", 1)
+    change(publication, failing_since=func.now() - timedelta(days=3, seconds=1), ready_at=func.now())
+    driving.drive(publication, 1, tools)
+    assert (the(publication).state, the(publication).error_code) == ("failed", "publish.unavailable")
+    assert the_publisher(publisher).failing_since is not None
+    assert events_of(made)[-1][0] == "render.publish_failed"
+
+
+def test_pauses_grow_and_heed_the_shop(receiver: Receiver, tools: Tools, render: Make):
+    """`Retry-After` is a lower bound, an hour the upper one."""
+    publication = asked(at_address(receiver), render())
+    receiver.fails("POST", Reply(429, b"", {"Retry-After": "600"}), before=True)
+    driving.drive(publication, 0, tools)
+    row = the(publication)
+    assert row.failing_since is not None
+    assert timedelta(seconds=599) < row.ready_at - row.failing_since < timedelta(seconds=700)
+    receiver.fails("POST", Reply(503, b"", {"Retry-After": "999999"}), before=True)
+    change(publication, ready_at=func.now())
+    driving.drive(publication, 1, tools)
+    assert the(publication).ready_at - row.failing_since < timedelta(hours=1, seconds=60)
+
+
+def test_a_disabled_publisher_waits(receiver: Receiver, tools: Tools, render: Make):
+    """Nothing is lost: it goes on once it is enabled."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+
+    def enable(enabled: bool) -> None:
+        def work(session):
+            publishers.change(session, publishers.locked(session, owner_id(), publisher), enabled=enabled)
+
+        transact(work)
+
+    enable(False)
+    settled(tools)
+    assert the(publication).state == "pending"
+    enable(True)
+    settled(tools)
+    published(publication)
+
+
+def test_a_deleted_video_is_not_looked_for(receiver: Receiver, tools: Tools, render: Make):
+    """Its render was purged while it waited."""
+    made = render()
+    publication = asked(at_address(receiver), made)
+    transact(lambda session: purge.purge(session, store.locked(session, owner_id(), made)))
+    settled(tools)
+    assert (the(publication).state, the(publication).error_code) == ("failed", "publish.no_video")
+    assert receiver.calls == []
+
+
+def test_nothing_of_the_render_moves(receiver: Receiver, tools: Tools, render: Make):
+    """But the number of its events, whether it goes well or not."""
+    made = render()
+
+    def row() -> dict[str, object]:
+        found = transact(lambda session: session.get_one(Render, made))
+        return {one.key: getattr(found, one.key) for one in Render.__mapper__.column_attrs}
+
+    before = row()
+    asked(at_address(receiver), made)
+    settled(tools)
+    receiver.fails("POST", Reply(410), before=True)
+    asked(at_address(receiver), made)
+    settled(tools)
+    after = row()
+    assert after.pop("event_number") == before.pop("event_number") + 2
+    assert after == before
+
+
+def test_the_same_is_asked_for_once(receiver: Receiver, render: Make):
+    """And only what has a video; an owner sees his own alone."""
+    publisher, made, other = at_address(receiver), render(), render(owner_name="other")
+    publication = asked(publisher, made)
+
+    def work(session):
+        again = publications.ask(session, publisher, session.get_one(Render, made), "lamp", {})
+        session.execute(update(Render).where(Render.id == other).values(status="failed", error_code="internal"))
+        session.expire_all()
+        without = publications.ask(session, publisher, session.get_one(Render, other), "lamp", {})
+        return again, without, publications.get(session, owner_id("other"), publication)
+
+    assert transact(work) == (None, None, None)
+    assert transact(lambda session: session.get_one(Publication, publication)).ref == "lamp"

@@ -1,0 +1,167 @@
+"""A video becomes media of a product at Shopify: end to end, in trouble, replaced, refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.publishing.conftest import asked, at_shopify, change, events_of, published, settled, the, the_publisher
+from tests.publishing.shopify_standin import Shopify
+from tests.publishing.standin import Reply
+from worker.database import transact
+from worker.publishing import driving, publications
+from worker.publishing.driving import Tools
+
+Make = Callable[..., str]
+
+
+def test_a_video_becomes_media_of_its_product(shopify: Shopify, tools: Tools, render: Make, video: bytes):
+    """To the byte, with its alternative text; the product's picture stays, and the render tells of it."""
+    product, made = shopify.has(7, "lamp"), render()
+    publication = asked(at_shopify(shopify, alt="A lamp"), made, handle="lamp")
+    settled(tools)
+    row = published(publication)
+    [shown] = shopify.videos(product)
+    assert (shown["status"], shown["alt"], shown["id"]) == ("READY", "A lamp", row.remote["media_id"])
+    assert shopify.uploaded[shown["source"]] == video
+    assert [one["__typename"] for one in product["shown"]] == ["MediaImage", "Video"]
+    told = {"publisher_id": row.publisher_id, "publication_id": row.id, "ref": "lamp"}
+    assert events_of(made)[-1] == ("render.published", told)
+    assert the_publisher(row.publisher_id).succeeded_at is not None
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"id": "7"}, {"id": "gid://shopify/Product/7"}, {"handle": "lamp"}, {"sku": 'L"7'}],
+    ids=lambda one: next(iter(one)),
+)
+def test_a_product_is_found_by_whatever_is_known(shopify: Shopify, tools: Tools, render: Make, where: dict[str, str]):
+    """Its number, its global id, its handle, a variant's SKU."""
+    product = shopify.has(7, "lamp", sku='L"7')
+    shopify.has(8, "chair", sku='L"77')
+    publication = asked(at_shopify(shopify), render(), **where)
+    settled(tools)
+    published(publication)
+    assert len(shopify.videos(product)) == 1
+
+
+def test_a_newer_video_replaces_ours_and_nothing_else(shopify: Shopify, tools: Tools, render: Make):
+    """A video of the merchant's own stays where it is."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    own = {"__typename": "Video", "id": "gid://shopify/Video/1000", "filename": "mine.mp4", "status": "READY"}
+    product["shown"].append({**own, "mediaContentType": "VIDEO", "mediaErrors": [], "alt": None})
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    media = published(second).remote["media_id"]
+    assert [one["id"] for one in shopify.videos(product)] == ["gid://shopify/Video/1000", media]
+    assert shopify.deleted == [published(first).remote["media_id"]]
+
+
+def test_without_replace_both_stay(shopify: Shopify, tools: Tools, render: Make):
+    """As the publisher was told."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify, replace=False)
+    for _ in range(2):
+        asked(publisher, render(), handle="lamp")
+        settled(tools)
+    assert len(shopify.videos(product)) == 2
+    assert shopify.deleted == []
+
+
+@pytest.mark.parametrize("name", ["productByIdentifier", "stagedUploadsCreate", "upload", "productUpdate", "node"])
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_lost_answer_brings_nothing_twice(shopify: Shopify, tools: Tools, render: Make, name: str, before: bool):
+    """Whatever call it was of, and whether it had its effect; cut off, then with a gateway's word, then too many."""
+    product = shopify.has(7, "lamp")
+    for reply in (None, Reply(503, b"busy"), Reply(429, b"", {"Retry-After": "0"})):
+        shopify.fails(name, reply, before=before)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    published(publication)
+    assert len(shopify.videos(product)) == 1
+
+
+def test_a_throttled_query_waits_for_its_points(shopify: Shopify, tools: Tools, render: Make):
+    """12 points wanted, 2 there, 100 more a second: a tenth of a second."""
+    shopify.has(7, "lamp")
+    shopify.throttled = 1
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    row = the(publication)
+    assert (row.state, row.error_code, row.tries) == ("pending", "publish.throttled", 1)
+    wait = transact(lambda session: row.ready_at - row.created_at)
+    assert wait.total_seconds() >= 0.1
+    change(publication, ready_at=row.created_at)
+    settled(tools)
+    published(publication)
+
+
+def test_a_wrong_token_is_refused_and_shown(shopify: Shopify, tools: Tools, render: Make):
+    """At once, on the publisher too; with the right one a retry goes through and it counts as failing no more."""
+    product = shopify.has(7, "lamp")
+    shopify.token, right = "another", shopify.token
+    publisher, made = at_shopify(shopify), render()
+    publication = asked(publisher, made, handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.state, row.error_code) == ("failed", "publish.refused")
+    assert the_publisher(publisher).error_code == "publish.refused"
+    assert events_of(made)[-1][0] == "render.publish_failed"
+    assert events_of(made)[-1][1]["code"] == "publish.refused"
+    shopify.token = right
+    transact(lambda session: publications.retry(session, row.owner_id, publication))
+    settled(tools)
+    published(publication)
+    assert the_publisher(publisher).error_code is None
+    assert len(shopify.videos(product)) == 1
+
+
+def test_a_right_that_lacks_is_refused(shopify: Shopify, tools: Tools, render: Make):
+    """Deleting the older video needs `write_files`."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.may_delete = False
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    row = the(second)
+    assert row.error_code == "publish.refused"
+    assert "write_files" in (row.error_detail or "")
+
+
+def test_a_product_that_is_not_there(shopify: Shopify, tools: Tools, render: Make):
+    """Is said, and nothing was uploaded."""
+    publication = asked(at_shopify(shopify), render(), handle="gone")
+    settled(tools)
+    assert the(publication).error_code == "publish.no_product"
+    assert "upload" not in shopify.calls
+
+
+def test_a_video_that_shopify_cannot_process(shopify: Shopify, tools: Tools, render: Make):
+    """Is taken off the product again; the reason is Shopify's own. A retry brings it anew."""
+    product = shopify.has(7, "lamp")
+    shopify.breaks = True
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.error_code, row.error_detail) == ("publish.media_failed", "Video is too long")
+    assert shopify.videos(product) == []
+    shopify.breaks = False
+    transact(lambda session: publications.retry(session, row.owner_id, publication))
+    settled(tools)
+    published(publication)
+    assert len(shopify.videos(product)) == 1
+
+
+def test_an_attachment_that_came_through_late_is_removed(shopify: Shopify, tools: Tools, render: Make):
+    """Two videos with one publication's mark: the second goes."""
+    product = shopify.has(7, "lamp")
+    shopify.polls = 2
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    [first] = shopify.videos(product)
+    product["shown"].append(type(first)(first | {"id": "gid://shopify/Video/999", "status": "READY"}))
+    settled(tools)
+    published(publication)
+    assert [one["id"] for one in shopify.videos(product)] == [first["id"]]

@@ -1,0 +1,108 @@
+"""A video is put into WordPress's library and onto a product: end to end, in trouble, replaced, refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.publishing.conftest import a_publisher, asked, at_woocommerce, published, settled, the
+from tests.publishing.standin import Reply
+from tests.publishing.woocommerce_standin import KEY, PASSWORD, SECRET, USER, WooCommerce
+from worker.publishing.driving import Tools
+
+Make = Callable[..., str]
+
+
+def test_a_video_comes_onto_its_product(woocommerce: WooCommerce, tools: Tools, render: Make, video: bytes):
+    """Its address and its number are in the product's fields, its bytes in the library."""
+    product = woocommerce.has(7, "LAMP")
+    publication = asked(at_woocommerce(woocommerce), render(), sku="lamp")
+    settled(tools)
+    number = published(publication).remote["media_id"]
+    assert woocommerce.files[number] == video
+    address = woocommerce.library[number]["source_url"]
+    assert woocommerce.meta(product) == {"_vivideo_video": address, "_vivideo_video_id": str(number)}
+
+
+@pytest.mark.parametrize("where", [{"id": 7}, {"sku": "L7"}, {"handle": "lamp-7"}, {"sku_or_id": "7"}], ids=str)
+def test_a_product_is_found_by_whatever_is_known(
+    woocommerce: WooCommerce, tools: Tools, render: Make, where: dict[str, str]
+):
+    """Its number, its SKU, its slug, or what may be either."""
+    product = woocommerce.has(7, "L7")
+    woocommerce.has(8, "L77")
+    publication = asked(at_woocommerce(woocommerce, meta_key="clip"), render(), **where)
+    settled(tools)
+    published(publication)
+    assert set(woocommerce.meta(product)) == {"clip", "clip_id"}
+
+
+def test_a_variation_stands_for_its_product(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """Shops show a product's video, not a variation's."""
+    product = woocommerce.has(7)
+    woocommerce.has(8, "L7-RED", parent_id=7)
+    publication = asked(at_woocommerce(woocommerce), render(), sku="L7-RED")
+    settled(tools)
+    published(publication)
+    assert woocommerce.meta(product)
+
+
+def test_keys_of_woocommerce_are_used_for_products(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """And the application password for the library alone."""
+    woocommerce.has(7)
+    given = {"user": USER, "application_password": PASSWORD, "consumer_key": KEY, "consumer_secret": SECRET}
+    publication = asked(a_publisher("woocommerce", {"url": woocommerce.url}, given), render(), id=7)
+    settled(tools)
+    published(publication)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_newer_video_replaces_ours_and_nothing_else(
+    woocommerce: WooCommerce, tools: Tools, render: Make, replace: bool
+):
+    """A file of the merchant's own stays, and so does ours where the publisher was told so."""
+    product, publisher = woocommerce.has(7), at_woocommerce(woocommerce, replace=replace)
+    woocommerce.library[1] = {"id": 1, "media_type": "file", "source_url": "https://x.example/mine.mp4"}
+    first = asked(publisher, render(), id=7)
+    settled(tools)
+    second = asked(publisher, render(), id=7)
+    settled(tools)
+    old, new = published(first).remote["media_id"], published(second).remote["media_id"]
+    assert woocommerce.meta(product)["_vivideo_video_id"] == str(new)
+    assert sorted(woocommerce.library) == ([1, new] if replace else [1, old, new])
+
+
+@pytest.mark.parametrize(
+    "name", ["GET /wc/v3/products/N", "GET /wp/v2/media", "POST /wp/v2/media", "PUT /wc/v3/products/N"]
+)
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_lost_answer_brings_nothing_twice(
+    woocommerce: WooCommerce, tools: Tools, render: Make, name: str, before: bool
+):
+    """Whatever call it was of, and whether it had its effect."""
+    woocommerce.has(7)
+    for reply in (None, Reply(502, b"<html>")):
+        woocommerce.fails(name, reply, before=before)
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    settled(tools)
+    assert list(woocommerce.library) == [published(publication).remote["media_id"]]
+
+
+def test_refused_and_not_found_are_said(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """In the shop's own words."""
+    publisher = at_woocommerce(woocommerce)
+    missing = asked(publisher, render(), id=9)
+    settled(tools)
+    assert the(missing).error_code == "publish.no_product"
+    woocommerce.password = "changed"
+    refused = asked(publisher, render(), ref="other", id=9)
+    settled(tools)
+    assert the(refused).error_code == "publish.refused"
+
+
+def test_a_page_of_maintenance_is_no_answer(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """It may come with 200."""
+    woocommerce.has(7)
+    woocommerce.fails("GET /wp/v2/media", Reply(200, b"<html>back soon</html>"), before=True)
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    settled(tools)
+    published(publication)

@@ -1,0 +1,136 @@
+"""One publication in hand: what a kind's steps are given, and what they answer."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+from config.settings import settings
+from worker.addresses.fetch import Guarded, Limits
+from worker.database import transact
+from worker.media.storage import NotStored, Storage
+from worker.publishing import claims
+from worker.publishing.claims import Held
+from worker.publishing.errors import GivenUp
+from worker.publishing.settings import Credentials, Settings
+
+MARK = "vivideo-"
+"""What every file's name begins with that we bring to a shop, followed by the publication's id: by it a shop is asked
+whether something is there already, and nothing without it is ever removed."""
+_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
+LONGEST_UPLOAD = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Next:
+    """This step is done; what it made is kept before the next one is taken."""
+
+    step: str
+    remote: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Later:
+    """The shop is at work: the same step again after `pause`."""
+
+    pause: timedelta
+    remote: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Published:
+    """The video is there; `removed` are the earlier publications that have nothing there any more."""
+
+    removed: tuple[str, ...] = ()
+    remote: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+Outcome = Next | Later | Published
+
+
+@dataclass
+class Job:
+    """A claimed publication, with the tools to bring it to its place."""
+
+    held: Held
+    settings: Settings
+    credentials: Credentials
+    storage: Storage
+    fetch: Guarded
+    remote: dict[str, Any]
+    """What is on file of it, with what this claim's steps added."""
+    _renewed: float = field(default_factory=time.monotonic)
+
+    @property
+    def id(self) -> str:
+        return self.held.publication.id
+
+    @property
+    def mark(self) -> str:
+        """Of this publication's file."""
+        return f"{MARK}{self.id}"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.mark}{self._ending}"
+
+    @property
+    def media_type(self) -> str:
+        return _TYPES.get(self._ending, "video/mp4")
+
+    @property
+    def _ending(self) -> str:
+        return PurePosixPath(self.key).suffix or ".mp4"
+
+    @property
+    def key(self) -> str:
+        """Of the video in the storage. Raises GivenUp."""
+        if self.held.result is None:
+            raise GivenUp("publish.no_video")
+        return self.held.result.storage_key
+
+    def size(self) -> int:
+        """The video's bytes. Raises GivenUp, StorageUnavailable."""
+        try:
+            return self.storage.head(self.key).bytes
+        except NotStored:
+            raise GivenUp("publish.no_video") from None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The video, never whole in memory; while it is read, the claim is renewed. Raises also LeaseLost."""
+        try:
+            for piece in self.storage.read(self.key):
+                self.alive()
+                yield piece
+        except NotStored:
+            raise GivenUp("publish.no_video") from None
+
+    def alive(self) -> None:
+        """Renew the claim where it is time. Raises LeaseLost."""
+        if time.monotonic() - self._renewed > settings().waits.publish_lease_seconds.total_seconds() / 4:
+            transact(lambda session: claims.renew(session, self.held))
+            self._renewed = time.monotonic()
+
+    def renewed(self) -> None:
+        """A write has just renewed it."""
+        self._renewed = time.monotonic()
+
+
+Step = Callable[[Job], Outcome]
+Steps = Mapping[str, Step]
+
+
+def quick() -> Limits:
+    """Of a call without a file: it is over well before the claim is, so that no zombie's call comes late."""
+    waits = settings().waits
+    whole = waits.publish_lease_seconds.total_seconds() / 2
+    return Limits(total_seconds=whole, read_seconds=min(waits.publish_read_seconds.total_seconds(), whole))
+
+
+def upload() -> Limits:
+    """Of a call with the video."""
+    return Limits(
+        total_seconds=LONGEST_UPLOAD.total_seconds(), read_seconds=settings().waits.publish_read_seconds.total_seconds()
+    )
