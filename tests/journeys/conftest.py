@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.stack import Stack, WarmStack, here, until
@@ -15,6 +17,9 @@ from worker.renders import events, store
 from worker.renders.models import Event, Export, Recovery, Render, Result
 from worker.renders.store import NewRender
 
+START_SECONDS = 90
+"""Six Python programs on two cores that run other tests at the same time: 35 s were seen."""
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: str) -> Iterator[Stack]:
@@ -22,6 +27,28 @@ def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: s
     with WarmStack(tmp_path_factory.mktemp("stack"), database, broker_url) as running, here(running.environment):
         running.start_all()
         yield running
+
+
+def started_api(stack: Stack) -> str:
+    """The intake's address, once it and workers of each kind are ready."""
+    address = stack.start_api()
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{address}/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    until(ready, START_SECONDS, what="the intake")
+    return address
+
+
+@contextmanager
+def ready_api(stack: Stack) -> Iterator[httpx.Client]:
+    """The first owner's calls to a started intake."""
+    headers = {"Authorization": f"Bearer {stack.environment['VIVIDEO_API_KEY']}"}
+    with httpx.Client(base_url=started_api(stack), headers=headers, timeout=30) as connected:
+        yield connected
 
 
 class Journey:

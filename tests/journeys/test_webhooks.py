@@ -12,6 +12,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from tests.journeys.conftest import ready_api
 from tests.receivers import Received, Receiver, always, failing_first, well
 from tests.stack import Stack, WarmStack, here, until
 
@@ -35,17 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url: s
 @pytest.fixture(scope="module")
 def http(stack: Stack) -> Iterator[httpx.Client]:
     """The first owner, call by call."""
-    address = stack.start_api()
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{address}/readyz").status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    until(ready, 90, what="the intake")
-    headers = {"Authorization": f"Bearer {stack.environment['VIVIDEO_API_KEY']}"}
-    with httpx.Client(base_url=address, headers=headers, timeout=30) as connected:
+    with ready_api(stack) as connected:
         yield connected
 
 

@@ -23,7 +23,8 @@ import pytest
 from PIL import Image
 
 from api.client import FINAL, ApiError, Client
-from tests.stack import Stack, until
+from tests.journeys.conftest import started_api
+from tests.stack import Stack
 from worker.database import transact
 from worker.media.probe import probe
 from worker.owners import store as owners
@@ -42,8 +43,6 @@ REQUEST: dict[str, Any] = {
     "tags": ["kettles", "spring"],
     "metadata": {"shop": {"id": 7, "名": "茶壶"}},
 }
-START_SECONDS = 90
-"""Six Python programs on two cores that run other tests at the same time: 35 s were seen."""
 STAGES = [stage.value for stage in ORDER]
 STATUSES = ["queued", "running", "succeeded"]
 
@@ -101,16 +100,7 @@ class Life:
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> str:
     """The address of the intake, with workers of each kind behind it."""
-    address = stack.start_api()
-    until(lambda: _ready(address), START_SECONDS, what="the intake")
-    return address
-
-
-def _ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/readyz").status_code == 200
-    except httpx.HTTPError:
-        return False
+    return started_api(stack)
 
 
 @pytest.fixture(scope="module")
