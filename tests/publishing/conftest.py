@@ -160,6 +160,15 @@ def asked(publisher_id: str, render_id: str, ref: str = "lamp", **product: Any) 
     return transact(work)
 
 
+def not_asked(publisher_id: str, render_id: str, ref: str = "lamp", **product: Any) -> bool:
+    """Whether asking makes no publication."""
+
+    def work(session):
+        return publications.ask(session, publisher_id, session.get_one(Render, render_id), ref, product) is None
+
+    return transact(work)
+
+
 def the(publication_id: str) -> Publication:
     return transact(lambda session: session.get_one(Publication, publication_id))
 

@@ -11,6 +11,7 @@ from tests.publishing.conftest import (
     at_shopify,
     change,
     events_of,
+    not_asked,
     owner_id,
     published,
     settled,
@@ -44,15 +45,29 @@ def test_a_newer_video_overtakes_one_that_waits(receiver: Receiver, tools: Tools
     assert list(receiver.kept) == [newer]
 
 
-def test_one_that_is_late_never_comes_over_a_newer(receiver: Receiver, tools: Tools, render: Make):
-    """It was asked for after the newer one was there."""
-    publisher, first, second = at_address(receiver), render(), render()
-    newer = asked(publisher, second)
+def test_the_first_video_again_comes_back(shopify: Shopify, tools: Tools, render: Make):
+    """A product that is as it was before has its video of before, whatever was there in between, and once."""
+    product, publisher, first, second = shopify.has(7, "lamp"), at_shopify(shopify), render(), render()
+    asked(publisher, first, handle="lamp")
     settled(tools)
-    older = asked(publisher, first)
+    asked(publisher, second, handle="lamp")
     settled(tools)
-    assert the(older).state == "superseded"
-    assert list(receiver.kept) == [newer]
+    back = asked(publisher, first, handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(back).remote["media_id"]]
+    assert not_asked(publisher, first, handle="lamp")
+
+
+def test_what_failed_may_be_asked_for_again(receiver: Receiver, tools: Tools, render: Make):
+    """By the next message about the product, say."""
+    publisher, made = at_address(receiver), render()
+    receiver.fails("POST", Reply(410), before=True)
+    failed = asked(publisher, made)
+    settled(tools)
+    assert the(failed).state == "failed"
+    again = asked(publisher, made)
+    settled(tools)
+    published(again)
 
 
 def test_one_in_hand_is_left_to_its_worker(shopify: Shopify, tools: Tools, render: Make):

@@ -15,7 +15,7 @@ from worker.publishing.models import Publication
 from worker.renders import store
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render
-from worker.triggers.models import Trigger, TriggerDelivery
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
 
 Make = Callable[..., str]
 
@@ -127,3 +127,20 @@ def test_a_product_with_a_newer_render(receiver: Receiver, render: Make):
     transact(lambda session: session.execute(update(CatalogProduct).where(same).values(render_id=newer)))
     _succeeded(made)
     assert _relayed() == []
+
+
+def test_a_render_that_ends_late_comes_over_nothing(receiver: Receiver, render: Make):
+    """A newer one's video was asked for first, by a message that found it made; or the thing has another by now."""
+    made, newer, third = render(), render(), render()
+    trigger = _trigger(at_address(receiver))
+    _delivered(trigger, made, ref="lamp")
+    _delivered(trigger, newer, ref="lamp")
+    _succeeded(newer)
+    assert _relayed() == [(newer, "lamp", {})]
+    _succeeded(made)
+    assert _relayed() == [(newer, "lamp", {})]
+    _delivered(trigger, third, ref="chair")
+    thing = {"trigger_id": trigger, "ref": "chair", "owner_id": owner_id(), "render_id": newer}
+    transact(lambda session: session.execute(insert(TriggerThing).values(thing)))
+    _succeeded(third)
+    assert _relayed() == [(newer, "lamp", {})]

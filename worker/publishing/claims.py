@@ -17,7 +17,7 @@ from config.settings import settings
 from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
-from worker.publishing import due
+from worker.publishing import due, publications
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.renders import events
@@ -52,7 +52,7 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     found = session.get(Publication, publication_id)
     if found is None:
         return None
-    _alone(session, found)
+    publications.alone(session, found.publisher_id, found.ref)
     due.end_needless(session, Publication.id == publication_id)
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, due.in_hand(Publication)))):
@@ -83,12 +83,6 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     )
 
 
-def _alone(session: Session, row: Publication) -> None:
-    """Two claims of one product's come one after the other."""
-    product = f"{row.publisher_id} {row.ref}"
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:product, 0))"), {"product": product})
-
-
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     query = select(Publication).where(
         Publication.publisher_id == row.publisher_id,
@@ -97,7 +91,7 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
         Publication.state != PublicationState.PENDING.value,
         ~Publication.remote.has_key("removed"),
     )
-    return session.scalars(query.order_by(Publication.id.desc()).limit(MOST_EARLIER)).all()
+    return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
 
 
 def renew(session: Session, held: Held) -> None:

@@ -7,7 +7,7 @@ deleted. One that a worker has in hand is left to it; what it made is on file wh
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from config.settings import settings
@@ -51,7 +51,7 @@ def end_needless(session: Session, *only: ColumnElement[bool]) -> None:
         newer.publisher_id == Publication.publisher_id,
         newer.ref == Publication.ref,
         newer.state.in_((PublicationState.PENDING.value, PublicationState.PUBLISHED.value)),
-        tuple_(newer.render_id, newer.run) > tuple_(Publication.render_id, Publication.run),
+        newer.number > Publication.number,
     )
     _end(session, and_(*free, overtaken), state=PublicationState.SUPERSEDED.value, error_code=None)
     purged = exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
@@ -111,7 +111,7 @@ def _in_turn(room: int) -> Any:
         partition_by=Publication.publisher_id, order_by=(Publication.ready_at, Publication.id)
     )
     among = func.row_number().over(
-        partition_by=(Publication.publisher_id, Publication.ref), order_by=(Publication.render_id, Publication.run)
+        partition_by=(Publication.publisher_id, Publication.ref), order_by=Publication.number
     )
     waiting = (
         select(

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base
@@ -61,6 +61,8 @@ class Publication(Base):
     __tablename__ = "publications"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, Identity())
+    """The order in which a product's were asked for."""
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
@@ -88,12 +90,11 @@ class Publication(Base):
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
-        UniqueConstraint("publisher_id", "ref", "render_id", "run"),
         CheckConstraint("state IN ('pending', 'published', 'failed', 'superseded')", name="state"),
         CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
         CheckConstraint("(state = 'failed') = (error_code IS NOT NULL) OR state = 'pending'", name="error"),
         Index("ix_publications_due", "ready_at", postgresql_where=text("state = 'pending'")),
         Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_publications_render", "render_id"),
-        Index("ix_publications_product", "publisher_id", "ref", text("id DESC")),
+        Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),
     )

@@ -43,20 +43,44 @@ class Wish:
 def ask(
     session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any]
 ) -> Publication | None:
-    """Have a finished render's video brought to a product; None where that was asked for before, or there is no video
-    (yet: the relay asks once it is there)."""
+    """Have a finished render's video brought to a product; None where that is what was asked for last, or there is no
+    video (yet: the relay asks once it is there)."""
     if render.status != Status.SUCCEEDED or render.purged_at is not None:
         return None
     made = put(session, [Wish(publisher_id, render.owner_id, render.id, render.run, ref, product)])
     return made[0] if made else None
 
 
-def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
-    """Those that were not on file."""
-    if not wishes:
-        return []
-    rows = [{"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}} for one in wishes]
-    return session.scalars(insert(Publication).values(rows).on_conflict_do_nothing().returning(Publication)).all()
+def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequence[Publication]:
+    """Those that were not on file: a product has, or is about to have, what was asked for last. The same video after
+    another one is asked for anew. `late`: of a finished render, which may have been overtaken by one that was asked for
+    after it."""
+    made: list[Publication] = []
+    for one in sorted(wishes, key=lambda wish: (wish.publisher_id, wish.ref, wish.render_id)):
+        alone(session, one.publisher_id, one.ref)
+        last = newest(session, one.publisher_id, one.ref)
+        if last is not None and (_is_of(last, one) or (late and (last.render_id, last.run) > (one.render_id, one.run))):
+            continue
+        row = {"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}}
+        made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
+    return made
+
+
+def alone(session: Session, publisher_id: str, ref: str) -> None:
+    """What is decided of one product's publications comes one after the other, to this transaction's end."""
+    product = f"publications\n{publisher_id}\n{ref}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(product, 0))))
+
+
+def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
+    """What was asked for last for a product."""
+    its = Publication.publisher_id == publisher_id, Publication.ref == ref
+    return session.scalars(select(Publication).where(*its).order_by(Publication.number.desc()).limit(1)).one_or_none()
+
+
+def _is_of(last: Publication, wish: Wish) -> bool:
+    there = last.state in (PublicationState.PENDING, PublicationState.PUBLISHED)
+    return there and (last.render_id, last.run) == (wish.render_id, wish.run)
 
 
 _COLUMNS = tuple(Wish.__dataclass_fields__)
@@ -66,18 +90,6 @@ def get(session: Session, owner_id: str, publication_id: str) -> Publication | N
     """The owner's, or None."""
     query = select(Publication).where(Publication.id == publication_id, Publication.owner_id == owner_id)
     return session.scalars(query).one_or_none()
-
-
-def find(session: Session, publisher_id: str, render: Render, ref: str) -> Publication | None:
-    """What `ask` found on file."""
-    return session.scalars(
-        select(Publication).where(
-            Publication.publisher_id == publisher_id,
-            Publication.ref == ref,
-            Publication.render_id == render.id,
-            Publication.run == render.run,
-        )
-    ).one_or_none()
 
 
 def page(

@@ -7,7 +7,7 @@ it (`trigger_deliveries.render_id`), and the products of catalogs (`catalog_chan
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProduct, CatalogRead
@@ -16,7 +16,7 @@ from worker.publishing.publications import Wish
 from worker.renders import relays
 from worker.renders.events import EventType
 from worker.renders.models import Event, Render
-from worker.triggers.models import Trigger, TriggerDelivery
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
 
 NAME = "publications"
 
@@ -26,7 +26,7 @@ def relay(session: Session) -> bool:
     found = relays.take(session, NAME)
     done = [one for one in found if one.type == EventType.SUCCEEDED and one.render_id is not None]
     if done:
-        publications.put(session, list(_wishes(session, done)))
+        publications.put(session, list(_wishes(session, done)), late=True)
     return len(found) == relays.AT_ONCE
 
 
@@ -56,8 +56,14 @@ def _triggered(session: Session, ids: Iterable[str]) -> Iterator[Found]:
         )
         .join(Trigger, Trigger.id == TriggerDelivery.trigger_id)
         .join(Render, Render.id == TriggerDelivery.render_id)
+        .outerjoin(
+            TriggerThing,
+            (TriggerThing.trigger_id == TriggerDelivery.trigger_id) & (TriggerThing.ref == TriggerDelivery.ref),
+        )
         .where(
             TriggerDelivery.render_id.in_(ids),
+            # Else the product has another video by now, or will.
+            or_(TriggerThing.render_id.is_(None), TriggerThing.render_id == TriggerDelivery.render_id),
             TriggerDelivery.verdict.in_(("rendered", "unchanged")),
             Trigger.publisher_id.is_not(None),
             Render.purged_at.is_(None),

@@ -212,6 +212,7 @@ def upgrade() -> None:
     op.create_table(
         "publications",
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("owner_id", sa.Text(), nullable=False),
         sa.Column("publisher_id", sa.Text(), nullable=False),
         sa.Column("render_id", sa.Text(), nullable=False),
@@ -246,9 +247,6 @@ def upgrade() -> None:
             ["render_id"], ["renders.id"], name=op.f("fk_publications_render_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publications")),
-        sa.UniqueConstraint(
-            "publisher_id", "ref", "render_id", "run", name=op.f("uq_publications_publisher_id_ref_render_id_run")
-        ),
     )
     op.create_index(
         "ix_publications_due", "publications", ["ready_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
@@ -259,9 +257,7 @@ def upgrade() -> None:
         ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
         unique=False,
     )
-    op.create_index(
-        "ix_publications_product", "publications", ["publisher_id", "ref", sa.literal_column("id DESC")], unique=False
-    )
+    op.create_index("uq_publications_product", "publications", ["publisher_id", "ref", "number"], unique=True)
     op.create_index("ix_publications_render", "publications", ["render_id"], unique=False)
     op.create_table(
         "webhook_deliveries",
