@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["triggers"], route_class=JsonRoute)
 _ours = [Depends(only_known)]
 _MESSAGE: Entry = {
     "requestBody": {
-        "required": True,
+        "required": False,
         "description": "As the shop sends it, headers included; at most 4 MiB.",
         "content": {"application/json": {"schema": {}, "example": {"id": 632910392, "title": "Trail shoe"}}},
     }

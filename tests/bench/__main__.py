@@ -1,7 +1,7 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
-    python -m tests.bench [renders] [intake] [batches] [uploads] [waiters] [fairness] [dispatch]
-        [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
+    python -m tests.bench [renders] [intake] [batches] [uploads] [waiters] [triggers] [fairness]
+        [dispatch] [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
 this machine, on servers of its own.
@@ -13,11 +13,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import batches, dispatch, fairness, intake, kill, leave, renders, restart, uploads, waiters
+from tests.bench import batches, dispatch, fairness, intake, kill, leave, renders, restart, triggers, uploads, waiters
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
-NAMES = ("renders", "intake", "batches", "uploads", "waiters", "fairness", "dispatch", "kill", "leave", "restart")
+NAMES = (
+    "renders",
+    "intake",
+    "batches",
+    "uploads",
+    "waiters",
+    "triggers",
+    "fairness",
+    "dispatch",
+    "kill",
+    "leave",
+    "restart",
+)
 ALONE = ("renders", "fairness", "dispatch", "kill", "leave", "restart")
 """On stacks of their own."""
 
@@ -67,6 +79,7 @@ def _intake(report: Report, home: Path, names: list[str]) -> None:
                 for name in together:
                     report.say(f"\n{name}")
                     rooms = {"intake": intake, "batches": batches, "uploads": uploads, "waiters": waiters}
+                    rooms |= {"triggers": triggers}
                     rooms[name].measure(report, ground, pid)
 
 

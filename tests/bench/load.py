@@ -7,6 +7,8 @@ the intake has to spare, and would measure itself. It keeps time on the machine'
 processes share.
 """
 
+import base64
+import hmac
 import json
 import re
 import selectors
@@ -24,13 +26,14 @@ PATIENCE_SECONDS = 90.0
 """For an answer after the last request: longer than any `Prefer: wait`."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_ID = re.compile(rb'"id":"(rnd_[0-9a-z]{26})"')
+_ID = re.compile(rb'"(?:render_)?id":"(rnd_[0-9a-z]{26})"')
 _STATUS = re.compile(rb'"status":"(\w+)"')
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to ask: `livez`, `post` (a render each), `read` (the ids in turn) or `wait` (each id once, for its end)."""
+    """What to ask: `livez`, `post` (a render each), `read` (the ids in turn), `wait` (each id once, for its end), or
+    `hook` (messages of a Shopify shop to the trigger that `ids` names, signed with `key`, three of ten sent twice)."""
 
     kind: str
     port: int
@@ -105,8 +108,38 @@ def requests(wanted: Wanted) -> Iterator[bytes]:
     elif wanted.kind == "post":
         for number in count():
             yield _post(head, wanted.mark, number)
+    elif wanted.kind == "hook":
+        for number in count():
+            yield _hook(wanted, number - (number % 10 in REPEATED))
     else:
         raise ValueError(f"unknown kind of request: {wanted.kind}")
+
+
+REPEATED = (3, 6, 9)
+"""Of ten messages those that are the one before again: most come while that is still being taken."""
+
+
+def _hook(wanted: Wanted, number: int) -> bytes:
+    body = json.dumps(
+        {
+            "id": f"{wanted.mark}-{number}",
+            "title": f"Running shoe {number}",
+            "handle": f"{wanted.mark}-{number}",
+            "body_html": "<p>Light, waterproof, for every road.</p>" * 20,
+            "status": "active",
+            "updated_at": "2026-03-01T10:00:00Z",
+            "images": [{"src": f"https://shop.example/{number}/{view}.jpg"} for view in range(5)],
+            "variants": [{"id": number * 10 + one, "price": "119.00"} for one in range(10)],
+        }
+    ).encode()
+    signature = base64.b64encode(hmac.digest(wanted.key.encode(), body, "sha256")).decode()
+    head = (
+        f"POST /v1/triggers/{wanted.ids[0]}/deliveries HTTP/1.1\r\nHost: 127.0.0.1:{wanted.port}\r\n"
+        f"X-Shopify-Hmac-Sha256: {signature}\r\nX-Shopify-Topic: products/update\r\n"
+        f"X-Shopify-Webhook-Id: {wanted.mark}-{number}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _post(head: str, mark: str, number: int) -> bytes:

@@ -21,13 +21,15 @@ COMPLETE = (
     "part-files left",
     "files on disk after an upload that was cut",
     "waiters told the end of their own render",
+    "messages answered 200",
+    "renders made",
 )
 """What is judged whatever the machine's speed."""
 
 
 def test_a_quick_run_finds_everything_complete():
-    """Posts with and without a broker, batches, uploads, one cut, and waiters: nothing lost, nothing mixed up."""
-    words = [sys.executable, "-m", "tests.bench", "--quick", "intake", "batches", "uploads", "waiters"]
+    """Posts with and without a broker, batches, uploads, one cut, waiters, webhooks: nothing lost, nothing mixed up."""
+    words = [sys.executable, "-m", "tests.bench", "--quick", "intake", "batches", "uploads", "waiters", "triggers"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for judged in COMPLETE:
