@@ -11,7 +11,8 @@ from api.cli.reporting import Mistake, say
 LARGEST_BODY = 4 * 1024 * 1024
 """Of a message, as the service takes it."""
 _LONGEST_SECRET = 4_096
-_DEFAULTS = {"shopify": "products/update", "woocommerce": "product.updated"}
+_IN_A_HEADER = {"shopify": "products/update", "woocommerce": "product.updated", "github": None}
+"""Styles whose topic is not in the body, with one that renders where a trigger lists none."""
 
 
 def secret(given: str | None) -> str | None:
@@ -107,8 +108,8 @@ def body(source: Path) -> bytes:
 
 
 def topic(given: str | None, style: str, listed: Sequence[str] | None) -> str | None:
-    """What a message that is tried is about, where nobody said: what would be rendered."""
-    if given is not None:
+    """What a message that is tried is about, where neither its body nor anybody said: what would be rendered."""
+    if given is not None or style not in _IN_A_HEADER:
         return given
     plain = [one for one in listed or [] if "*" not in one]
-    return plain[0] if plain else _DEFAULTS.get(style)
+    return plain[0] if plain else _IN_A_HEADER[style]

@@ -131,6 +131,24 @@ def test_another_topic_is_ignored(run: Any, template: str):
     assert "No messages yet" in run("triggers", "deliveries", trigger).stdout
 
 
+@pytest.mark.parametrize(
+    ("style", "topics", "body", "verdict"),
+    [
+        ("github", ["release.published"], {"id": 1, "title": "Mug"}, "rendered"),
+        ("stripe", ["product.updated"], {"type": "invoice.paid", "data": {"object": {}}}, "ignored"),
+        ("woocommerce", ["product.deleted", "*"], {"id": 1, "name": "Mug"}, "rendered"),
+    ],
+)
+def test_a_try_is_about_what_would_render(
+    run: Any, template: str, style: str, topics: list[str], body: dict[str, Any], verdict: str
+):
+    """Where a header would say what it is about; what the body says itself stands."""
+    listed = [word for topic in topics for word in ("--topic", topic)]
+    trigger = _created(run, template, *listed, style=style)["id"]
+    said = run("triggers", "test", trigger, "-", "--json", stdin=json.dumps(body).encode())
+    assert json.loads(said.stdout)["verdict"] == verdict
+
+
 def test_a_mapping_and_conditions_from_the_command_line(run: Any, template: str):
     """Each in its form; an update changes what it names and takes back what it clears."""
     mapped = ("--var", "title=/name", "--var", 'price:="9.50"', "--picture", "/pics/*", "--ref", "/id")
