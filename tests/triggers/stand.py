@@ -125,21 +125,22 @@ def publications() -> Sequence[Publication]:
 
 def ends(render_id: str | None, status: str = "succeeded") -> None:
     """As if workers had made it."""
+    transact(lambda session: end(session, render_id, status))
+
+
+def end(session: Session, render_id: str | None, status: str = "succeeded") -> None:
+    """The same within a transaction."""
     assert render_id is not None
-
-    def work(session: Session) -> None:
-        session.execute(
-            update(Render)
-            .where(Render.id == render_id)
-            .values(status=status, started_at=text("now()"), finished_at=text("now()"))
-        )
-        if status == "succeeded":
-            row = session.get_one(Render, render_id)
-            facts = {"sha256": "0", "bytes": 5, "duration_seconds": 6.0, "width": 1, "height": 1}
-            facts |= {"video_codec": "h264", "pixel_format": "yuv420p", "storage_key": row.id, "poster_key": row.id}
-            session.add(Result(render_id=row.id, run=row.run, owner_id=row.owner_id, **facts))
-
-    transact(work)
+    session.execute(
+        update(Render)
+        .where(Render.id == render_id)
+        .values(status=status, started_at=text("now()"), finished_at=text("now()"))
+    )
+    if status == "succeeded":
+        row = session.get_one(Render, render_id)
+        facts = {"sha256": "0", "bytes": 5, "duration_seconds": 6.0, "width": 1, "height": 1}
+        facts |= {"video_codec": "h264", "pixel_format": "yuv420p", "storage_key": row.id, "poster_key": row.id}
+        session.add(Result(render_id=row.id, run=row.run, owner_id=row.owner_id, **facts))
 
 
 def due_now() -> None:

@@ -3,14 +3,16 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from tests.stack import here
+from tests.stack import here, until
 from tests.triggers import stand
 from tests.triggers.stand import Shop, ends, product, renders
 from worker.catalogs.options import Options
@@ -177,6 +179,47 @@ def test_a_change_taken_back_is_no_new_video():
     assert states[second.render_id or ""] == "canceled"
     (asked,) = stand.publications()
     assert (asked.publisher_id, asked.render_id, asked.ref) == (publisher, first.render_id, "1")
+
+
+def test_a_video_that_ends_in_this_moment_is_brought_to_the_product():
+    """Its end is not committed yet when the message comes, and its event is read before the message is on file: the
+    message waits for it, then asks for the publication itself."""
+    shop = Shop()
+    made = shop.takes(product()).delivery.render_id
+    shop.publisher()
+    with ThreadPoolExecutor(1) as pool:
+
+        def ending(session: Session) -> Future[str]:
+            stand.end(session, made)
+            session.flush()
+            asked = pool.submit(shop.verdict, product(at=2, tags="new"))
+            until(lambda: asked.done() or transact(_somebody_waits), what="the message at the row")
+            return asked
+
+        assert transact(ending).result(20) == "unchanged"
+    assert [(one.render_id, one.ref) for one in stand.publications()] == [(made, "1")]
+
+
+def test_a_render_that_is_called_off_in_this_moment_stands_for_nothing():
+    """It was under way when the message looked for an equal one: another is made."""
+    shop = Shop()
+    made = shop.takes(product()).delivery.render_id
+    with ThreadPoolExecutor(1) as pool:
+
+        def calling_off(session: Session) -> Future[str]:
+            render_store.cancel(session, shop.owner_id, made or "")
+            session.flush()
+            asked = pool.submit(shop.verdict, product(at=2, tags="new"))
+            until(lambda: asked.done() or transact(_somebody_waits), what="the message at the row")
+            return asked
+
+        assert transact(calling_off).result(20) == "rendered"
+    assert [one.status for one in renders()] == ["canceled", "queued"]
+
+
+def _somebody_waits(session: Session) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(session.scalar(text(query)))
 
 
 def test_an_older_edit_is_stale():

@@ -82,7 +82,18 @@ def held(session: Session, trigger_id: str) -> Trigger:
 def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said, *, force: bool = False) -> None:
     """Write on a message's row what becomes of it, now or after it was held, and do it. Its thing is locked
     (`planning.one_at_a_time`)."""
-    plan = planning.plan(session, trigger, said, force=force)
+    try:
+        _do(session, trigger, row, planning.plan(session, trigger, said, force=force))
+    except _Moved:
+        decide(session, trigger, row, said, force=force)
+
+
+class _Moved(Exception):
+    """What was to stand for the thing ended without a video, or was called off, while it was looked at."""
+
+
+def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) -> None:
+    """Raises _Moved, with nothing done."""
     if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
         plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
@@ -106,13 +117,24 @@ def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said,
 
 
 def _carry_out(session: Session, trigger: Trigger, plan: Plan) -> Render | None:
-    """The render that is made, or stands for it. Raises LimitReached, Stale."""
+    """The render that is made, or stands for it. Raises LimitReached, Stale, _Moved."""
     if plan.verdict is Verdict.UNCHANGED:
         assert plan.equal is not None, "unchanged because of it"
-        revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=plan.equal.id)
-        _publish(session, trigger, plan, plan.equal)
-        return plan.equal
+        equal = _standing(session, plan.equal.id)
+        revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=equal.id)
+        _publish(session, trigger, plan, equal)
+        return equal
     return _render(session, trigger, plan) if plan.verdict is Verdict.RENDERED else None
+
+
+def _standing(session: Session, render_id: str) -> Render:
+    """The render that stands for a thing, as it stays until this transaction's end: if it ends after that, the relay of
+    publications finds this message beside it. Raises _Moved."""
+    query = select(Render).where(Render.id == render_id).with_for_update(read=True)
+    render = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if render is None or not planning.stands(render):
+        raise _Moved
+    return render
 
 
 def _render(session: Session, trigger: Trigger, plan: Plan) -> Render:

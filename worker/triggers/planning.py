@@ -216,6 +216,13 @@ def _equal(session: Session, owner_id: str, number: str) -> Render | None:
     return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(1)).one_or_none()
 
 
+def stands(render: Render) -> bool:
+    """Whether what `plan` took for equal still is there, or on its way."""
+    if render.purged_at is not None:
+        return False
+    return render.status == Status.SUCCEEDED or (render.finished_at is None and render.cancel_requested_at is None)
+
+
 def _wanted(trigger: Trigger, payload: Any) -> Wanted:
     """Raises NotWanted."""
     if trigger.mapping:
