@@ -40,12 +40,12 @@ def hand_out(session: Session) -> list[Due]:
     the moment."""
     if not session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
         return []
+    queue.by_index(session)
     _forget_lost(session)
     places = queue.capacity(session, lease=settings().waits.lease_seconds).get("io", 0)
     if not places:
         return []
     given = {"half": max(1, places // 2), "quarter": max(1, places // 4), "most": MOST}
-    queue.by_index(session)
     return [
         Due(row.id, row.lease) for row in session.execute(HAND_OUT, given | {"each": AT_ONCE, "slow": SLOW_SECONDS})
     ]
