@@ -14,6 +14,7 @@ from worker import app
 from worker.database import retryable, transact
 from worker.publishing import due, relay
 from worker.triggers import holding
+from worker.webhooks import chores as webhooks
 
 log = get(__name__)
 
@@ -53,7 +54,12 @@ def _do(chore: Chore) -> bool:
 
 def usual() -> list[Chore]:
     """Those of the dispatcher."""
-    return [Chore("triggers", holding.go_on), Chore("publications", _publish)]
+    return [
+        Chore("webhooks.make", webhooks.make),
+        Chore("webhooks.hand_out", webhooks.hand_out),
+        Chore("triggers", holding.go_on),
+        Chore("publications", _publish),
+    ]
 
 
 def _publish() -> bool:

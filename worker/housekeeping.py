@@ -25,6 +25,7 @@ from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
 from worker.triggers import store as triggers
+from worker.webhooks import retention
 
 log = get(__name__)
 
@@ -47,6 +48,8 @@ def run() -> None:
             breaker.leave()
     transact(_forget)
     _forget_messages()
+    while transact(retention.forget) >= retention.AT_ONCE:
+        pass
     _expire_uploads()
     _clear_files()
 

@@ -1,10 +1,11 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
 from worker import housekeeping, liveness, pipeline, watching
-from worker.app import TASK_OF, app, send_publish, send_read
+from worker.app import TASK_OF, app, send_deliver, send_publish, send_read
 from worker.catalogs import reading
 from worker.publishing import driving
 from worker.renders.states import Stage
+from worker.webhooks import sending
 
 
 def _stage_task(stage: Stage) -> None:
@@ -52,6 +53,16 @@ def publish(publication_id: str, lease: int) -> None:
         send_publish(publication_id, lease)
     else:
         driving.drive(publication_id, lease, driving.Tools(pipeline.services().storage))
+
+
+@app.task(name="deliver")
+def deliver(delivery_id: str, lease: int) -> None:
+    """Send a webhook, and the next ones of its endpoint."""
+    me = liveness.process()
+    if me.draining:
+        send_deliver(delivery_id, lease)
+    else:
+        sending.deliver(delivery_id, lease, tools=sending.Tools(goes_on=lambda: not me.draining))
 
 
 @app.task(name="housekeeping")

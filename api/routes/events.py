@@ -86,7 +86,8 @@ def feed(
     after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last answer.")] = None,
     limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE, description="Events in one answer.")] = limits.EVENTS_PAGE,
 ) -> FeedPage:
-    """Everything that happened to your renders, complete and in an order that never changes, from the beginning on."""
+    """Everything that happened to your renders, batches and webhook endpoints: complete, from the beginning on, and in
+    an order that never changes."""
     place = cursors.unpack_feed(after) if after else events.Cursor()
 
     def work(session: Session) -> FeedPage:
