@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.cli import asking, batches, catalogs, renders, sessions, templates
+from api.cli import asking, batches, catalogs, renders, sessions, templates, triggers
 from api.cli.groups import group
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
@@ -38,6 +38,7 @@ app.add_typer(batches.app, name="batch")
 app.add_typer(catalogs.app, name="catalog")
 app.add_typer(sessions.app, name="session")
 app.add_typer(templates.app, name="templates")
+app.add_typer(triggers.app, name="triggers")
 
 
 @app.command()

@@ -68,6 +68,7 @@ from .templates import (
     TemplateVariable,
     TemplateVersion,
 )
+from .triggers import Trigger, TriggerDelivery, TriggerTrial
 from .uploads import UPLOAD_TIMEOUT, Asset, Upload
 from .version import __version__
 from .webhooks import verify_webhook
@@ -159,6 +160,9 @@ __all__ = [
     "TemplateVersion",
     "Timeline",
     "TooLarge",
+    "Trigger",
+    "TriggerDelivery",
+    "TriggerTrial",
     "Turn",
     "TurnFields",
     "Unreachable",

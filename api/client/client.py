@@ -7,11 +7,12 @@ from .events import Events
 from .renders import Renders
 from .sessions import Sessions
 from .templates import Templates
+from .triggers import Triggers
 from .uploads import Uploads
 from .videos import Videos
 
 
-class Client(Renders, Templates, Batches, Sessions, Events, Uploads, Videos, Catalogs, Accounts):
+class Client(Renders, Templates, Batches, Sessions, Events, Uploads, Videos, Catalogs, Triggers, Accounts):
     """Calls of the service; the models they return keep every field it sends (`to_dict()`).
 
     Safe to share between threads. `patience` is for how many seconds a call may go on repeating itself; what the

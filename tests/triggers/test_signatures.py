@@ -260,6 +260,22 @@ def _in_base64(key: bytes) -> str:
     return base64.b64encode(key).decode()
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]), st.data())
+def test_what_is_taken_the_published_library_takes(name: str, data: st.DataObject):
+    """A right message with a few characters of one header changed, dropped or put in: ours is never the laxer one."""
+    webhook, at = standardwebhooks.Webhook(WHSEC), int(time.time())
+    headers = _standard(webhook.sign("msg_1", datetime.fromtimestamp(at, UTC), BODY.decode()), at)
+    start, end = sorted(data.draw(st.tuples(st.integers(0, 12), st.integers(0, 12))))
+    new = data.draw(st.text(alphabet="v1,2 =+.AZ09", max_size=4))
+    changed = headers | {name: headers[name][:start] + new + headers[name][end:]}
+    try:
+        verify(Style.STANDARD, changed, BODY, [WHSEC])
+    except BadSignature:
+        return
+    webhook.verify(BODY, {one: text.strip() for one, text in changed.items()})
+
+
 LIKELY = st.sampled_from(
     [
         IN_BASE64,
@@ -279,7 +295,7 @@ NAMES = st.sampled_from(sorted({name.lower() for _, headers, _ in SIGNED.values(
 ANY = st.one_of(st.text(), LIKELY, st.lists(st.one_of(st.text(max_size=3), LIKELY), max_size=5).map("".join))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(Style),
     st.lists(st.tuples(NAMES, ANY)),

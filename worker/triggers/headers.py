@@ -5,6 +5,8 @@ A mapping that shows one name twice in `items()` (Starlette's does) is told from
 
 from collections.abc import Iterable, Mapping
 
+from worker.catalogs.feeds.text import one_line
+
 LONGEST = 4_096
 """Characters of one that is looked at; the longest honest one is some signatures of a rotation."""
 
@@ -31,9 +33,9 @@ def single(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def first(headers: Mapping[str, str], *names: str) -> str | None:
-    """The first value that is not blank, by the first of these names (lower case) that has one."""
+    """The first value that is not blank, by the first of these names (lower case) that has one; in one clean line."""
     for name in names:
         for value in every(headers, [name]):
-            if value.strip():
-                return value.strip()
+            if line := one_line(value[:LONGEST]):
+                return line
     return None

@@ -155,5 +155,5 @@ def _host(address: str | None) -> str | None:
 
 def _kept(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in sorted(KEPT):
-        if (value := first(headers, name)) and (line := one_line(value)[:LONGEST_KEPT]):
-            yield name, line
+        if value := first(headers, name):
+            yield name, value[:LONGEST_KEPT].rstrip()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
@@ -11,8 +12,8 @@ DEEPEST = 64
 """Values inside one another; what is deeper is no product's or event's."""
 _LONGEST_NUMBER = 400
 """Characters. A float of JSON has at most 330 where it is written out."""
-_LARGEST_EXPONENT = 300
-"""What is beyond is no float any more."""
+_SMALLEST = Decimal("1e-400")
+"""What is nearer to nothing is nothing as a float."""
 
 
 class NotJson(ValueError):
@@ -64,9 +65,9 @@ def _fraction(text: str) -> Decimal:
         value = Decimal(text)
     except ArithmeticError:  # no ValueError, and what is larger than Python's largest
         raise ValueError("a number is too large") from None
-    if value and abs(value.adjusted()) > _LARGEST_EXPONENT:
+    if not math.isfinite(float(value)):
         raise ValueError("a number is too large")
-    return value
+    return value if abs(value) > _SMALLEST else Decimal(0)
 
 
 def _whole(text: str) -> int:

@@ -121,3 +121,26 @@ def test_half_surrogates_are_cleaned_away(tmp_path, wrap):
         "}", f', "image": "{PICTURE}"}}'
     )
     assert read(tmp_path, wrap(text)).only.title == "abc😀 \\ud800 d"
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "-" + "9" * 70_000, "0." + "9" * 70_000, "1" + "0" * 999])
+@pytest.mark.parametrize("before", [0, 60_000, 64_500, 65_500], ids=str)
+def test_a_number_without_end_costs_nothing_but_itself(tmp_path, number: str, before: int):
+    """Wherever it stands, also between two pieces: without care ijson's C code takes the whole process down."""
+    second = f'{{"id": "2", "title": "b", "stock":{" " * before}{number}, "image": "{PICTURE}"}}'
+    feed = read(tmp_path, f"[{json.dumps(ITEMS[0])}, {second}, {json.dumps(ITEMS[2])}]")
+    assert [one.ref for one in feed.products] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("wrap", [lambda lines: f"[{','.join(lines)}]", "\n".join], ids=["json", "jsonl"])
+def test_a_number_beyond_any_exponent_is_broken(tmp_path, wrap):
+    """Of lines that one alone, of a list what follows."""
+    lines = [json.dumps(ITEMS[0]), '{"id": 2, "title": "b", "price": 1e9999999999999999999}', json.dumps(ITEMS[2])]
+    feed = read(tmp_path, wrap(lines))
+    told = feed.codes[0], [one.ref for one in feed.products]
+    assert told in ((("feed.broken", 2), ["1"]), (("item.broken", 2), ["1", "3"]))
+
+
+def test_many_digits_of_a_product_stay(tmp_path):
+    """Only what no number has is cut."""
+    assert read(tmp_path, json.dumps([ITEMS[0] | {"title": "9" * 400, "code": 10**900}])).only.title == "9" * 400

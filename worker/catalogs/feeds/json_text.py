@@ -37,6 +37,24 @@ class BrokenJson(ValueError):
     """Its text says where and why."""
 
 
+_DIGITS = "0123456789"
+_LONG = 1_000
+"""Digits in a row that no number of a product has. Past 4,300, Python's own limit, ijson's C code does not raise, it
+takes the process down; of a row that two pieces share, one has more than these."""
+_LONG_NUMBER = re.compile(r"(?<![0-9])([0-9]{50})[0-9]{950,}")
+"""What is left of one is larger than any number that is read, or as good a fraction."""
+
+
+def _has_long_number(piece: str) -> bool:
+    """Whether so many digits stand in a row: one of them is then at a multiple of that number."""
+    return any(one in _DIGITS and _row(piece, place * _LONG) >= _LONG for place, one in enumerate(piece[::_LONG]))
+
+
+def _row(piece: str, at: int) -> int:
+    before, behind = piece[max(at - _LONG, 0) : at], piece[at : at + _LONG]
+    return len(before) - len(before.rstrip(_DIGITS)) + len(behind) - len(behind.lstrip(_DIGITS))
+
+
 class Utf8:
     """A text as the UTF-8 bytes that ijson reads, so that no stray byte stops it; bounded between two items."""
 
@@ -50,6 +68,8 @@ class Utf8:
             piece += more
             if len(piece) > MAX_ITEM:
                 raise ItemTooLarge
+        if _has_long_number(piece):
+            piece = _LONG_NUMBER.sub(r"\1", piece)
         if "\\u" in piece:
             piece = _ESCAPE.sub(_without_half, piece)
         self._since += len(piece)
@@ -72,6 +92,8 @@ def values(path: Path, encoding: Encoding, prefix: str) -> Iterator[Any]:
                 yield value
         except ijson.JSONError as error:
             raise BrokenJson(_first_line(error)) from None
+        except ArithmeticError:
+            raise BrokenJson(_TOO_LARGE) from None
 
 
 def list_prefix(path: Path, encoding: Encoding, lists: re.Pattern[str]) -> str | None:
@@ -83,9 +105,13 @@ def list_prefix(path: Path, encoding: Encoding, lists: re.Pattern[str]) -> str |
                     return f"{prefix}.item"
                 if event == "start_map" and prefix == "product":
                     return prefix
-        except (ijson.JSONError, ItemTooLarge):
+        except (ijson.JSONError, ItemTooLarge, ArithmeticError):
             pass
     return None
+
+
+_TOO_LARGE = "a number is too large for any use"
+"""Decimal raises InvalidOperation, which is no ValueError, for an exponent of twenty digits."""
 
 
 def loads(line: str) -> Any:
@@ -94,6 +120,8 @@ def loads(line: str) -> Any:
         return json.loads(line, parse_float=Decimal)
     except RecursionError:
         raise BrokenJson("nested too deeply") from None
+    except ArithmeticError:
+        raise BrokenJson(_TOO_LARGE) from None
     except ValueError as error:
         raise BrokenJson(_first_line(error)) from None
 
