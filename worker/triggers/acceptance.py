@@ -2,6 +2,7 @@
 duplicates. Whoever dies before its commit leaves nothing, and the source sends it again.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -61,11 +62,11 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
         Gone
     """
     trigger = held(session, trigger_id)
-    if not _is_new(session, trigger, arrived, delivery_id):
+    row = _put(session, trigger, arrived, delivery_id)
+    if row is None:
         return _again(session, trigger, arrived.key, delivery_id)
     ref = planning.reference(trigger, arrived.said)
     planning.one_at_a_time(session, trigger.owner_id, ref)
-    row = session.get_one(TriggerDelivery, delivery_id)
     decide(session, trigger, row, arrived.said, force=arrived.force)
     return Taken(row, duplicate=False)
 
@@ -99,8 +100,10 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
         return
     try:
-        with session.begin_nested():  # what would make way stays where nothing comes in its place
-            render = _carry_out(session, trigger, plan)
+        key = _limited(session, trigger.api_key_id) if plan.verdict is Verdict.RENDERED else None
+        # What would make way stays where nothing comes in its place.
+        with session.begin_nested() if key is not None else nullcontext():
+            render = _carry_out(session, trigger, plan, key)
     except LimitReached as reached:
         plan = replace(plan, verdict=Verdict.HELD, code=f"limit.{reached.kind}", detail=reached.detail)
         _write(session, row, plan, retry_at=from_now(pause(row.tries, reached)))
@@ -116,7 +119,7 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
         _overtake(session, row)
 
 
-def _carry_out(session: Session, trigger: Trigger, plan: Plan) -> Render | None:
+def _carry_out(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render | None:
     """The render that is made, or stands for it. Raises LimitReached, Stale, _Moved."""
     if plan.verdict is Verdict.UNCHANGED:
         assert plan.equal is not None, "unchanged because of it"
@@ -124,7 +127,7 @@ def _carry_out(session: Session, trigger: Trigger, plan: Plan) -> Render | None:
         revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=equal.id)
         _publish(session, trigger, plan, equal)
         return equal
-    return _render(session, trigger, plan) if plan.verdict is Verdict.RENDERED else None
+    return _render(session, trigger, plan, key) if plan.verdict is Verdict.RENDERED else None
 
 
 def _standing(session: Session, render_id: str) -> Render:
@@ -137,12 +140,13 @@ def _standing(session: Session, render_id: str) -> Render:
     return render
 
 
-def _render(session: Session, trigger: Trigger, plan: Plan) -> Render:
+def _render(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render:
     assert plan.request is not None, "what is rendered has a request"
     render_id = store.new_id("rnd")
     # First: what it takes the place of no longer counts against the key.
     at_work = revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=render_id)
-    _within_limits(session, trigger.api_key_id)
+    if key is not None:
+        limits.check(session, key.id, Limits.read(key.limits))
     render = store.accept(session, trigger.owner_id, plan.request, render_id=render_id)
     if plan.fingerprint is not None:
         numbered = update(Render).where(Render.id == render_id).values(fingerprint=plan.fingerprint)
@@ -152,10 +156,10 @@ def _render(session: Session, trigger: Trigger, plan: Plan) -> Render:
     return render
 
 
-def _within_limits(session: Session, key_id: str | None) -> None:
+def _limited(session: Session, key_id: str | None) -> ApiKey | None:
+    """The trigger's key, where it may not have as much as it likes."""
     key = session.get(ApiKey, key_id) if key_id is not None else None
-    if key is not None:
-        limits.check(session, key.id, Limits.read(key.limits))
+    return key if key is not None and key.limits else None
 
 
 def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> None:
@@ -164,8 +168,8 @@ def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> 
         publications.ask(session, trigger.publisher_id, render, plan.ref, plan.product)
 
 
-def _is_new(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: str) -> bool:
-    """Put the message on file, unless it is there; one that is coming in at this moment is waited for."""
+def _put(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: str) -> TriggerDelivery | None:
+    """Put the message on file; None where it is there. One that is coming in at this moment is waited for."""
     row = {
         "id": delivery_id,
         "trigger_id": trigger.id,
@@ -179,7 +183,7 @@ def _is_new(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: s
         "verdict": Verdict.IGNORED.value,  # until it is decided, in this transaction
     }
     add = insert(TriggerDelivery).values(row).on_conflict_do_nothing()
-    return session.scalar(add.returning(TriggerDelivery.id)) is not None
+    return session.scalars(add.returning(TriggerDelivery)).one_or_none()
 
 
 def _again(session: Session, trigger: Trigger, key: str, delivery_id: str) -> Taken:
@@ -219,13 +223,9 @@ def _write(
         "retry_at": retry_at,
         "tries": row.tries + (plan.code != PAUSED),
     }
-    session.execute(
-        update(TriggerDelivery)
-        .where(TriggerDelivery.id == row.id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    session.refresh(row)
+    written = update(TriggerDelivery).where(TriggerDelivery.id == row.id).values(**values).returning(TriggerDelivery)
+    at_once: dict[str, Any] = {"synchronize_session": False, "populate_existing": True}
+    session.scalars(written.execution_options(**at_once)).one()
     if first or plan.verdict is not Verdict.HELD:
         style = session.get_one(Trigger, row.trigger_id).style
         on_commit(session, TRIGGER_MESSAGES.labels(style, plan.verdict.value).inc)
@@ -254,7 +254,7 @@ def _overtake(session: Session, row: TriggerDelivery) -> None:
     older = (
         TriggerDelivery.trigger_id == row.trigger_id,
         TriggerDelivery.ref == row.ref,
-        TriggerDelivery.verdict == Verdict.HELD.value,
+        TriggerDelivery.retry_at.is_not(None),  # held: by the index of these alone
         TriggerDelivery.id < row.id,
     )
     values = {"verdict": Verdict.STALE.value, "code": None, "retry_at": None}

@@ -64,7 +64,7 @@ def said(trigger: Trigger, row: TriggerDelivery) -> Said:
 
 def _waiting(session: Session, found: TriggerDelivery, ref: str | None) -> list[TriggerDelivery]:
     """The message, and held ones about its thing that came later, newest first; another process's are passed over."""
-    its = TriggerDelivery.verdict == Verdict.HELD.value, TriggerDelivery.trigger_id == found.trigger_id
+    its = TriggerDelivery.retry_at.is_not(None), TriggerDelivery.trigger_id == found.trigger_id
     alone = TriggerDelivery.id == found.id
     later = (TriggerDelivery.ref == ref) & (TriggerDelivery.id > found.id)
     query = select(TriggerDelivery).where(*its, alone if ref is None else alone | later)
@@ -77,9 +77,3 @@ def _put_off(session: Session, delivery_id: str) -> None:
     session.execute(
         update(TriggerDelivery).where(*held).values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
     )
-
-
-def waiting(session: Session, trigger: Trigger) -> int:
-    """How many of a trigger's messages are held."""
-    held = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.verdict == Verdict.HELD.value
-    return session.scalar(select(func.count()).select_from(TriggerDelivery).where(*held)) or 0

@@ -134,7 +134,7 @@ def resume(session: Session, trigger: Trigger) -> Trigger:
     """Have a locked trigger go on, with what it kept first. Harmless to repeat."""
     if trigger.paused_at is None:
         return trigger
-    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.verdict == Verdict.HELD.value
+    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.retry_at.is_not(None)
     session.execute(
         update(TriggerDelivery)
         .where(*kept, TriggerDelivery.code == PAUSED)
