@@ -28,6 +28,7 @@ from api.routes import (
     sessions,
     templates,
     uploads,
+    webhooks,
 )
 from api.uploads.receive import sweep
 from config import logging
@@ -97,6 +98,7 @@ def create() -> FastAPI:
         batches,
         templates,
         catalogs,
+        webhooks,
         events,
         files,
         uploads,

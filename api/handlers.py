@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from api import problems
 from api.problems import FieldError, Problem
+from worker.accounts import vault
 from worker.batches.store import Gone
 from worker.database import retryable
 from worker.media.storage import NotStored, StorageUnavailable
@@ -33,6 +34,8 @@ _REFUSALS: dict[type[Exception], str] = {
     Gone: "batch.lost",
     sessions.Lost: "session.lost",
     sessions.Closed: "session.closed",
+    vault.SecretKeyMissing: "webhook.no_secret_key",
+    vault.SecretKeyChanged: "webhook.no_secret_key",
 }
 """What the store refuses, by what it raises."""
 

@@ -130,6 +130,21 @@ KINDS: dict[str, Kind] = {
     "catalog.no_source": Kind(422, "There is nothing to be read", "Send a file, or make a catalog with an address."),
     "catalog.refused": Kind(422, "The file is no product feed", "`detail` says what was found, and what helps."),
     "catalog.unreachable": Kind(422, "The address gives no feed", "`errors` has the reason; docs/errors.md the codes."),
+    "webhook.unknown": Kind(404, "There is no such webhook endpoint", "GET /v1/webhook-endpoints lists yours."),
+    "webhook.delivery_unknown": Kind(
+        404, "There is no such delivery", "GET /v1/webhook-deliveries lists yours; old ones are thrown away."
+    ),
+    "webhook.disabled": Kind(
+        409, "The endpoint is disabled", 'Mend what `disabled` names, then PATCH it with `{"enabled": true}`.'
+    ),
+    "webhook.of_renders": Kind(
+        409,
+        "The endpoint belongs to the renders that name its address",
+        "Its address and events are theirs: name another in the next render, or make an endpoint of your own.",
+    ),
+    "webhook.no_secret_key": Kind(
+        503, "The service can keep no secret", "Who runs it sets VIVIDEO_SECRET_KEY, as it was when secrets were kept."
+    ),
     "session.unknown": Kind(404, "There is no such session", "Check the id; sessions of other owners are not shown."),
     "session.lost": Kind(
         409,

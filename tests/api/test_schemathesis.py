@@ -56,6 +56,8 @@ accounts = {{ values = {accounts} }}
 templates = {{ values = {templates} }}
 catalogs = {{ values = {catalogs} }}
 sessions = {{ values = {sessions} }}
+webhook-endpoints = {{ values = {endpoints} }}
+webhook-deliveries = {{ values = {deliveries} }}
 
 {bindings}
 """
@@ -98,7 +100,12 @@ def ids(service: Service) -> dict[str, list[str]]:
     catalog = {"url": "https://shop.example/feed", "template": "of-schemathesis"}
     catalogs = [service.first.post("/v1/catalogs", json=catalog).json()["id"]]
     sessions = [service.first.post("/v1/sessions", json={"messages": [{"text": "a lamp"}]}).json()["id"]]
+    address = {"url": "https://shop.example/hooks"}
+    endpoints = [service.first.post("/v1/webhook-endpoints", json=address).json()["id"] for _ in range(2)]
+    tested = [service.first.post(f"/v1/webhook-endpoints/{id}/test", json={}).json()["id"] for id in endpoints]
     known = {
+        "endpoints": endpoints,
+        "deliveries": tested,
         "sessions": sessions,
         "renders": [*renders, canceled],
         "uploads": [upload.json()["id"]],
