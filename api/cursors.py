@@ -62,7 +62,7 @@ def unpack_moment(text: str, parameter: str = "cursor") -> tuple[datetime, str]:
 
 def pack_feed(place: Cursor) -> str:
     """A place in the feed of events."""
-    return _pack(place.transaction, place.id)
+    return place.text
 
 
 def unpack_feed(text: str, parameter: str = "after") -> Cursor:

@@ -12,15 +12,13 @@ from api import bodies, cursors
 from api.progress import durations, estimate, high_water
 from worker.accounts.models import RemoteSession
 from worker.renders import runs, uploads
-from worker.renders.events import Cursor, EventType
+from worker.renders.events import FINAL, Cursor
 from worker.renders.models import Attempt, Event, Render, Result, Run, Upload
 from worker.renders.states import Charge
 from worker.templates import store as templates
 from worker.webhooks.models import WebhookEndpoint
 
-FINAL_EVENTS = frozenset(
-    {EventType.SUCCEEDED.value, EventType.FAILED.value, EventType.CANCELED.value, EventType.EXPIRED.value}
-)
+FINAL_EVENTS = frozenset(type.value for type in FINAL)
 ASSET_FIELDS = ("url", "upload", "name", "media_type", "bytes")
 """What is shown of an asset; where it is stored is not."""
 

@@ -1,4 +1,4 @@
-"""Events: what happened to renders, so far and as it happens."""
+"""Events: what happened to renders, batches and webhook endpoints, so far and as it happens."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -14,10 +14,13 @@ from .wire import at, lines
 
 
 class Event(Model):
-    """Something that happened to a render; `final` ends its run."""
+    """Something that happened to a render (`run` says in which of its runs, `final` that it ended), to a batch, or to a
+    webhook endpoint; the id of one of them is there."""
 
-    render_id: str
-    run: int
+    render_id: str | None = None
+    batch_id: str | None = None
+    endpoint_id: str | None = None
+    run: int | None = None
     number: int
     type: str
     data: dict[str, Any] = {}
@@ -51,7 +54,7 @@ class Events(Connection):
                 patience.pause(failure)
 
     def feed(self, after: str | None = None, limit: int | None = None) -> Page[Event]:
-        """What happened to all your renders, oldest first, from a cursor on; its `next_cursor` is always one."""
+        """What happened to all that is yours, oldest first, from a cursor on; its `next_cursor` is always one."""
         return self._list(Page[Event], at("events"), after=after, limit=limit)
 
     def _stream(self, render_id: str, after: int) -> Iterator[Event]:

@@ -18,9 +18,11 @@ from sqlalchemy.orm import Session
 from config.logging import get
 from worker.batches import store
 from worker.batches.models import Batch, BatchState, PauseReason
+from worker.batches.telling import tell
 from worker.metrics.commits import on_commit
 from worker.remote.intents import ABOUT_A_CLIP
 from worker.renders import queue
+from worker.renders.events import EventType
 from worker.renders.models import Render
 from worker.renders.states import Stage, Status
 
@@ -221,9 +223,19 @@ def _end(session: Session, ids: Sequence[str]) -> bool:
         .returning(Batch.id)
         .execution_options(synchronize_session=False)
     ).all()
+    tell(session, EventType.BATCH_FINISHED, {batch: {"counts": counts} for batch, counts in _counts(session, ended)})
     for batch_id in ended:
         on_commit(session, lambda ended=batch_id: log.info("batch.finished", batch=ended))
     return bool(ended)
+
+
+def _counts(session: Session, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, int]]]:
+    """How many renders of each batch came to which status: read off `ix_renders_batch_status` alone."""
+    found: dict[str, dict[str, int]] = {batch_id: {} for batch_id in ids}
+    query = select(Render.batch_id, Render.status, func.count()).where(Render.batch_id.in_(ids))
+    for batch_id, status, number in session.execute(query.group_by(Render.batch_id, Render.status)):
+        found[str(batch_id)][status] = number
+    yield from found.items()
 
 
 def _bound(session: Session, batch_id: str) -> None:

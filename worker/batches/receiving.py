@@ -14,8 +14,10 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from worker.batches.models import Batch, BatchProblem, BatchState
+from worker.batches.telling import tell
 from worker.renders import bulk
 from worker.renders.bulk import Placed
+from worker.renders.events import EventType
 from worker.renders.models import Lane, Render, Upload, UploadUse
 from worker.renders.queue import notify_due
 from worker.renders.store import NewRender
@@ -188,13 +190,14 @@ def accept(session: Session, batch_id: str) -> None:
         update(Batch)
         .where(Batch.id == batch_id, Batch.state == BatchState.RECEIVING.value)
         .values(state=BatchState.OPEN.value, accepted_at=func.now())
-        .returning(Batch.id)
+        .returning(Batch.total, Batch.rejected)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if accepted is None:
         raise Gone(batch_id)
     free = update(Lane).where(Lane.batch_id == batch_id, Lane.part == _FIRST).values(held=False)
     session.execute(free.execution_options(synchronize_session=False))
+    tell(session, EventType.BATCH_ACCEPTED, {batch_id: {"total": accepted.total, "rejected": accepted.rejected}})
     notify_due(session)
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from worker.batches.models import Batch, BatchState, PauseReason
+from worker.batches.telling import tell
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import RUNS_ENDED
-from worker.renders.events import EventType
+from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Lane, Render
 from worker.renders.queue import notify_due
 from worker.renders.states import Status
@@ -21,7 +22,8 @@ def pause(session: Session, batch: Batch, reason: PauseReason = PauseReason.ASKE
     """Begin nothing new of it; what is under way goes on. One that is paused keeps its reason."""
     if batch.paused_at is not None:
         return
-    _change(session, batch, paused_at=func.now(), pause_reason=reason.value, pause_detail=detail)
+    told = NewEvent(EventType.BATCH_PAUSED, {"reason": reason.value, "detail": detail})
+    _change(session, batch, told, paused_at=func.now(), pause_reason=reason.value, pause_detail=detail)
     _stop_lanes(session, batch)
 
 
@@ -33,6 +35,7 @@ def resume(session: Session, batch: Batch) -> None:
     _change(
         session,
         batch,
+        NewEvent(EventType.BATCH_RESUMED),
         paused_at=None,
         pause_reason=None,
         pause_detail=None,
@@ -48,7 +51,7 @@ def approve(session: Session, batch: Batch) -> None:
     """Let the renders begin that waited for it."""
     if batch.approved_at is not None:
         return
-    _change(session, batch, approved_at=func.now())
+    _change(session, batch, NewEvent(EventType.BATCH_APPROVED), approved_at=func.now())
     _lanes(session, batch, held=False)
     notify_due(session)
 
@@ -57,7 +60,7 @@ def cancel(session: Session, batch: Batch) -> None:
     """Begin nothing more of it, at once; its renders are cancelled by `cancel_some`, called until none is left."""
     if batch.cancel_requested_at is not None or batch.state == BatchState.FINISHED.value:
         return
-    _change(session, batch, cancel_requested_at=func.now())
+    _change(session, batch, NewEvent(EventType.BATCH_CANCELING), cancel_requested_at=func.now())
     _stop_lanes(session, batch)
     notify_due(session)
 
@@ -149,12 +152,14 @@ def reopen(session: Session, batch_id: str) -> None:
         .values(paused_at=None)
         .execution_options(synchronize_session=False)
     )
+    tell(session, EventType.BATCH_REOPENED, {batch_id: {}})
 
 
-def _change(session: Session, batch: Batch, **values: object) -> None:
+def _change(session: Session, batch: Batch, told: NewEvent, **values: object) -> None:
     session.execute(
         update(Batch).where(Batch.id == batch.id).values(**values).execution_options(synchronize_session=False)
     )
+    tell(session, told.type, {batch.id: told.data})
     session.refresh(batch)
 
 

@@ -1,5 +1,7 @@
 """What happened, in order: one render's events by number, everybody's by the ordered feed."""
 
+import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +15,7 @@ from worker.renders.models import Event, TransactionId
 
 
 class EventType(StrEnum):
-    """Every type of event there is."""
+    """Every type of event there is: of renders, of batches, of webhook endpoints."""
 
     QUEUED = "render.queued"
     STARTED = "render.started"
@@ -34,6 +36,22 @@ class EventType(StrEnum):
     EXPIRED = "render.expired"
     UPDATED = "render.updated"
     DELETED = "render.deleted"
+    PUBLISHED = "render.published"
+    PUBLISH_FAILED = "render.publish_failed"
+
+    BATCH_ACCEPTED = "batch.accepted"
+    BATCH_APPROVED = "batch.approved"
+    BATCH_PAUSED = "batch.paused"
+    BATCH_RESUMED = "batch.resumed"
+    BATCH_CANCELING = "batch.canceling"
+    BATCH_FINISHED = "batch.finished"
+    BATCH_REOPENED = "batch.reopened"
+
+    WEBHOOK_DISABLED = "webhook.disabled"
+
+
+FINAL = frozenset({EventType.SUCCEEDED, EventType.FAILED, EventType.CANCELED, EventType.EXPIRED})
+"""Those that end a render's run."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +69,26 @@ class Cursor:
     transaction: int = 0
     id: int = 0
 
+    @property
+    def text(self) -> str:
+        """Opaque, as `GET /v1/events?after=` takes it."""
+        packed = json.dumps([self.transaction, self.id], separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
-def append(session: Session, *, render_id: str, owner_id: str, run: int, last: int, events: Sequence[NewEvent]) -> None:
-    """Write events whose numbers end at `last`: the caller raised the render's `event_number` to it in this
-    transaction, so it holds the row and no number is given twice."""
+
+def append(
+    session: Session,
+    *,
+    owner_id: str,
+    last: int,
+    events: Sequence[NewEvent],
+    render_id: str | None = None,
+    run: int | None = None,
+    batch_id: str | None = None,
+    endpoint_id: str | None = None,
+) -> None:
+    """Write events of one render (with its run), batch or webhook endpoint, whose numbers end at `last`: the caller
+    raised its `event_number` to that in this transaction, so it holds the row and no number is given twice."""
     if events:
         first = last - len(events) + 1
         session.execute(
@@ -62,6 +96,8 @@ def append(session: Session, *, render_id: str, owner_id: str, run: int, last: i
             [
                 {
                     "render_id": render_id,
+                    "batch_id": batch_id,
+                    "endpoint_id": endpoint_id,
                     "owner_id": owner_id,
                     "run": run,
                     "number": first + offset,
