@@ -16,6 +16,7 @@ from api.problems import FieldError, Problem
 from api.webhooks.bodies import DeliveryBody, EndpointBody, EndpointSecretBody, RedeliveredBody
 from api.webhooks.schemas import EndpointChange, EndpointRequest, RedeliverRequest, RotateRequest, TestRequest
 from api.webhooks.views import delivery_body, endpoint_body, with_secret
+from worker.renders.events import EventType
 from worker.webhooks import deliveries, endpoints
 from worker.webhooks.models import EndpointKind, WebhookDelivery, WebhookEndpoint
 
@@ -70,7 +71,7 @@ def test(caller: Caller, key: Key, id: str, request: TestRequest) -> Answer[Deli
     """Send a test event. Raises Problem `webhook.unknown`, `webhook.disabled`, `idempotency.…`."""
 
     def make(session: Session) -> str:
-        return deliveries.send_test(session, _enabled(held(session, caller, id)), request.type).id
+        return deliveries.send_test(session, _enabled(held(session, caller, id)), EventType(request.type)).id
 
     return _once(caller, f"POST {AT}/{id}/test", key, request, make, lambda session, id: _delivery(session, caller, id))
 

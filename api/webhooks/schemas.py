@@ -1,7 +1,5 @@
 """What can be asked of webhooks."""
 
-import base64
-import binascii
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -11,26 +9,15 @@ from api.moments import Moment
 from api.schemas import Plain, Target
 from api.webhooks import patterns
 from api.webhooks.patterns import Patterns, Type
+from worker.webhooks import signing
 
 DAY_SECONDS = 24 * 3600
 LONGEST_OVERLAP_SECONDS = 7 * DAY_SECONDS
-SECRET_BYTES = range(24, 65)
-"""By the specification of Standard Webhooks."""
 SECRET_CHARACTERS = len("whsec_") + 88
 """64 bytes in base64."""
 
 
-def _secret(text: str) -> str:
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.startswith("whsec_") or len(key) not in SECRET_BYTES:
-        raise ValueError("a secret is `whsec_` and 24 to 64 random bytes in base64")
-    return text
-
-
-Secret = Annotated[str, StringConstraints(max_length=SECRET_CHARACTERS), AfterValidator(_secret)]
+Secret = Annotated[str, StringConstraints(max_length=SECRET_CHARACTERS), AfterValidator(signing.checked)]
 Description = Annotated[str, StringConstraints(max_length=limits.REFERENCE_CHARACTERS), Plain]
 
 

@@ -229,24 +229,23 @@ def test_each_try_is_shown(service: Service):
     assert (over["next_try_at"], over["last_status"], over["last_error"]) == (None, 503, "webhook.status")
 
 
-def test_what_failed_is_sent_again(service: Service):
-    """One by one, or since a moment: what failed, or all."""
-    endpoint = make(service)["id"]
-    ids = [send_test(service, endpoint)["id"] for _ in range(3)]
-    for id, state in zip(ids, ("failed", "delivered", "failed"), strict=True):
-        end(service, id, state)
-    one = service.first.post(f"{DELIVERIES}/{ids[0]}/redeliver")
-    assert (one.status_code, one.json()["state"], one.json()["id"]) == (202, "pending", ids[0])
+def test_what_an_endpoint_missed_is_sent_again(service: Service):
+    """One by one, or since a moment: what it never got, what failed, or all; a repeated call is no second one."""
+    since = datetime.now(UTC).isoformat()
+    endpoint = make(service, events=["render.queued"])["id"]
+    render, at = service.make()["id"], f"{ENDPOINTS}/{endpoint}/redeliver"
     headers = {"Idempotency-Key": uuid4().hex}
-    since = {"since": YESTERDAY}
-    answers = [
-        service.first.post(f"{ENDPOINTS}/{endpoint}/redeliver", json=since, headers=headers).json() for _ in range(2)
-    ]
-    assert answers == [{"redelivered": 1}, {"redelivered": 1}]
-    rest = service.first.post(f"{ENDPOINTS}/{endpoint}/redeliver", json=since | {"only": "all"}).json()
-    assert rest["redelivered"] >= 1
-    pending = service.first.get(f"{ENDPOINTS}/{endpoint}/deliveries", params={"state": "pending"}).json()["data"]
-    assert {found["id"] for found in pending} == set(ids)
+    asked = [service.first.post(at, json={"since": since}, headers=headers) for _ in range(2)]
+    assert [(one.status_code, one.json()) for one in asked] == [(202, {"redelivered": 1})] * 2
+    assert asked[1].headers["idempotent-replayed"] == "true"
+    (found,) = service.first.get(DELIVERIES, params={"endpoint_id": endpoint, "render_id": render}).json()["data"]
+    assert (found["type"], found["state"], found["test"]) == ("render.queued", "pending", False)
+    for state, only, count in (("failed", "failed", 1), ("delivered", "failed", 0), ("delivered", "all", 1)):
+        end(service, found["id"], state)
+        assert service.first.post(at, json={"since": since, "only": only}).json() == {"redelivered": count}
+    end(service, found["id"], "delivered")
+    again = service.first.post(found["links"]["redeliver"])
+    assert (again.status_code, again.json()["state"], again.json()["id"]) == (202, "pending", found["id"])
     assert service.first.post(f"{DELIVERIES}/msg_{'0' * 26}/redeliver").json()["code"] == "webhook.delivery_unknown"
 
 

@@ -1,26 +1,41 @@
-"""Endpoints: made, found, changed, ended."""
+"""Endpoints: made, found, listed, changed, their secrets turned over, switched off and on. Every query names the owner
+it is for. An address is checked for its form by who calls, and at each try by `worker.addresses`.
+"""
 
-import base64
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
+from sqlalchemy import delete as deletion
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts import vault
-from worker.database import new_id
-from worker.renders.events import EventType
+from worker.database import from_now, new_id
+from worker.renders import events as feed
+from worker.renders.events import EventType, NewEvent
+from worker.webhooks import signing
+from worker.webhooks.filters import DEFAULT_EVENTS, EVENT_GROUPS, known_pattern
 from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 
-DEFAULT_EVENTS = ("render.succeeded", "render.failed", "render.canceled", "render.expired")
-_TYPES = frozenset(one.value for one in EventType)
-_UNSET: Any = object()
-
-
-def known_pattern(text: str) -> bool:
-    return text in ("*", "render.*", "batch.*", "webhook.*") or text in _TYPES
+__all__ = [
+    "DEFAULT_EVENTS",
+    "EVENT_GROUPS",
+    "change",
+    "create",
+    "delete",
+    "disable",
+    "enable",
+    "get",
+    "known_pattern",
+    "locked",
+    "of_render",
+    "page",
+    "rotate",
+    "secrets_of",
+    "shut",
+]
 
 
 def create(
@@ -32,103 +47,136 @@ def create(
     description: str | None = None,
     secret: str | None = None,
 ) -> tuple[WebhookEndpoint, str]:
-    text = secret or _new_secret()
-    row = WebhookEndpoint(
-        id=new_id("whe"),
-        owner_id=owner_id,
-        url=url,
-        events=list(events),
-        description=description,
-        secret_encrypted=vault.lock(text),
-    )
-    session.add(row)
-    session.flush()
-    session.refresh(row)
-    return row, text
+    """Put a standing endpoint on file; it, and its secret in clear, which is made where none is given.
+
+    Raises BadSecret.
+    """
+    clear = signing.new_secret() if secret is None else signing.checked(secret)
+    row = _row(owner_id, url, clear) | {"events": list(events), "description": description}
+    return session.scalars(insert(WebhookEndpoint).values(row).returning(WebhookEndpoint)).one(), clear
 
 
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
-    where = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.url == url, WebhookEndpoint.kind == "render")
-    row = session.scalars(select(WebhookEndpoint).where(*where)).one_or_none()
-    if row is None:
-        row, _ = create(session, owner_id, url=url, events=[])
-        row.kind = EndpointKind.RENDER.value
-        session.flush()
-        session.refresh(row)
-    return row
+    """The endpoint of renders that name this address; made on first use, once however many ask at the same time."""
+    mine = select(WebhookEndpoint).where(
+        WebhookEndpoint.owner_id == owner_id,
+        WebhookEndpoint.url == url,
+        WebhookEndpoint.kind == EndpointKind.RENDER.value,
+    )
+    if found := session.scalars(mine).one_or_none():
+        return found
+    row = _row(owner_id, url, signing.new_secret()) | {"kind": EndpointKind.RENDER.value}
+    session.execute(insert(WebhookEndpoint).values(row).on_conflict_do_nothing())
+    return session.scalars(mine).one()
 
 
-def get(session: Session, owner_id: str, id: str) -> WebhookEndpoint | None:
-    return session.scalars(
-        select(WebhookEndpoint).where(WebhookEndpoint.id == id, WebhookEndpoint.owner_id == owner_id)
-    ).one_or_none()
+def _row(owner_id: str, url: str, secret: str) -> dict[str, Any]:
+    return {"id": new_id("whe"), "owner_id": owner_id, "url": url, "secret_encrypted": vault.lock(secret)}
 
 
-def locked(session: Session, owner_id: str, id: str) -> WebhookEndpoint | None:
-    return session.scalars(
-        select(WebhookEndpoint)
-        .where(WebhookEndpoint.id == id, WebhookEndpoint.owner_id == owner_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+def get(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | None:
+    """The owner's endpoint, or None: somebody else's is as good as none."""
+    return session.scalars(_owned(owner_id, endpoint_id)).one_or_none()
+
+
+def locked(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | None:
+    """As `get`, with the row locked until the transaction ends."""
+    query = _owned(owner_id, endpoint_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def _owned(owner_id: str, endpoint_id: str) -> Select[WebhookEndpoint]:
+    return select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.owner_id == owner_id)
 
 
 def page(
     session: Session, owner_id: str, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[WebhookEndpoint]:
+    """Up to `limit` of the owner's endpoints, newest first, behind `after` (keyset: creation time and id)."""
+    place = WebhookEndpoint.created_at, WebhookEndpoint.id
     query = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id)
     if after is not None:
-        query = query.where(tuple_(WebhookEndpoint.created_at, WebhookEndpoint.id) < tuple_(*after))
-    return session.scalars(
-        query.order_by(WebhookEndpoint.created_at.desc(), WebhookEndpoint.id.desc()).limit(limit)
-    ).all()
+        query = query.where(tuple_(*place) < tuple_(*after))
+    return session.scalars(query.order_by(*(column.desc() for column in place)).limit(limit)).all()
+
+
+_UNCHANGED: Any = object()
 
 
 def change(
-    session: Session, row: WebhookEndpoint, *, url: Any = _UNSET, events: Any = _UNSET, description: Any = _UNSET
+    session: Session,
+    row: WebhookEndpoint,
+    *,
+    url: str = _UNCHANGED,
+    events: Sequence[str] = _UNCHANGED,
+    description: str | None = _UNCHANGED,
 ) -> None:
-    for name, value in (("url", url), ("events", events), ("description", description)):
-        if value is not _UNSET:
-            setattr(row, name, value)
-    session.flush()
-    session.refresh(row)
+    """Change what is given of a locked endpoint. What is pending goes to the new address."""
+    given = {"url": url, "events": events, "description": description}
+    _set(session, row, {name: value for name, value in given.items() if value is not _UNCHANGED})
 
 
 def disable(session: Session, row: WebhookEndpoint) -> None:
-    row.disabled_at, row.disabled_reason = session.scalar(select(func.now())), DisabledReason.ASKED.value
-    session.flush()
-    session.refresh(row)
+    """Send a locked endpoint nothing more. What is pending stays so."""
+    shut(session, row, DisabledReason.ASKED)
+
+
+def shut(session: Session, row: WebhookEndpoint, reason: DisabledReason) -> bool:
+    """As `disable`, for a reason, with the event that says so; whether it was open."""
+    if row.disabled_at is not None:
+        return False
+    _set(session, row, {"disabled_at": func.now(), "disabled_reason": reason.value})
+    last = session.execute(
+        update(WebhookEndpoint)
+        .where(WebhookEndpoint.id == row.id)
+        .values(event_number=WebhookEndpoint.event_number + 1, updated_at=WebhookEndpoint.updated_at)
+        .returning(WebhookEndpoint.event_number)
+        .execution_options(synchronize_session=False)
+    ).scalar_one()
+    told = NewEvent(EventType.WEBHOOK_DISABLED, {"reason": reason.value})
+    feed.append(session, endpoint_id=row.id, owner_id=row.owner_id, last=last, events=[told])
+    return True
 
 
 def enable(session: Session, row: WebhookEndpoint) -> None:
-    row.disabled_at = row.disabled_reason = row.failing_since = None
-    session.flush()
-    session.refresh(row)
+    """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten."""
+    _set(session, row, {"disabled_at": None, "disabled_reason": None, "failing_since": None})
 
 
 def delete(session: Session, row: WebhookEndpoint) -> None:
-    session.delete(row)
-    session.flush()
+    """Forget a locked endpoint, its deliveries and its own events."""
+    session.execute(deletion(WebhookEndpoint).where(WebhookEndpoint.id == row.id))
 
 
 def rotate(session: Session, row: WebhookEndpoint, *, overlap: timedelta, secret: str | None = None) -> str:
-    text = secret or _new_secret()
-    now = session.scalar(select(func.now()))
-    assert now is not None
-    row.previous_secret_encrypted = row.secret_encrypted if overlap else None
-    row.previous_secret_until = now + overlap if overlap else None
-    row.secret_encrypted = vault.lock(text)
-    session.flush()
-    session.refresh(row)
-    return text
+    """A new secret of a locked endpoint, in clear. For `overlap` from now both sign; one that was still valid from an
+    earlier rotation ends at once.
+
+    Raises BadSecret.
+    """
+    clear = signing.new_secret() if secret is None else signing.checked(secret)
+    values: dict[str, Any] = {"secret_encrypted": vault.lock(clear)}
+    kept = overlap > timedelta(0)
+    values["previous_secret_encrypted"] = row.secret_encrypted if kept else None
+    values["previous_secret_until"] = from_now(overlap) if kept else None
+    _set(session, row, values)
+    return clear
 
 
 def secrets_of(row: WebhookEndpoint, now: datetime) -> list[str]:
+    """What signs at `now`, newest first; the previous secret only until its time. Raises SecretKeyChanged."""
     found = [vault.unlock(row.secret_encrypted)]
-    if row.previous_secret_encrypted and row.previous_secret_until and row.previous_secret_until > now:
-        found.append(vault.unlock(row.previous_secret_encrypted))
+    if row.previous_secret_encrypted is not None and row.previous_secret_until is not None:
+        found += [vault.unlock(row.previous_secret_encrypted)] if now < row.previous_secret_until else []
     return found
 
 
-def _new_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+def _set(session: Session, row: WebhookEndpoint, values: dict[str, Any]) -> None:
+    changes: dict[str, ColumnElement[Any] | Any] = {**values, "updated_at": func.now()}
+    session.execute(
+        update(WebhookEndpoint)
+        .where(WebhookEndpoint.id == row.id)
+        .values(changes)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(row)
