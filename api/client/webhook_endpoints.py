@@ -119,7 +119,7 @@ class WebhookEndpoints(Connection):
         secret: str | None = None,
         idempotency_key: str | None = None,
     ) -> WebhookEndpoint:
-        """Have events sent to an address: types, groups (`render.*`) or `*`; by default a render's final ones.
+        """Have events sent to an address: types, groups (`render.*`) or `*`; by default how renders and batches ended.
 
         The answer holds the secret that `verify_webhook` needs; one of your own (`whsec_…`) may be given.
         """
@@ -180,7 +180,8 @@ class WebhookEndpoints(Connection):
         only: Literal["failed", "all"] = "failed",
         idempotency_key: str | None = None,
     ) -> int:
-        """Send again what failed since a moment (local time where it names no zone), or all of it; how many.
+        """Send again what failed or was never sent since a moment (local time where it names no zone), or all of it; how
+        many.
 
         Raises Conflict where the endpoint is disabled.
         """

@@ -49,7 +49,7 @@ State = Annotated[DeliveryState | None, Query(description="These alone.")]
     | {201: answer("From now on it is told; with its secret.", "Location", "Idempotent-Replayed")},
 )
 def create(given: EndpointRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
-    """Have events sent to an address, signed as Standard Webhooks has it: by default the final ones of your renders.
+    """Have events sent to an address, signed as Standard Webhooks has it: by default how renders and batches ended.
     What happened before is not sent; GET /v1/events has it."""
     made = intake.create(caller, key, given)
     return _answer(made, 201, Location=made.body.links["self"])
@@ -160,7 +160,7 @@ def test(id: EndpointId, given: TestRequest, caller: WebhooksWriter, key: KeyHer
     | {202: answer("On their way.", "Idempotent-Replayed")},
 )
 def redeliver_since(id: EndpointId, given: RedeliverRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
-    """Send again what failed since a moment, or all of it, under the same ids."""
+    """Send again what failed since a moment, and what was never sent; or all of it. Ids stay."""
     return _answer(intake.redeliver_since(caller, key, id, given), 202)
 
 

@@ -145,10 +145,10 @@ def _document(id: str, body: str, answer: "Answer | None") -> dict[str, Any]:
 
 
 def _patterns(given: "list[str] | None") -> "list[str]":
-    from worker.webhooks import endpoints
+    from worker.webhooks import filters
 
     for pattern in given or ():
-        if not endpoints.known_pattern(pattern):
+        if not filters.known_pattern(pattern):
             from api.webhooks.patterns import in_words
 
             raise Mistake(f"{pattern!r} is no event; there are {in_words()}")
