@@ -180,8 +180,8 @@ class WebhookEndpoints(Connection):
         only: Literal["failed", "all"] = "failed",
         idempotency_key: str | None = None,
     ) -> int:
-        """Send again what failed or was never sent since a moment (local time where it names no zone), or all of it; how
-        many.
+        """Send again what failed or was never sent since a moment, or all of it; how many. Without a zone it is local
+        time.
 
         Raises Conflict where the endpoint is disabled.
         """
