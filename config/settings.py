@@ -12,7 +12,7 @@ from typing import Annotated
 from urllib.parse import parse_qs
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _seconds(value: object) -> object:
@@ -26,6 +26,14 @@ def _seconds(value: object) -> object:
 
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+
+
+def _each(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+SeveralSeconds = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_each)]
+"""Separated by commas."""
 
 
 class _Group(BaseSettings):
@@ -181,6 +189,15 @@ class Waits(_Group):
     retry_longest_seconds: Seconds = timedelta(seconds=60)
     retry_for_seconds: Seconds = timedelta(hours=1)
     """A stage whose calls fail for this long gives up, so that every render ends."""
+    webhook_timeout_seconds: Seconds = timedelta(seconds=20)
+    """One try of a webhook, from the look-up of its host to the last byte that is read of the answer."""
+    webhook_retry_seconds: SeveralSeconds = tuple(
+        timedelta(seconds=wait) for wait in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    )
+    """After each failed try of a webhook, up to a fifth more; after the last one's it is given up. The schedule of
+    Standard Webhooks: ten tries within three days and a bit."""
+    webhook_disable_after_seconds: Seconds = timedelta(days=5)
+    """An endpoint that took nothing for this long, from its first failed try on, gets nothing more."""
 
     @property
     def heartbeat(self) -> timedelta:
@@ -190,6 +207,11 @@ class Waits(_Group):
     def call_longest(self) -> timedelta:
         """After it an ordinary call has ended, or whoever made it."""
         return max(self.lease_seconds, self.http_connect_seconds + self.http_read_seconds)
+
+    @property
+    def webhook_lease(self) -> timedelta:
+        """For one try of a webhook and what is written of it, the database away for a while included."""
+        return self.webhook_timeout_seconds + timedelta(seconds=25)
 
     @property
     def send_window(self) -> timedelta:

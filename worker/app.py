@@ -50,6 +50,11 @@ def send_read(read_id: str, lease: int) -> bool:
     return _send("read_catalog", "media", (read_id, lease))
 
 
+def send_deliver(delivery_id: str, lease: int) -> bool:
+    """Wake a worker for a webhook's delivery whose lease number is `lease`."""
+    return _send("deliver", "io", (delivery_id, lease))
+
+
 def _send(task: str, queue: str, args: tuple[Any, ...]) -> bool:
     try:
         app.send_task(task, args=args, queue=queue, ignore_result=True)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config.logging import get
 from worker.database import retryable
+from worker.webhooks import chores as webhooks
 
 log = get(__name__)
 
@@ -50,4 +51,7 @@ def _do(chore: Chore) -> bool:
 
 def usual() -> list[Chore]:
     """Those of the dispatcher."""
-    return []
+    return [
+        Chore("webhooks.make", webhooks.make),
+        Chore("webhooks.hand_out", webhooks.hand_out),
+    ]

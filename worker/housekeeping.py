@@ -24,6 +24,7 @@ from worker.remote.intents import ABOUT_A_CLIP
 from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
+from worker.webhooks import retention
 
 log = get(__name__)
 
@@ -45,6 +46,8 @@ def run() -> None:
         finally:
             breaker.leave()
     transact(_forget)
+    while transact(retention.forget) >= retention.AT_ONCE:
+        pass
     _expire_uploads()
     _clear_files()
 

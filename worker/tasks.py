@@ -1,9 +1,10 @@
 """The Celery tasks: thin, one a stage, plus the cancellation and the housekeeping."""
 
 from worker import housekeeping, liveness, pipeline, watching
-from worker.app import TASK_OF, app, send_read
+from worker.app import TASK_OF, app, send_deliver, send_read
 from worker.catalogs import reading
 from worker.renders.states import Stage
+from worker.webhooks import sending
 
 
 def _stage_task(stage: Stage) -> None:
@@ -42,6 +43,16 @@ def read_catalog(read_id: str, lease: int) -> None:
         send_read(read_id, lease)
     else:
         reading.drive(read_id, lease, worker=me.id, tools=reading.Tools(pipeline.services().storage))
+
+
+@app.task(name="deliver")
+def deliver(delivery_id: str, lease: int) -> None:
+    """Send a webhook, and the next ones of its endpoint."""
+    me = liveness.process()
+    if me.draining:
+        send_deliver(delivery_id, lease)
+    else:
+        sending.deliver(delivery_id, lease, tools=sending.Tools(goes_on=lambda: not me.draining))
 
 
 @app.task(name="housekeeping")

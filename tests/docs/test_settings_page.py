@@ -35,6 +35,8 @@ def _shown(default: Any) -> str:
             return "none"
         case timedelta():
             return f"{default.total_seconds():g}"
+        case tuple():
+            return ",".join(map(_shown, default))
         case bool():
             return str(default).lower()
         case SecretStr():

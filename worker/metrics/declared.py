@@ -94,6 +94,15 @@ SENT_AGAIN = _counter(
     "vivideo_sent_again_total", "Wake-up calls repeated because nobody claimed in time.", "stage", known=(Stage,)
 )
 
+# Webhooks.
+WEBHOOK_ATTEMPTS = _counter("vivideo_webhook_attempts_total", "Tries to deliver a webhook.", "outcome")
+WEBHOOK_ATTEMPT_SECONDS = _seconds(
+    "vivideo_webhook_attempt_seconds", "Seconds of a try, to the last byte that is read of the answer.", SHORT
+)
+WEBHOOK_LATENESS_SECONDS = _seconds(
+    "vivideo_webhook_lateness_seconds", "Seconds from when a webhook was due to its try.", LATE
+)
+
 # The database.
 DATABASE_RETRIES = _counter("vivideo_database_retries_total", "Transactions run again after a fault.", "error")
 
@@ -128,6 +137,8 @@ CIRCUIT_OPEN = Read(
     "vivideo_circuit_open", "1: the backend is broken, calls are held back and probed; 0: it is called."
 )
 MESSAGES_WATCHED = Read("vivideo_messages_watched", "Paid messages that nobody could know about, read on for a day.")
+WEBHOOKS_PENDING = Read("vivideo_webhooks_pending", "Webhooks that are to be tried, or to be tried again.")
+WEBHOOK_ENDPOINTS_DISABLED = Read("vivideo_webhook_endpoints_disabled", "Endpoints that get nothing.", ("reason",))
 DATABASE_READABLE = Read("vivideo_database_readable", "1: the gauges from the database are there; 0: it is away.")
 BUILD_INFO = Read("vivideo_build_info", "Always 1; what runs here.", ("process", "version", "python"))
 
@@ -141,6 +152,8 @@ FROM_DATABASE = (
     WORKERS,
     CIRCUIT_OPEN,
     MESSAGES_WATCHED,
+    WEBHOOKS_PENDING,
+    WEBHOOK_ENDPOINTS_DISABLED,
     DATABASE_READABLE,
 )
 

@@ -77,7 +77,12 @@ WORKERS: LiteralString = """
 STANDING: LiteralString = """
     SELECT (SELECT count(*) FROM circuits WHERE opened_at IS NOT NULL) AS circuit,
         (SELECT count(*) FROM (
-            SELECT 1 FROM intents WHERE watch_at IS NOT NULL LIMIT %(queued)s) AS counted) AS watched"""
+            SELECT 1 FROM intents WHERE watch_at IS NOT NULL LIMIT %(queued)s) AS counted) AS watched,
+        (SELECT count(*) FROM (
+            SELECT 1 FROM webhook_deliveries WHERE state = 'pending' LIMIT %(queued)s) AS counted) AS webhooks,
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'asked') AS asked,
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'gone') AS gone,
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'failing') AS failing"""
 
 
 @dataclass
@@ -131,6 +136,8 @@ def _looked() -> Samples:
             declared.WORKERS: _kinds(workers),
             declared.CIRCUIT_OPEN: {(): standing["circuit"]},
             declared.MESSAGES_WATCHED: {(): standing["watched"]},
+            declared.WEBHOOKS_PENDING: {(): standing["webhooks"]},
+            declared.WEBHOOK_ENDPOINTS_DISABLED: {(why,): standing[why] for why in ("asked", "gone", "failing")},
         }
     )
 

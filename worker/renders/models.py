@@ -520,6 +520,8 @@ class Event(Base):
         ),
         Index("ix_events_feed", "transaction", "id"),
         Index("ix_events_owner_feed", "owner_id", "transaction", "id"),
+        # Rows lie in the order of their time: a few bytes for each hundred pages find where one begins.
+        Index("ix_events_created", "created_at", postgresql_using="brin"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What was sent and what became of it; sent again, one or all since a time; a test. Every query names its owner."""
+"""What was sent and what became of it; sent again, one or all since a time; a test."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,6 +63,7 @@ _AGAIN: dict[str, Any] = {
     "tries": 0,
     "ready_at": func.now(),
     "ended_at": None,
+    "overtaken": False,
     "last_error": None,
     "last_status": None,
 }
@@ -98,8 +99,8 @@ def _again(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only
 
 _AGAIN_SINCE = text(
     """
-    UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL, last_error = NULL,
-        last_status = NULL
+    UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL, overtaken = false,
+        last_error = NULL, last_status = NULL
     WHERE id IN (SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
             WHERE d.endpoint_id = :endpoint AND d.created_at >= :since AND events.created_at >= :since
                 AND (:all OR d.state = 'failed' OR (d.state = 'pending' AND d.tries > 0))
@@ -111,15 +112,24 @@ _AGAIN_SINCE = text(
 
 
 def _never_sent(session: Session, endpoint: WebhookEndpoint, since: datetime, *, most: int) -> int:
-    made, after = 0, 0
+    made, after = 0, session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
     while made < most:
         found = session.scalars(_missing(endpoint, since, after).limit(min(AT_ONCE, most - made))).all()
         if not found:
             break
         after = found[-1].id
         made += making.make(session, _asked_for(session, endpoint, found))
-        session.expunge_all()
+        for event in found:  # so many may come that memory counts
+            session.expunge(event)
     return made
+
+
+_BEFORE = text(
+    """
+    SELECT coalesce(min(id), 0) - 1 FROM (
+        SELECT id FROM events WHERE created_at >= :since AND owner_id = :owner OFFSET 0) AS found"""
+)
+"""Where to begin: from there on by id. `OFFSET 0` keeps the planner from looking for it from the first event on."""
 
 
 def _missing(endpoint: WebhookEndpoint, since: datetime, after: int) -> Any:

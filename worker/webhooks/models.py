@@ -98,13 +98,16 @@ class WebhookDelivery(Base):
     """What is sent, to the byte: the signature of each try is over it."""
     state: Mapped[str] = mapped_column(server_default="pending")
     tries: Mapped[int] = mapped_column(server_default="0")
+    """Made since it was last begun (`redeliver` begins anew); those that nobody came back from count too."""
     ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
-    """When a worker was last told of it."""
+    """When a worker was told of it: it is on its way, or being tried. NULL: nobody has it."""
     lease: Mapped[int] = mapped_column(server_default="0")
     """Raised by each claim (fencing)."""
     lease_until: Mapped[datetime | None]
-    """Who tries it has until then; after that it is tried again."""
+    """Who tries it has until then; after that it is tried again. NULL: nobody does."""
+    overtaken: Mapped[bool] = mapped_column(server_default="false")
+    """A final event of the same render came while it was being tried: it is not tried again."""
     last_status: Mapped[int | None]
     last_error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -114,7 +117,20 @@ class WebhookDelivery(Base):
         UniqueConstraint("endpoint_id", "event_id"),
         CheckConstraint("state IN ('pending', 'delivered', 'failed', 'superseded')", name="state"),
         CheckConstraint("(state = 'pending') = (ended_at IS NULL)", name="ended"),
-        Index("ix_webhook_deliveries_due", "ready_at", postgresql_where=text("state = 'pending'")),
+        # Nobody was told of these yet: the dispatcher goes from endpoint to endpoint, and takes the first few of each.
+        Index(
+            "ix_webhook_deliveries_due",
+            "endpoint_id",
+            "ready_at",
+            "id",
+            postgresql_where=text("state = 'pending' AND sent_at IS NULL"),
+        ),
+        # On their way to a worker, or in its hands: never more than half of io's places.
+        Index(
+            "ix_webhook_deliveries_sent",
+            "endpoint_id",
+            postgresql_where=text("state = 'pending' AND sent_at IS NOT NULL"),
+        ),
         Index(
             "ix_webhook_deliveries_order",
             "endpoint_id",
@@ -123,6 +139,7 @@ class WebhookDelivery(Base):
             postgresql_where=text("state = 'pending'"),
         ),
         Index("ix_webhook_deliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_webhook_deliveries_owner", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_webhook_deliveries_subject", "subject"),
         Index("ix_webhook_deliveries_ended", "ended_at"),
         Index("ix_webhook_deliveries_event", "event_id"),

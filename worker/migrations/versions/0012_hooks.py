@@ -279,6 +279,7 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("overtaken", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("last_status", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -303,9 +304,22 @@ def upgrade() -> None:
     op.create_index(
         "ix_webhook_deliveries_due",
         "webhook_deliveries",
-        ["ready_at"],
+        ["endpoint_id", "ready_at", "id"],
         unique=False,
-        postgresql_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending' AND sent_at IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_sent",
+        "webhook_deliveries",
+        ["endpoint_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending' AND sent_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_owner",
+        "webhook_deliveries",
+        ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
     )
     op.create_index("ix_webhook_deliveries_ended", "webhook_deliveries", ["ended_at"], unique=False)
     op.create_index("ix_webhook_deliveries_event", "webhook_deliveries", ["event_id"], unique=False)
@@ -357,6 +371,7 @@ def upgrade() -> None:
     op.add_column("events", sa.Column("endpoint_id", sa.Text(), nullable=True))
     op.alter_column("events", "render_id", existing_type=sa.TEXT(), nullable=True)
     op.alter_column("events", "run", existing_type=sa.INTEGER(), nullable=True)
+    op.create_index("ix_events_created", "events", ["created_at"], unique=False, postgresql_using="brin")
     op.create_index(
         "uq_events_batch",
         "events",

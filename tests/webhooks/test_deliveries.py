@@ -1,0 +1,236 @@
+"""Sent again, one or all since a time; tests; what is forgotten; and nobody sees another's."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from tests.renders.conftest import a_render, a_worker
+from tests.webhooks.conftest import (
+    Receiver,
+    an_endpoint,
+    attempts,
+    by_owner,
+    happens,
+    put,
+    relayed,
+    states,
+    the_delivery,
+    the_endpoint,
+    tried,
+)
+from tests.webhooks.conftest import deliveries as rows
+from worker.database import transact
+from worker.renders.events import EventType
+from worker.webhooks import deliveries, endpoints, messages, retention
+from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _worker(_empty: None) -> None:
+    a_worker(capacity=100)
+
+
+def again_since(endpoint: str, only: str = "failed", since: datetime = LONG_AGO) -> int:
+    return transact(
+        lambda s: deliveries.redeliver_since(s, s.get_one(WebhookEndpoint, endpoint), since, only=only)  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("state", ["delivered", "failed", "superseded", "pending"])
+def test_one_is_sent_again_whatever_became_of_it(receiver: Receiver, state: str):
+    """Under the same id, with the whole schedule before it; its tries go on to be numbered."""
+    an_endpoint(receiver.url)
+    a_render()
+    relayed()
+    tried()
+    (row,) = rows()
+    put(WebhookDelivery, row.id, state=state, tries=4, ended_at=None if state == "pending" else LONG_AGO)
+    transact(lambda s: deliveries.redeliver(s, s.get_one(WebhookDelivery, row.id)))
+    assert (the_delivery(row.id).state, the_delivery(row.id).tries) == ("pending", 0)
+    assert tried() == 1
+    assert receiver.ids == [row.id] * 2
+    assert [one.number for one in attempts(row.id)] == [1, 2]
+
+
+def test_all_that_failed_since_a_time_and_what_was_never_sent(receiver: Receiver):
+    """Of `failed` neither what was delivered nor what was superseded; `all` is all; and what happened while it was
+    disabled is made up for in both, by its filter."""
+    endpoint = an_endpoint(receiver.url, events=("render.queued", "render.succeeded"))
+    first = a_render()
+    relayed()
+    tried()
+    failed = a_render()
+    relayed()
+    for row in rows(endpoint):
+        if row.subject == failed:
+            put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, endpoint)))
+    happens(first, EventType.STARTED, EventType.SUCCEEDED)
+    relayed()
+    assert len(rows(endpoint)) == 2
+    transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
+    assert again_since(endpoint) == 2
+    assert again_since(endpoint) == 0, "all of it is pending"
+    assert sorted(states(endpoint)) == [("queued", "delivered"), ("queued", "pending"), ("succeeded", "pending")]
+    while tried():
+        pass
+    assert again_since(endpoint, "all") == 3
+    while tried():
+        pass
+    assert len(receiver.got) == 6
+    assert len(set(receiver.ids)) == 3
+
+
+def test_an_endpoint_that_did_not_exist_yet_gets_what_happened_since_then_alone():
+    """From the moment that is named on; neither its own disabling nor another owner's events."""
+    render = a_render()
+    a_render("demo")
+    endpoint = an_endpoint()
+    relayed()
+    transact(lambda s: s.execute(text("DELETE FROM webhook_deliveries")))
+    between = transact(lambda s: s.execute(text("SELECT clock_timestamp()")).scalar_one())
+    happens(render, EventType.STARTED, EventType.PROGRESS)
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, endpoint)))
+    assert again_since(endpoint, since=between) == 2
+    assert states(endpoint) == [("started", "pending"), ("progress", "pending")]
+    assert again_since(endpoint) == 1
+    assert {row.subject for row in rows(endpoint)} == {render}
+
+
+def test_it_is_bounded_and_says_how_many(monkeypatch: pytest.MonkeyPatch):
+    """The oldest first; asked again it goes on."""
+    monkeypatch.setattr(deliveries, "MOST", 5)
+    monkeypatch.setattr(deliveries, "AT_ONCE", 2)
+    happens(a_render(), *[EventType.PROGRESS] * 7)
+    relayed()
+    endpoint = an_endpoint()
+    assert again_since(endpoint) == 5
+    assert [row.sequence for row in rows(endpoint)] == [1, 2, 3, 4, 5]
+    assert again_since(endpoint) == 3
+
+
+def test_a_renders_endpoint_is_sent_that_renders_events_again():
+    """By the render's own filter."""
+    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
+    from worker.renders.models import Render
+
+    asks, silent = a_render(), a_render()
+    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.started"])
+    for render in (asks, silent):
+        happens(render, EventType.STARTED, EventType.SUCCEEDED)
+    assert again_since(own) == 1
+    assert [(row.subject, row.type) for row in rows(own)] == [(asks, "render.started")]
+
+
+@pytest.mark.parametrize("type", EventType)
+def test_a_test_is_sent_and_says_that_it_is_one(type: EventType):
+    """An example of every type there is, of the shape of a real one."""
+    example = json.loads(messages.example(type, datetime.now(UTC), "whe_1"))
+    assert (example["type"], example["data"]["test"]) == (type.value, True)
+    assert example["data"]["links"]["self"].startswith("/v1/")
+
+
+def test_a_test_goes_out_like_any_other(receiver: Receiver):
+    """Without an event; nothing waits for it and it waits for nothing."""
+    endpoint = an_endpoint(receiver.url)
+    a_render()
+    relayed()
+    sent = transact(lambda s: deliveries.send_test(s, s.get_one(WebhookEndpoint, endpoint), EventType.FAILED))
+    assert sent.event_id is None
+    assert tried() == 2
+    assert sent.id in receiver.ids
+
+
+def test_nobody_sees_another_owners():
+    """Neither endpoints nor deliveries, by id or in a list."""
+    endpoint = an_endpoint()
+    a_render()
+    relayed()
+    (row,) = rows()
+    for name, there in (("default", True), ("demo", False)):
+        assert bool(by_owner(lambda s, o: endpoints.get(s, o, endpoint), name)) is there
+        assert bool(by_owner(lambda s, o: endpoints.locked(s, o, endpoint), name)) is there
+        assert bool(by_owner(lambda s, o: endpoints.page(s, o, limit=5), name)) is there
+        assert bool(by_owner(lambda s, o: deliveries.get(s, o, row.id), name)) is there
+        assert bool(by_owner(lambda s, o: deliveries.page(s, o, limit=5), name)) is there
+
+
+def test_pages_of_deliveries_by_endpoint_subject_and_state():
+    """Newest first; each filter by itself and from a place on."""
+    first, second = an_endpoint(), an_endpoint()
+    renders = [a_render() for _ in range(3)]
+    relayed()
+
+    def page(**given):
+        return by_owner(lambda s, o: deliveries.page(s, o, limit=10, **given))
+
+    assert len(page()) == 6
+    assert {row.endpoint_id for row in page(endpoint_id=second)} == {second}
+    assert {row.endpoint_id for row in page(subject=renders[0])} == {first, second}
+    assert page(state="failed") == []
+    found = page()
+    assert [row.id for row in page(after=(found[1].created_at, found[1].id))] == [row.id for row in found[2:]]
+
+
+def test_what_ended_a_month_ago_is_forgotten():
+    """With its tries; what a disabled endpoint never got too, and nothing else that is pending."""
+    enabled, disabled = an_endpoint(), an_endpoint()
+    for _ in range(3):
+        a_render()
+    relayed()
+    old = datetime.now(UTC) - timedelta(days=31)
+    mine = rows(enabled)
+    put(WebhookDelivery, mine[0].id, state="delivered", ended_at=old)
+    put(WebhookDelivery, mine[1].id, created_at=old)
+    for row in rows(disabled)[:2]:
+        put(WebhookDelivery, row.id, created_at=old)
+    put(WebhookEndpoint, disabled, disabled_at=old, disabled_reason="gone")
+    assert transact(retention.forget) == 3
+    assert {row.id for row in rows(enabled)} == {mine[1].id, mine[2].id}
+    assert len(rows(disabled)) == 1
+
+
+def test_an_endpoint_changes_where_it_is_told():
+    """What is not given stays; a rotation without an overlap leaves one secret; deletion takes everything along."""
+    endpoint = an_endpoint("https://example.com/a", events=("*",))
+
+    def change(work):
+        return transact(lambda s: work(s, s.get_one(WebhookEndpoint, endpoint)))
+
+    change(lambda s, row: endpoints.change(s, row, url="https://example.com/b"))
+    change(lambda s, row: endpoints.change(s, row, events=["batch.*"], description="x"))
+    row = the_endpoint(endpoint)
+    assert (row.url, row.events, row.description) == ("https://example.com/b", ["batch.*"], "x")
+    secret = change(lambda s, row: endpoints.rotate(s, row, overlap=timedelta(0)))
+    assert endpoints.secrets_of(the_endpoint(endpoint), datetime.now(UTC)) == [secret]
+    assert b"whsec_" not in the_endpoint(endpoint).secret_encrypted
+    change(endpoints.delete)
+    assert by_owner(lambda s, o: endpoints.get(s, o, endpoint)) is None
+
+
+def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
+    """And a standing one of the same address is another."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    standing = an_endpoint("https://example.com/same")
+
+    def ask(_):
+        return by_owner(lambda s, o: endpoints.of_render(s, o, "https://example.com/same").id)
+
+    with ThreadPoolExecutor(6) as pool:
+        found = set(pool.map(ask, range(24)))
+    assert len(found) == 1
+    assert standing not in found
+    theirs = by_owner(lambda s, o: endpoints.of_render(s, o, "https://example.com/same").id, "demo")
+    assert theirs not in found
+
+
+def test_filters():
+    """Every type, every group, and nothing that is not there; the defaults exist."""
+    assert all(endpoints.known_pattern(type.value) for type in EventType)
+    assert all(map(endpoints.known_pattern, (*endpoints.EVENT_GROUPS, *endpoints.DEFAULT_EVENTS)))
+    assert not any(map(endpoints.known_pattern, ("", "render", "render.", "render.nothing", "**", "batch.*.x")))

@@ -1,0 +1,156 @@
+"""What workers are told of: in order, a few of each endpoint, and one that is slow delays no other."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from tests.renders.conftest import a_render, a_worker
+from tests.webhooks.conftest import (
+    Receiver,
+    an_endpoint,
+    deliveries,
+    handed_out,
+    happens,
+    later,
+    put,
+    relayed,
+    states,
+    the_delivery,
+    tried,
+)
+from worker.database import transact
+from worker.renders.events import EventType
+from worker.webhooks import claims, due, outcomes, sending
+from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
+from worker.webhooks.outcomes import Tried
+
+
+def ended(one: due.Due, status: int, seconds: float = 0.1) -> None:
+    """Claimed and tried with this outcome."""
+    mine = transact(lambda s: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+    assert mine is not None
+    error = None if status < 300 else "webhook.status"
+    transact(lambda s: outcomes.write(s, mine, Tried(datetime.now(UTC), seconds, status, error)))
+
+
+def per_endpoint(found: list[due.Due]) -> Counter[str]:
+    return Counter(the_delivery(one.id).endpoint_id for one in found)
+
+
+def test_first_tries_of_one_render_go_out_in_order():
+    """The next only once the one before was tried, whatever came of it; other renders do not wait for it."""
+    a_worker(capacity=100)
+    endpoint, render, other = an_endpoint(), a_render(), a_render()
+    happens(render, EventType.STARTED, EventType.PROGRESS)
+    relayed()
+    first = handed_out()
+    assert {the_delivery(one.id).type for one in first} == {"render.queued"}
+    assert {the_delivery(one.id).subject for one in first} == {render, other}
+    assert handed_out() == []
+    for one in first:
+        ended(one, 204)
+    (second,) = handed_out()
+    assert the_delivery(second.id).type == "render.started"
+    ended(second, 500)
+    put(WebhookDelivery, second.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
+    (third,) = handed_out()
+    assert the_delivery(third.id).type == "render.progress", "a retry holds nobody back"
+    assert [one.state for one in deliveries(endpoint)].count("delivered") == 2
+
+
+def test_a_worker_that_never_came_back_holds_nobody_back():
+    """Once its lease is over its delivery is told of again, and those behind it go out beside it."""
+    a_worker(capacity=100)
+    an_endpoint()
+    happens(a_render(), EventType.STARTED)
+    relayed()
+    (first,) = handed_out()
+    transact(lambda s: claims.claim(s, first.id, first.lease, for_=timedelta(seconds=30)))
+    later(35)
+    again = handed_out()
+    assert sorted(the_delivery(one.id).type for one in again) == ["render.queued", "render.started"]
+    assert {one.lease for one in again if one.id == first.id} == {first.lease + 1}
+
+
+def test_a_message_that_is_lost_is_sent_again_and_the_late_one_finds_nothing():
+    """Not before the interval is over."""
+    a_worker(capacity=100)
+    an_endpoint()
+    a_render()
+    relayed()
+    (first,) = handed_out()
+    later(20)
+    assert handed_out() == []
+    later(20)
+    assert handed_out() == [first]
+    ended(first, 204)
+    assert sending.deliver(first.id, first.lease, tools=sending.Tools()) == 0
+
+
+def test_a_slow_or_failing_endpoint_has_one_in_hand_and_delays_no_other():
+    """Sixteen for one that is well, however many wait at the others; all troubled ones together have a quarter."""
+    a_worker(capacity=200)
+    well = an_endpoint()
+    slow = [an_endpoint() for _ in range(60)]
+    for endpoint in slow[::2]:
+        put(WebhookEndpoint, endpoint, last_seconds=6.0)
+    for endpoint in slow[1::2]:
+        put(WebhookEndpoint, endpoint, failing_since=datetime.now(UTC))
+    for _ in range(20):
+        a_render()
+    relayed()
+    counted = per_endpoint(handed_out())
+    assert counted.pop(well) == due.AT_ONCE
+    assert set(counted.values()) == {1}
+    assert len(counted) == 50
+    assert handed_out() == []
+
+
+def test_all_together_have_half_of_the_places_shared_by_who_has_least():
+    """None without a worker; what is in hand counts; and who has least in hand comes first."""
+    endpoints = [an_endpoint() for _ in range(4)]
+    for _ in range(20):
+        a_render()
+    relayed()
+    assert handed_out() == []
+    a_worker(capacity=40)
+    first = handed_out()
+    assert per_endpoint(first) == dict.fromkeys(endpoints, 5)
+    assert handed_out() == []
+    ended(first[0], 204)
+    (one,) = handed_out()
+    assert the_delivery(one.id).endpoint_id == the_delivery(first[0].id).endpoint_id
+
+
+def test_only_one_dispatcher_hands_out_at_a_time():
+    """The other leaves it to it, or both would fill the same places."""
+    a_worker(capacity=100)
+    an_endpoint()
+    a_render()
+    relayed()
+
+    def work(session):
+        return due.hand_out(session), handed_out()
+
+    mine, others = transact(work)
+    assert (len(mine), others) == (1, [])
+
+
+def test_a_place_is_lent_for_a_tick_and_goes_on_with_what_is_due(receiver: Receiver, monkeypatch):
+    """A worker whose endpoint takes what it gets goes on to the next in order; one that refuses ends the turn."""
+    from config.settings import settings
+
+    a_worker(capacity=2)
+    an_endpoint(receiver.url)
+    render = a_render()
+    happens(render, EventType.STARTED, EventType.PROGRESS, EventType.STAGE)
+    relayed()
+    monkeypatch.setattr(settings().waits, "dispatch_tick_seconds", timedelta(seconds=30))
+    receiver.answers = [204, 204, 500]
+    assert tried() == 3
+    assert states() == [
+        ("queued", "delivered"),
+        ("started", "delivered"),
+        ("progress", "pending"),
+        ("stage", "pending"),
+    ]
+    assert [one.headers["webhook-id"] for one in receiver.got] == [one.id for one in deliveries()[:3]]

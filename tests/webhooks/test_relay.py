@@ -1,0 +1,149 @@
+"""From events to deliveries: who is told what, once, in order, whoever dies."""
+
+import json
+from threading import Thread
+
+import pytest
+from sqlalchemy import func
+
+from api.client.events import Event as ClientEvent
+from api.views import event_body
+from tests.renders.conftest import a_batch, a_render
+from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, happens, put, relayed, states
+from worker.batches import steering
+from worker.batches.models import Batch
+from worker.database import transact
+from worker.renders import events, purge, relays
+from worker.renders.events import Cursor, EventType
+from worker.renders.models import Render
+from worker.webhooks import endpoints, making, relay
+from worker.webhooks.making import Wanted
+from worker.webhooks.messages import NOTHING_MORE
+from worker.webhooks.models import WebhookEndpoint
+
+
+def test_a_standing_endpoint_gets_what_its_filter_lets_through():
+    """Single types, groups and everything; what is disabled gets nothing."""
+    final = an_endpoint(events=("render.succeeded", "batch.*"))
+    every = an_endpoint(events=("*",))
+    off = an_endpoint()
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, off)))
+    render, batch = a_render(), a_batch(1)
+    happens(render, EventType.STARTED, EventType.SUCCEEDED)
+    transact(lambda s: steering.pause(s, s.get_one(Batch, batch)))
+    relayed()
+    assert sorted(one.type for one in deliveries(final)) == ["batch.paused", "render.succeeded"]
+    assert sorted(one.type for one in deliveries(every)) == [
+        *("batch.paused", "render.queued", "render.started", "render.succeeded", "webhook.disabled"),
+    ]
+    assert deliveries(off) == []
+
+
+def test_a_renders_own_endpoint_gets_that_renders_events_by_its_filter():
+    """And no other render's of the same owner."""
+    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
+    asks, silent = a_render(), a_render()
+    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.succeeded"])
+    for render in (asks, silent):
+        happens(render, EventType.STARTED, EventType.SUCCEEDED)
+    relayed()
+    assert [(one.subject, one.type) for one in deliveries()] == [(asks, "render.succeeded")]
+
+
+def test_nothing_of_an_owner_goes_to_another_owners_endpoint():
+    """Not to a standing one, and not to one that a render names, however that came to be."""
+    theirs = an_endpoint(owner_name="demo")
+    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/x").id, "demo")
+    render = a_render()
+    put(Render, render, webhook_endpoint_id=own, webhook_events=["*"])
+    happens(render, EventType.SUCCEEDED)
+    relayed()
+    assert deliveries(theirs) == deliveries(own) == []
+
+
+def test_the_body_is_the_event_as_the_feed_shows_it():
+    """Read by the client's own model it equals the event of `GET /v1/events`; with reference, batch, place and link."""
+    an_endpoint()
+    render = a_render(external_ref="sku-ü", batch_id=a_batch(1), batch_position=2)
+    happens(render, EventType.SUCCEEDED)
+    relayed()
+    body = json.loads(deliveries()[-1].body)
+    found = transact(lambda s: list(events.feed(s, after=Cursor())))
+    shown = ClientEvent.model_validate(event_body(found[-1]).model_dump())
+    told = ClientEvent.model_validate(body["data"] | {"batch_id": None})
+    assert told.model_dump(include=set(ClientEvent.model_fields)) == shown.model_dump()
+    assert (body["type"], body["data"]["external_ref"]) == ("render.succeeded", "sku-ü")
+    assert body["data"]["links"] == {"self": f"/v1/renders/{render}"}
+    assert body["data"]["cursor"] == Cursor(found[-1].transaction, found[-1].id).text
+    assert body["data"]["batch_id"].startswith("bat_")
+    assert " " not in deliveries()[-1].body.replace(body["timestamp"], "")
+
+
+def test_a_final_event_supersedes_what_is_pending_of_its_render():
+    """At each endpoint for itself; another render's stay."""
+    first, second = an_endpoint(), an_endpoint(events=("render.started",))
+    render, other = a_render(), a_render()
+    happens(render, EventType.STARTED)
+    relayed()
+    happens(render, EventType.FAILED)
+    relayed()
+    mine = [one for one in deliveries(first) if one.subject == render]
+    assert [(one.type, one.state) for one in mine] == [
+        ("render.queued", "superseded"),
+        ("render.started", "superseded"),
+        ("render.failed", "pending"),
+    ]
+    assert [one.state for one in deliveries(first) if one.subject == other] == ["pending"]
+    assert states(second) == [("started", "pending")]
+
+
+def test_two_relays_at_once_make_each_delivery_once():
+    """Whoever finds the place taken leaves; nothing is made twice or missed."""
+    an_endpoint(events=("render.progress",))
+    render = a_render()
+    happens(render, *[EventType.PROGRESS] * 300)
+
+    def work():
+        for _ in range(5):
+            transact(relay.relay)
+
+    threads = [Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    relayed()
+    assert [one.sequence for one in deliveries()] == list(range(2, 302))
+
+
+def test_a_relay_that_dies_before_its_commit_has_done_nothing():
+    """Its place is where it was, and the next one makes the deliveries."""
+    an_endpoint()
+    a_render()
+
+    def dies(session):
+        relay.relay(session)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        transact(dies)
+    assert deliveries() == []
+    relayed()
+    assert states() == [("queued", "pending")]
+
+
+def test_a_body_does_not_outlive_the_purge_of_its_render():
+    """What was made of its events goes with them, also where the relay reads while the purge is under way."""
+    endpoint, render = an_endpoint(), a_render()
+    happens(render, EventType.STARTED)
+    relayed()
+    put(Render, render, status="canceled", finished_at=func.now())
+    happens(render, EventType.CANCELED)
+
+    read = transact(lambda s: list(relays.take(s, relay.NAME)))  # its place is lost with this test's relay
+    transact(lambda s: purge.purge(s, s.get_one(Render, render, with_for_update=True)))
+    late = [Wanted(endpoint, one, NOTHING_MORE) for one in read]
+    assert [one.event.type for one in late] == ["render.canceled"]
+    assert transact(lambda s: making.make(s, late)) == 0
+    relayed()
+    assert states() == [("deleted", "pending")]

@@ -1,0 +1,269 @@
+"""Tries and what comes of them: signed, kept, repeated on the schedule, given up, and never a word of the address."""
+
+import json
+import socket
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+from structlog.testing import capture_logs
+
+from api.client import BadSignature, verify_webhook
+from tests.addresses.servers import dripping, serving
+from tests.remote.tls import certificate
+from tests.renders.conftest import a_render, a_worker
+from tests.webhooks.conftest import (
+    Receiver,
+    an_endpoint,
+    attempts,
+    deliveries,
+    happens,
+    later,
+    put,
+    relayed,
+    states,
+    the_delivery,
+    the_endpoint,
+    tried,
+)
+from worker.database import transact
+from worker.renders import events
+from worker.renders.events import Cursor, EventType
+from worker.webhooks import claims, endpoints, outcomes, relay, sending
+from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
+from worker.webhooks.outcomes import Tried
+
+FOR = timedelta(seconds=30)
+
+
+@pytest.fixture(autouse=True)
+def _worker(_empty: None) -> None:
+    a_worker(capacity=100)
+
+
+def one_delivery(url: str, *types: EventType) -> tuple[str, str]:
+    """An endpoint and a delivery to it of a render's last event."""
+    endpoint, render = an_endpoint(url, events=tuple(type.value for type in types) or ("render.queued",)), a_render()
+    happens(render, *types)
+    relayed()
+    return endpoint, deliveries(endpoint)[-1].id
+
+
+def claimed(delivery: str) -> claims.Claimed | None:
+    lease = the_delivery(delivery).lease
+    return transact(lambda s: claims.claim(s, delivery, lease, for_=FOR))
+
+
+def test_what_is_taken_is_delivered_and_both_libraries_verify_it(receiver: Receiver):
+    """One POST of the body as it is kept, signed; the try is kept with both headers and the answer."""
+    receiver.answers = [(201, {"X-Note": "ok", "Set-Cookie": "s3cr3t"}, b"thank\0you")]
+    endpoint, delivery = one_delivery(receiver.url)
+    assert tried() == 1
+    (got,) = receiver.got
+    row, (attempt,) = the_delivery(delivery), attempts(delivery)
+    secret = endpoints.secrets_of(the_endpoint(endpoint), datetime.now(UTC))[0]
+    assert Webhook(secret).verify(got.body, got.headers) == verify_webhook(got.body, got.headers, secret)
+    assert got.body.decode() == row.body
+    assert (got.headers["webhook-id"], got.headers["content-type"]) == (delivery, "application/json")
+    assert (row.state, row.tries, row.last_status, row.sent_at, row.lease_until) == ("delivered", 1, 201, None, None)
+    assert (attempt.number, attempt.status, attempt.error) == (1, 201, None)
+    assert attempt.answer == "thank\ufffdyou"
+    assert attempt.answer_headers["x-note"] == "ok"
+    assert "set-cookie" not in attempt.answer_headers
+    assert attempt.request_headers["webhook-id"] == delivery
+    assert the_endpoint(endpoint).succeeded_at is not None
+
+
+def test_a_rotation_signs_with_both_secrets_until_its_time(receiver: Receiver):
+    """The published library accepts the try with either; once the overlap is over, with the new one alone."""
+    endpoint, _ = one_delivery(receiver.url)
+    old = endpoints.secrets_of(the_endpoint(endpoint), datetime.now(UTC))[0]
+    new = transact(lambda s: endpoints.rotate(s, s.get_one(WebhookEndpoint, endpoint), overlap=timedelta(seconds=50)))
+    tried()
+    body, headers = receiver.got[0].body, receiver.got[0].headers
+    assert len(headers["webhook-signature"].split(" ")) == 2
+    for secret in (old, new):
+        assert Webhook(secret).verify(body, headers)
+    later(60)
+    a_render()
+    relayed()
+    tried()
+    assert Webhook(new).verify(receiver.got[1].body, receiver.got[1].headers)
+    with pytest.raises(BadSignature):
+        verify_webhook(receiver.got[1].body, receiver.got[1].headers, old)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "waits"),
+    [
+        (500, "webhook.status", (100, 121)),
+        (404, "webhook.status", (100, 121)),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), "webhook.redirected", (100, 121)),
+        ((429, {"Retry-After": "3000"}, b""), "webhook.status", (2990, 3001)),
+        ((503, {"Retry-After": "99999999"}, b""), "webhook.status", (86_390, 86_401)),
+        ((500, {"Retry-After": "3000"}, b""), "webhook.status", (100, 121)),
+        ((500, {}, b"x" * 300_000), "webhook.status", (100, 121)),
+    ],
+)
+def test_what_is_not_taken_is_tried_again_later(receiver: Receiver, answer, error: str, waits: tuple[int, int]):
+    """By the schedule or as the receiver asks, a day at most; a redirect is never followed; four KiB are kept."""
+    receiver.answers = [500, answer]
+    endpoint, delivery = one_delivery(receiver.url)
+    assert tried() == tried() == 1
+    row, last = the_delivery(delivery), attempts(delivery)[-1]
+    assert (row.state, row.tries, row.last_error, last.error) == ("pending", 2, error, error)
+    ready_in = (row.ready_at - last.started_at).total_seconds()
+    assert waits[0] <= ready_in <= waits[1]
+    assert len(last.answer or "") <= sending.ANSWER_BYTES
+    assert len(receiver.got) == 2
+    assert the_endpoint(endpoint).failing_since is not None
+
+
+def test_the_schedule_ends_and_the_delivery_has_failed(receiver: Receiver):
+    """Each try has its own timestamp and the one id; after the last wait's failure there is no other."""
+    receiver.answers = [500]
+    _, delivery = one_delivery(receiver.url)
+    for _ in range(4):
+        assert tried() == 1
+        later(300)
+    assert tried() == 0
+    assert (the_delivery(delivery).state, [one.number for one in attempts(delivery)]) == ("failed", [1, 2, 3, 4])
+    assert receiver.ids == [delivery] * 4
+
+
+def test_gone_ends_the_delivery_and_disables_the_endpoint_which_says_so(receiver: Receiver):
+    """410: an event for the others, and nothing more goes there until it is enabled; what is pending goes on then."""
+    receiver.answers = [410, 204]
+    endpoint, delivery = one_delivery(receiver.url)
+    other = an_endpoint(events=("webhook.disabled",))
+    later_one = a_render()
+    relayed()
+    with capture_logs() as logs:
+        tried()
+    row = the_endpoint(endpoint)
+    assert (the_delivery(delivery).state, row.disabled_reason) == ("failed", "gone")
+    assert next(one for one in logs if one["event"] == "webhook.disabled")["host"] == "127.0.0.1"
+    relayed()
+    (told,) = deliveries(other)
+    assert json.loads(told.body)["data"]["data"] == {"reason": "gone"}
+    assert [one.state for one in deliveries(endpoint) if one.subject == later_one] == ["pending"]
+    assert "s3cr3t" not in str(logs)
+    before = len(receiver.got)
+    put(WebhookDelivery, told.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
+    assert tried() == 0
+    transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
+    later(40)  # its message had gone out with the first one's, and found it disabled
+    assert tried() == 1
+    assert (len(receiver.got), the_endpoint(endpoint).failing_since) == (before + 1, None)
+
+
+def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receiver):
+    """From the first failed try on; one that is taken begins the count anew."""
+    receiver.answers = [500, 200, 500, 500, 500]
+    endpoint, _ = one_delivery(receiver.url)
+    tried()
+    later(86_400 * 4.9)
+    tried()
+    assert the_endpoint(endpoint).failing_since is None
+    for days, reason in ((0, None), (4.9, None), (0.2, "failing")):
+        later(86_400 * days)
+        a_render()
+        relayed()
+        tried()
+        assert the_endpoint(endpoint).disabled_reason == reason
+    found = transact(lambda s: list(events.feed(s, after=Cursor())))
+    assert [(one.type, one.endpoint_id, one.data) for one in found][-1] == (
+        *("webhook.disabled", endpoint),
+        {"reason": "failing"},
+    )
+
+
+def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):
+    """Each is a failed try with its own code, and over in time."""
+    unknown, _ = certificate(tmp_path)
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        refused = f"http://127.0.0.1:{free.getsockname()[1]}/"
+        with serving() as silent, serving(tls=unknown) as safe:
+            silent.answers["/hang"] = lambda _line: silent.stopping.wait(5)
+            silent.answers["/drip"] = dripping(silent, b"HTTP/1.1 200 OK\r\n", 0.05)
+            cases = {
+                refused: "address.unreachable",
+                silent.url("/hang"): "address.timeout",
+                silent.url("/drip"): "address.timeout",
+                safe.url("/"): "address.tls",
+                "http://169.254.169.254/latest": "address.private",
+            }
+            ids = {url: an_endpoint(url, events=("render.queued",)) for url in cases}
+            a_render()
+            relayed()
+            tried()
+        seen = {url: deliveries(endpoint)[0] for url, endpoint in ids.items()}
+    assert {url: row.last_error for url, row in seen.items()} == cases
+    assert all(one.seconds < 1 for row in seen.values() for one in attempts(row.id))
+
+
+def test_a_zombies_outcome_after_its_lease_writes_nothing(receiver: Receiver):
+    """Neither where another has claimed it meanwhile, nor where nobody has yet; the lost try counts as one."""
+    endpoint, delivery = one_delivery(receiver.url)
+    first = claimed(delivery)
+    assert first is not None
+    assert claimed(delivery) is None, "in hand"
+    later(40)
+    at = datetime.now(UTC)
+    assert transact(lambda s: outcomes.write(s, first, Tried(at, 0.1, 200))) is None
+    assert tried() == 1
+    assert transact(lambda s: outcomes.write(s, first, Tried(at, 0.1, 500, "webhook.status"))) is None
+    row = the_delivery(delivery)
+    assert (row.state, row.tries, row.lease) == ("delivered", 2, 2)
+    assert [one.number for one in attempts(delivery)] == [2]
+    assert the_endpoint(endpoint).failing_since is None
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, "superseded"), (204, "delivered")])
+def test_a_try_under_way_when_the_final_event_comes_is_the_last(receiver: Receiver, status: int, state: str):
+    """Where it fails there is no other; where it is taken it was delivered, and that is what is said."""
+    endpoint, render = an_endpoint(receiver.url), a_render()
+    relayed()
+    first = claimed(deliveries(endpoint)[0].id)
+    assert first is not None
+    happens(render, EventType.SUCCEEDED)
+    transact(relay.relay)
+    assert states() == [("queued", "pending"), ("succeeded", "pending")]
+    assert tried() == 0, "the final event waits for the first try under way"
+    error = None if status < 300 else "webhook.status"
+    transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.1, status, error)))
+    assert states() == [("queued", state), ("succeeded", "pending")]
+    assert tried() == 1
+
+
+def test_a_worker_that_dies_in_a_try_that_was_overtaken_leaves_nothing_to_try(receiver: Receiver):
+    """Once its lease is over it is superseded, and the final event goes out."""
+    _, render = an_endpoint(receiver.url), a_render()
+    relayed()
+    assert claimed(deliveries()[0].id) is not None
+    happens(render, EventType.SUCCEEDED)
+    relayed()
+    later(40)
+    assert tried() == 1
+    assert states() == [("queued", "superseded"), ("succeeded", "delivered")]
+
+
+def test_a_secret_that_cannot_be_read_fails_the_try_and_sends_nothing(receiver: Receiver):
+    """An unsigned webhook would be worse than none."""
+    endpoint, delivery = one_delivery(receiver.url)
+    put(WebhookEndpoint, endpoint, secret_encrypted=b"of another key")
+    tried()
+    assert (the_delivery(delivery).last_error, receiver.got) == ("webhook.unsignable", [])
+
+
+def test_an_endpoint_that_is_deleted_while_it_is_tried(receiver: Receiver):
+    """The outcome finds nothing and says so; no delivery is left."""
+    endpoint, delivery = one_delivery(receiver.url)
+    first = claimed(delivery)
+    assert first is not None
+    transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, endpoint)))
+    assert transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.1, 200))) is None
+    assert deliveries() == []

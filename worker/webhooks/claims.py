@@ -1,0 +1,67 @@
+"""Claims: one statement makes a delivery this worker's for one try. Its lease number fences what is written later."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from worker.webhooks.due import HELD_BACK
+from worker.webhooks.models import WebhookEndpoint
+
+
+class Claimed:
+    """A delivery in hand, as it was claimed."""
+
+    def __init__(self, row: Any) -> None:
+        self.id: str = row.id
+        self.endpoint_id: str = row.endpoint_id
+        self.lease: int = row.lease
+        self.body: str = row.body
+        self.ready_at: datetime = row.ready_at
+        self.at: datetime = row.at
+        """The moment of the claim by the database's clock: the try's `webhook-timestamp`."""
+        self.endpoint = WebhookEndpoint(
+            id=row.endpoint_id,
+            url=row.url,
+            secret_encrypted=row.secret_encrypted,
+            previous_secret_encrypted=row.previous_secret_encrypted,
+            previous_secret_until=row.previous_secret_until,
+        )
+        """Of no session: address and secrets as they were."""
+
+
+def claim(session: Session, delivery_id: str, lease: int, *, for_: timedelta) -> Claimed | None:
+    """Take a delivery whose lease number is `lease`; None where it is another's, over, or its endpoint disabled."""
+    return _claimed(session, _THIS, {"id": delivery_id, "lease": lease, "for": for_})
+
+
+def claim_next(session: Session, endpoint_id: str, *, for_: timedelta) -> Claimed | None:
+    """Take the next one of an endpoint that is due and that nobody was told of."""
+    return _claimed(session, _NEXT, {"endpoint": endpoint_id, "for": for_})
+
+
+def _claimed(session: Session, statement: Any, given: Mapping[str, Any]) -> Claimed | None:
+    row = session.execute(statement, given).one_or_none()
+    return Claimed(row) if row is not None else None
+
+
+_CLAIM = """
+    UPDATE webhook_deliveries AS mine SET lease = mine.lease + 1, lease_until = now() + CAST(:for AS interval),
+        sent_at = now(), tries = mine.tries + (mine.lease_until IS NOT NULL)::int
+    FROM webhook_endpoints AS endpoint
+    WHERE mine.state = 'pending' AND (mine.lease_until IS NULL OR mine.lease_until < now())
+        AND endpoint.id = mine.endpoint_id AND endpoint.disabled_at IS NULL AND {chosen}
+    RETURNING mine.id, mine.endpoint_id, mine.lease, mine.body, mine.ready_at, now() AS at, endpoint.url,
+        endpoint.secret_encrypted, endpoint.previous_secret_encrypted, endpoint.previous_secret_until"""
+
+_THIS = text(_CLAIM.format(chosen="mine.id = :id AND mine.lease = :lease"))
+_NEXT = text(
+    _CLAIM.format(
+        chosen=f"""mine.id = (SELECT d.id FROM webhook_deliveries AS d
+        WHERE d.endpoint_id = :endpoint AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
+            AND NOT {HELD_BACK}
+        ORDER BY d.ready_at, d.id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608 - own names
+    )
+)

@@ -1,0 +1,94 @@
+"""From the feed of events to deliveries: what each enabled endpoint asks for, once, with the relay's place.
+
+A second row beside each event would be a write on the path of every render, asked for or not; the feed is there anyway.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import or_, select, text
+from sqlalchemy.orm import Session
+
+from worker.renders import relays
+from worker.renders.events import FINAL
+from worker.renders.models import Event
+from worker.webhooks import filters, making
+from worker.webhooks.making import Asking, Wanted
+from worker.webhooks.messages import NOTHING_MORE
+from worker.webhooks.models import EndpointKind, WebhookEndpoint
+
+NAME = "webhooks"
+
+
+def relay(session: Session) -> bool:
+    """Make deliveries of the next events; whether there may be more."""
+    found = relays.take(session, NAME)
+    if found:
+        wanted = list(_wanted(session, found))
+        making.make(session, wanted)
+        _supersede(session, wanted)
+    return len(found) >= relays.AT_ONCE
+
+
+def _wanted(session: Session, events: Sequence[Event]) -> Iterator[Wanted]:
+    standing = _standing(session, {event.owner_id for event in events})
+    asking = making.renders(session, events, owners=standing.keys())
+    own = _own(session, asking.values())
+    for event in events:
+        said = asking.get(event.render_id or "")
+        of = said.of if said is not None else NOTHING_MORE
+        for endpoint in standing.get(event.owner_id, ()):
+            # An endpoint is not told of itself: what says that it takes nothing is for the others.
+            if endpoint.id != event.endpoint_id and filters.lets_through(endpoint.events, event.type):
+                yield Wanted(endpoint.id, event, of)
+        if said is not None and filters.lets_through(said.patterns, event.type):
+            endpoint = own.get(said.endpoint_id or "")
+            if endpoint is not None and endpoint.owner_id == event.owner_id:
+                yield Wanted(endpoint.id, event, of)
+
+
+def _standing(session: Session, owners: Collection[str]) -> Mapping[str, Sequence[WebhookEndpoint]]:
+    """Enabled ones by owner."""
+    found: dict[str, list[WebhookEndpoint]] = {}
+    for endpoint in _enabled(session, owners=owners):
+        found.setdefault(endpoint.owner_id, []).append(endpoint)
+    return found
+
+
+def _own(session: Session, asking: Iterable[Asking]) -> Mapping[str, WebhookEndpoint]:
+    """Enabled ones of renders, by id."""
+    ids = {one.endpoint_id for one in asking if one.endpoint_id is not None}
+    return {endpoint.id: endpoint for endpoint in _enabled(session, ids=ids)} if ids else {}
+
+
+def _enabled(session: Session, *, owners: Collection[str] = (), ids: Collection[str] = ()) -> Sequence[WebhookEndpoint]:
+    """Held until this transaction ends, so that none is deleted before its deliveries are on file."""
+    standing = WebhookEndpoint.owner_id.in_(owners), WebhookEndpoint.kind == EndpointKind.STANDING.value
+    chosen = or_(WebhookEndpoint.id.in_(ids), *([standing[0] & standing[1]] if owners else []))
+    query = select(WebhookEndpoint).where(WebhookEndpoint.disabled_at.is_(None), chosen)
+    return session.scalars(query.order_by(WebhookEndpoint.id).with_for_update(read=True, key_share=True)).all()
+
+
+def _supersede(session: Session, wanted: Sequence[Wanted]) -> None:
+    """A final event overtakes what is pending of its render at the same endpoint. What is being tried at this moment
+    may still be delivered, but is not tried again: the mark is set or seen under the row's lock (`outcomes`)."""
+    finals = [one for one in wanted if one.event.type in FINAL]
+    if finals:
+        given = {
+            "endpoints": [one.endpoint_id for one in finals],
+            "subjects": [one.event.render_id for one in finals],
+            "sequences": [one.event.number for one in finals],
+        }
+        session.execute(_SUPERSEDE, given)
+
+
+_SUPERSEDE = text(
+    """
+    UPDATE webhook_deliveries AS earlier SET
+        state = CASE WHEN earlier.lease_until >= now() THEN earlier.state ELSE 'superseded' END,
+        ended_at = CASE WHEN earlier.lease_until >= now() THEN NULL ELSE now() END,
+        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END, overtaken = true
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:subjects AS text[]), CAST(:sequences AS int[]))
+        AS final (endpoint_id, subject, sequence)
+    WHERE earlier.endpoint_id = final.endpoint_id AND earlier.subject = final.subject
+        AND earlier.sequence < final.sequence AND earlier.state = 'pending'"""
+)

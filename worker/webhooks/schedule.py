@@ -1,0 +1,52 @@
+"""When a webhook is tried again, and what an answer means. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+JITTER = 0.2
+"""Up to a fifth later: those that failed together do not come back together."""
+
+LONGEST = timedelta(hours=24)
+"""That an answer's Retry-After is followed for."""
+
+GONE = 410
+_SAYS_WHEN = (429, 503)
+
+REDIRECTED, GONE_AWAY, REFUSED = "webhook.redirected", "webhook.gone", "webhook.status"
+
+
+def fault(status: int) -> str | None:
+    """Why an answer counts as failed; None for 2xx. A redirect is never followed: it could lead anywhere."""
+    if 200 <= status < 300:
+        return None
+    if status == GONE:
+        return GONE_AWAY
+    return REDIRECTED if 300 <= status < 400 else REFUSED
+
+
+def wait(failures: int, waits: Sequence[timedelta], *, asked: timedelta | None, chance: float) -> timedelta | None:
+    """How long after the try that was the `failures`-th to fail (from 1) the next one comes; None where there is none.
+
+    `asked` by the receiver: it is left alone at least for that long. `chance` is between 0 and 1.
+    """
+    if failures > len(waits):
+        return None
+    planned = waits[failures - 1] * (1 + JITTER * chance)
+    return max(planned, min(asked, LONGEST)) if asked is not None else planned
+
+
+def retry_after(status: int | None, header: str | None, now: datetime) -> timedelta | None:
+    """What a 429 or 503 asks for, in seconds or as a date; None where it does not, or says what nobody can read."""
+    if status not in _SAYS_WHEN or header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdecimal():
+        return min(timedelta(seconds=int(text[:9])), LONGEST)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if until.tzinfo is None:  # `-0000`: a time of no zone that is told, which is UTC
+        until = until.replace(tzinfo=UTC)
+    return min(max(until - now, timedelta(0)), LONGEST)
