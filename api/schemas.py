@@ -188,7 +188,7 @@ class Webhook(_Request):
     """Where one render's events go, beside the standing endpoints."""
 
     url: Target = Field(description="https, outside development.", examples=["https://shop.example/hooks"])
-    events: Patterns = Field(default_factory=patterns.default)
+    events: Patterns = Field(default_factory=patterns.default_of_render)
 
 
 class RenderRequest(VideoRequest):

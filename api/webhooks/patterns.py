@@ -49,3 +49,8 @@ Type = Annotated[str, StringConstraints(max_length=64), AfterValidator(_type)]
 def default() -> list[str]:
     """What a webhook is for whose events are not named."""
     return list(endpoints.DEFAULT_EVENTS)
+
+
+def default_of_render() -> list[str]:
+    """The same, as far as a render can have it."""
+    return [pattern for pattern in endpoints.DEFAULT_EVENTS if pattern.startswith("render.")]

@@ -259,6 +259,8 @@ def test_a_render_has_a_webhook_of_its_own(service: Service):
     second = service.make(webhook={"url": url})["webhook"]
     assert (first["url"], first["events"]) == (url, ["render.*"])
     assert second["events"] == tried["render"]["webhook"]["events"]
+    assert {"render.succeeded", "render.failed"} <= set(second["events"])
+    assert {pattern.partition(".")[0] for pattern in second["events"]} == {"render"}
     assert second["endpoint_id"] == first["endpoint_id"]
     endpoint = service.first.get(f"{ENDPOINTS}/{first['endpoint_id']}").json()
     assert (endpoint["kind"], endpoint["events"]) == ("render", [])
