@@ -29,6 +29,7 @@ from api.routes import (
     templates,
     triggers,
     uploads,
+    webhooks,
 )
 from api.uploads.receive import sweep
 from config import logging
@@ -99,6 +100,7 @@ def create() -> FastAPI:
         templates,
         catalogs,
         triggers,
+        webhooks,
         events,
         files,
         uploads,

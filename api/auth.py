@@ -158,5 +158,6 @@ class Needs:
 RendersReader = Annotated[Caller, Depends(Needs(Scope.RENDERS_READ))]
 RendersWriter = Annotated[Caller, Depends(Needs(Scope.RENDERS_WRITE))]
 UploadsWriter = Annotated[Caller, Depends(Needs(Scope.UPLOADS_WRITE))]
+WebhooksWriter = Annotated[Caller, Depends(Needs(Scope.WEBHOOKS_WRITE))]
 AccountReader = Annotated[Caller, Depends(Needs(Scope.ACCOUNT_READ))]
 AnyKey = Annotated[Caller, Depends(Needs())]

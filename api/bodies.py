@@ -117,6 +117,16 @@ class RunBody(BaseModel):
     finished_at: datetime
 
 
+class WebhookBody(BaseModel):
+    """Where a render's own events go."""
+
+    endpoint_id: str | None = Field(
+        description="GET /v1/webhook-endpoints/{id}/secret has its secret; null in a dry run, where none was made."
+    )
+    url: str | None = Field(description="Without what stands behind a `?`; null where the endpoint was deleted.")
+    events: list[str]
+
+
 class NormalisedBody(BaseModel):
     """A request with everything that was left out filled in."""
 
@@ -137,6 +147,7 @@ class NormalisedBody(BaseModel):
     revision: int | None = Field(description="Of what `external_ref` names.")
     tags: list[str]
     metadata: dict[str, Any]
+    webhook: WebhookBody | None = Field(description="Where its own events go, beside the standing endpoints.")
 
 
 class _Standing(BaseModel):
@@ -284,6 +295,14 @@ class EventBody(BaseModel):
     at: datetime
 
 
+class FeedEventBody(EventBody):
+    """An event in the feed; of a render also its batch."""
+
+    external_ref: str | None = Field(None, description="Of the render.")
+    cursor: str = Field(description="Its place: `after` of whoever goes on behind it.")
+    links: dict[str, str] = Field(description="`self` is what it happened to.")
+
+
 class EventPage(BaseModel):
     """Oldest first; empty when there is nothing new yet."""
 
@@ -293,7 +312,7 @@ class EventPage(BaseModel):
 class FeedPage(BaseModel):
     """Oldest first; keep `next_cursor`, it is where to go on even when there was nothing."""
 
-    data: list[EventBody]
+    data: list[FeedEventBody]
     next_cursor: str
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from api.batches import examples as batches
 from api.catalogs import examples as catalogs
 from api.triggers import examples as triggers
+from api.webhooks import examples as webhooks
 from worker.failures import EXPORT_FAILED
 from worker.renders.takeover import SILENT
 
@@ -39,9 +40,11 @@ ASKED: Example = {
     "revision": 3,
     "tags": ["shoes"],
     "metadata": {"season": "spring"},
+    "webhook": {"url": webhooks.ADDRESS, "events": ["render.succeeded", "render.failed"]},
 }
 NORMALISED: Example = {
     **ASKED,
+    "webhook": {"endpoint_id": webhooks.ENDPOINT} | ASKED["webhook"],
     "template": None,
     "variables": {},
     "assets": [ASSET, {"url": "https://shop.example/shoe-2.jpg"}],
@@ -258,6 +261,11 @@ EVENT: Example = {
     "final": False,
     "at": "2026-03-02T09:00:00.731220Z",
 }
+TOLD: Example = EVENT | {
+    "external_ref": "sku-1",
+    "cursor": "WzEwMjQsNzc5XQ",
+    "links": {"self": AT},
+}
 EVENTS = [EVENT | {"number": 1, "type": "render.queued", "data": {}}, EVENT]
 STORED: Example = {
     "id": UPLOAD,
@@ -451,7 +459,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "none": {"data": [], "next_cursor": None},
     },
     "EventPage": {"two": {"data": EVENTS}},
-    "FeedPage": {"one": {"data": [EVENT], "next_cursor": "WzEwMjQsNzc5XQ"}},
+    "FeedPage": {"one": {"data": [TOLD], "next_cursor": "WzEwMjQsNzc5XQ"}},
     "UploadBody": {"a picture": STORED},
     "AccountBody": {"registered": BALANCE},
     "AccountPage": {"one": {"data": [BALANCE]}},
@@ -472,6 +480,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     **batches.EXAMPLES,
     **catalogs.EXAMPLES,
     **triggers.EXAMPLES,
+    **webhooks.EXAMPLES,
 }
 """By the name of the shape they show, and their own."""
 
@@ -491,6 +500,7 @@ _POSSIBLE = {
     ("health_readyz", "503"): ("no worker",),
     **batches.POSSIBLE,
     **catalogs.POSSIBLE,
+    **webhooks.POSSIBLE,
 }
 """Where not every example of a shape can come."""
 

@@ -31,7 +31,7 @@ BOX = 256
 
 
 class Subscription:
-    """One listener's box for one render's events. Belongs to the event loop."""
+    """One listener's box for the events of a render, or of an owner. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._box: deque[EventBody] = deque(maxlen=BOX)
@@ -83,20 +83,20 @@ class Feed:
         return sum(map(len, self._listeners.values()))
 
     @contextmanager
-    def subscribe(self, render_id: str) -> Generator[Subscription]:
-        """A box for one render's events from now on; see `opened`."""
+    def subscribe(self, whose: str) -> Generator[Subscription]:
+        """A box for the events of one render, or of one owner, from now on; see `opened`."""
         subscription = Subscription()
         if not self._listeners:
             self._period += 1
-        self._listeners.setdefault(render_id, set()).add(subscription)
+        self._listeners.setdefault(whose, set()).add(subscription)
         self._wanted.set()
         try:
             yield subscription
         finally:
-            boxes = self._listeners[render_id]
+            boxes = self._listeners[whose]
             boxes.discard(subscription)
             if not boxes:
-                del self._listeners[render_id]
+                del self._listeners[whose]
             if not self._listeners:
                 self._wanted.clear()
                 self._open.clear()
@@ -114,10 +114,11 @@ class Feed:
         if period == self._period and self._listeners:
             self._open.set()
 
-    def _deliver(self, batch: Sequence[EventBody]) -> None:
-        for event in batch:
-            for subscription in self._listeners.get(event.render_id or "", ()):
-                subscription.put(event)
+    def _deliver(self, batch: Sequence[tuple[str, EventBody]]) -> None:
+        for owner_id, event in batch:
+            for whose in (event.render_id or "", owner_id):
+                for subscription in self._listeners.get(whose, ()):
+                    subscription.put(event)
 
     def _read(self) -> None:
         """The thread."""
@@ -148,7 +149,7 @@ class Feed:
         found = transact(lambda session: events.feed(session, after=cursor, limit=BATCH), retry_for=0)
         if not found:
             return cursor, False
-        self._call(self._deliver, [event_body(event) for event in found])
+        self._call(self._deliver, [(event.owner_id, event_body(event)) for event in found])
         last = found[-1]
         return Cursor(last.transaction, last.id), len(found) == BATCH
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import TextClause, select, text, update
 from sqlalchemy.orm import Session
 
 from api.problems import FieldError, Problem
@@ -93,6 +93,17 @@ def once(
     if known is None:
         raise Problem("idempotency.in_flight", headers={"Retry-After": str(IN_FLIGHT_SECONDS)})
     return Earlier(known)
+
+
+def leads_to(session: Session, owner_id: str, route: str, key: Key, resource_id: str) -> None:
+    """What a key led to, for a resource that gets its id as it is made; in the transaction of `once`."""
+    where = (IdempotencyKey.owner_id == owner_id, IdempotencyKey.route == route, IdempotencyKey.key == key.text)
+    session.execute(
+        update(IdempotencyKey)
+        .where(*where)
+        .values(resource_id=resource_id)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _reserve(session: Session, row: dict[str, str], *, wait: bool) -> bool:

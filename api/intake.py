@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 
 from api import idempotency, templating
 from api.auth import Caller
-from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody, RenderBody
+from api.bodies import DryRunBody, EstimateBody, HintBody, NormalisedBody, RenderBody, WebhookBody
 from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
 from api.schemas import Asset, RenderRequest, RetryRequest, VideoRequest
 from api.templating import Words
-from api.views import render_body, shown
+from api.views import render_body, shown, shown_address
 from worker.database import new_id
 from worker.media.quality import words as asked_in_words
 from worker.owners import limits
@@ -25,9 +25,10 @@ from worker.renders.models import Render, Upload
 from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
 from worker.sessions import store as sessions
+from worker.webhooks import endpoints
 
 ROUTE = "POST /v1/renders"
-LATER = ("template", "variables", "quality_gate", "expect", "revision")
+LATER = ("template", "variables", "quality_gate", "expect", "revision", "webhook")
 """Fields that are younger than idempotency keys which may still come again."""
 
 
@@ -52,6 +53,7 @@ def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
         taken = uploads.take(session, caller.owner_id, wanted(request))
         words = written or _filled(session, caller, request)
         new = _single(caller, request, words, kept_assets(request.assets, taken))
+        new = _announced(session, caller, request, new)
         # First: what it takes the place of no longer counts against the key.
         at_work = revisions.make_way(session, caller.owner_id, new.external_ref, new.revision, newer=render_id)
         limits.check(session, caller.key_id, caller.limits)
@@ -130,7 +132,7 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
         new = _single(caller, request, words, kept_assets(request.assets, found))
         revisions.refuse_stale(session, caller.owner_id, new.external_ref, new.revision)
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
-        return _rehearsed(new, words.template, seconds)
+        return _rehearsed(new, words.template, _webhook(request), seconds)
 
     return transact(work)
 
@@ -140,10 +142,24 @@ def _filled(session: Session, caller: Caller, request: RenderRequest) -> Words:
     return templating.filled(request, templating.resolved(session, caller.owner_id, request.template or ""))
 
 
-def _rehearsed(new: NewRender, template: str | None, seconds: float) -> DryRunBody:
-    kept = {name: getattr(new, name) for name in set(NormalisedBody.model_fields) - {"assets", "template"}}
+def _announced(session: Session, caller: Caller, request: RenderRequest, new: NewRender) -> NewRender:
+    """With the endpoint of its own webhook, if it has one."""
+    if request.webhook is None:
+        return new
+    endpoint = endpoints.of_render(session, caller.owner_id, request.webhook.url)
+    return replace(new, webhook_endpoint_id=endpoint.id, webhook_events=request.webhook.events)
+
+
+def _webhook(request: RenderRequest) -> WebhookBody | None:
+    asked = request.webhook
+    return asked and WebhookBody(endpoint_id=None, url=shown_address(asked.url), events=asked.events)
+
+
+def _rehearsed(new: NewRender, template: str | None, webhook: WebhookBody | None, seconds: float) -> DryRunBody:
+    found = {"assets": [shown(asset) for asset in new.assets], "template": template, "webhook": webhook}
+    kept = {name: getattr(new, name) for name in NormalisedBody.model_fields.keys() - found.keys()}
     return DryRunBody(
-        render=NormalisedBody(assets=[shown(asset) for asset in new.assets], template=template, **kept),
+        render=NormalisedBody(**found, **kept),
         hints=[HintBody(**hint) for hint in new.hints],
         estimate=EstimateBody(credits=intents.ABOUT_A_CLIP, seconds=round(seconds, 1)),
     )

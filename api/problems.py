@@ -141,6 +141,18 @@ KINDS: dict[str, Kind] = {
         410, "The delivery's words are gone", "They went with its deleted render; have the shop send it again."
     ),
     "publisher.unknown": Kind(422, "There is no such publisher", "Check the id; GET /v1/publishers lists yours."),
+    "webhook.unknown": Kind(404, "There is no such webhook endpoint", "GET /v1/webhook-endpoints lists yours."),
+    "webhook.delivery_unknown": Kind(
+        404, "There is no such delivery", "GET /v1/webhook-deliveries lists yours; old ones are thrown away."
+    ),
+    "webhook.disabled": Kind(
+        409, "The endpoint is disabled", 'Mend what `disabled` names, then PATCH it with `{"enabled": true}`.'
+    ),
+    "webhook.of_renders": Kind(
+        409,
+        "The endpoint belongs to the renders that name its address",
+        "Its address and events are theirs: name another in the next render, or make an endpoint of your own.",
+    ),
     "webhook.no_secret_key": Kind(
         503, "The service can keep no secret", "Who runs it sets VIVIDEO_SECRET_KEY, as it was when secrets were kept."
     ),

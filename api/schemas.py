@@ -15,7 +15,9 @@ from pydantic import (
 )
 
 from api import limits
-from worker.addresses.form import checked_form
+from api.webhooks import patterns
+from api.webhooks.patterns import Patterns
+from worker.addresses.form import checked_form, checked_target
 from worker.media.quality.asked import Aspect
 from worker.templates import limits as templates
 from worker.templates.store import NAME, REFERENCE
@@ -38,6 +40,8 @@ Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
 Url = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_form)]
+Target = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_target)]
+"""An address that this service asks."""
 UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[0-9a-z]{26}$")]
 
 
@@ -180,6 +184,13 @@ class VideoRequest(_Request):
         return variables
 
 
+class Webhook(_Request):
+    """Where one render's events go, beside the standing endpoints."""
+
+    url: Target = Field(description="https, outside development.", examples=["https://shop.example/hooks"])
+    events: Patterns = Field(default_factory=patterns.default_of_render)
+
+
 class RenderRequest(VideoRequest):
     """A video to be made."""
 
@@ -192,6 +203,11 @@ class RenderRequest(VideoRequest):
         description="Of what `external_ref` names, a number that grows. Older than one that is known: refused. Else it"
         " takes the place of one that is still queued, and begins when none is at work.",
         examples=[3],
+    )
+    webhook: Webhook | None = Field(
+        None,
+        description="Where this render's events go, beside the standing endpoints; signed with the secret of the"
+        " endpoint that `webhook.endpoint_id` of the answer names. Renders of a batch have none of their own.",
     )
 
     @field_validator("revision")

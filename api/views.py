@@ -8,14 +8,15 @@ from typing import Any
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from api import bodies
+from api import bodies, cursors
 from api.progress import durations, estimate, high_water
 from worker.accounts.models import RemoteSession
 from worker.renders import runs, uploads
-from worker.renders.events import FINAL
+from worker.renders.events import FINAL, Cursor
 from worker.renders.models import Attempt, Event, Render, Result, Run, Upload
 from worker.renders.states import Charge
 from worker.templates import store as templates
+from worker.webhooks.models import WebhookEndpoint
 
 FINAL_EVENTS = frozenset(type.value for type in FINAL)
 ASSET_FIELDS = ("url", "upload", "name", "media_type", "bytes")
@@ -33,6 +34,8 @@ class _Related:
     sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
     templates: dict[str, str] = field(default_factory=dict[str, str])
     """`name@3` by the version's id."""
+    webhooks: dict[str, str] = field(default_factory=dict[str, str])
+    """Addresses by their endpoints' ids."""
 
 
 def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.RenderBody]:
@@ -42,6 +45,9 @@ def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.Re
     related = _related(session, renders)
     if versions := {render.template_version_id for render in renders if render.template_version_id}:
         related.templates = templates.refs(session, versions)
+    if endpoints := {render.webhook_endpoint_id for render in renders if render.webhook_endpoint_id}:
+        found = select(WebhookEndpoint.id, WebhookEndpoint.url).where(WebhookEndpoint.id.in_(endpoints))
+        related.webhooks = dict(session.execute(found).tuples().all())
     seconds = durations.now(session)
     return [_render(render, related, seconds) for render in renders]
 
@@ -68,6 +74,30 @@ def event_body(event: Event) -> bodies.EventBody:
         data=event.data,
         final=event.type in FINAL_EVENTS,
         at=event.created_at,
+    )
+
+
+def feed_bodies(session: Session, found: Sequence[Event]) -> list[bodies.FeedEventBody]:
+    """The answers for events of the feed, with what their renders are called."""
+    ids = {event.render_id for event in found if event.render_id}
+    named = select(Render.id, Render.external_ref, Render.batch_id).where(Render.id.in_(ids))
+    renders = {id: (reference, batch) for id, reference, batch in session.execute(named)} if ids else {}
+    return [_feed_body(event, *renders.get(event.render_id or "", (None, event.batch_id))) for event in found]
+
+
+def _feed_body(event: Event, external_ref: str | None, batch_id: str | None) -> bodies.FeedEventBody:
+    subjects = {
+        "renders": event.render_id,
+        "batches": event.batch_id,
+        "webhook-endpoints": event.endpoint_id,
+    }
+    at = next(f"/v1/{name}/{id}" for name, id in subjects.items() if id)
+    return bodies.FeedEventBody(
+        **event_body(event).model_dump(exclude={"batch_id"}),
+        batch_id=batch_id,
+        external_ref=external_ref,
+        cursor=cursors.pack_feed(Cursor(event.transaction, event.id)),
+        links={"self": at},
     )
 
 
@@ -137,6 +167,7 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         reused_from=render.reused_from,
         tags=render.tags,
         metadata=render.meta,
+        webhook=_webhook(render, related),
         batch=render.batch_id,
         position=render.batch_position,
         answer=render.answer,
@@ -160,6 +191,20 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
         finished_at=render.finished_at,
         links=_links(render, result),
     )
+
+
+def _webhook(render: Render, related: _Related) -> bodies.WebhookBody | None:
+    if not render.webhook_events:
+        return None
+    url = related.webhooks.get(render.webhook_endpoint_id or "")
+    return bodies.WebhookBody(
+        endpoint_id=render.webhook_endpoint_id, url=shown_address(url) if url else None, events=render.webhook_events
+    )
+
+
+def shown_address(url: str) -> str:
+    """An address without what may be a secret in it."""
+    return url.partition("?")[0]
 
 
 def _result(row: Result) -> bodies.ResultBody:

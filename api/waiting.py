@@ -1,4 +1,5 @@
-"""`Prefer: wait=N` (RFC 7240): the answer comes when the render is final, at the latest after N seconds.
+"""`Prefer: wait=N` (RFC 7240): the answer comes when the render is final, or when something happened, at the latest
+after N seconds.
 
 Whoever waits holds neither a thread nor a connection to the database: the process's one feed reader wakes it.
 """
@@ -11,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from starlette.concurrency import run_in_threadpool
 
-from api.bodies import RenderBody
+from api.bodies import FeedPage, RenderBody
 from api.feed import Feed, Subscription
 from worker.renders.states import FINAL
 
@@ -55,6 +56,20 @@ async def until_final(feed: Feed, render_id: str, seconds: float, read: Callable
                 return body
             if not await _ended(subscription, deadline):
                 return await run_in_threadpool(read)
+
+
+async def until_told(feed: Feed, owner_id: str, seconds: float, read: Callable[[], FeedPage]) -> FeedPage:
+    """A page of the owner's feed as `read` finds it once something is in it, or when the time is over.
+
+    Raises what `read` raises.
+    """
+    deadline = time.monotonic() + seconds
+    with feed.subscribe(owner_id) as subscription:
+        placed = await feed.opened(_left(deadline))
+        page = await run_in_threadpool(read)
+        while placed and not page.data and await subscription.next(_left(deadline)):
+            page = await run_in_threadpool(read)
+        return page
 
 
 async def _ended(subscription: Subscription, deadline: float) -> bool:

@@ -2,11 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import limits
-from api.schemas import Language, Metadata, Output, Plain, Priority, Tag
-from worker.addresses.form import checked_target
+from api.schemas import Language, Metadata, Output, Plain, Priority, Tag, Target
 from worker.catalogs.options import Include, Options
 from worker.templates.store import REFERENCE
 
@@ -16,7 +15,6 @@ LATEST_SECONDS = 30 * 24 * 3600
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.REFERENCE_CHARACTERS), Plain
 ]
-Target = Annotated[str, StringConstraints(max_length=limits.URL_CHARACTERS), AfterValidator(checked_target)]
 Template = Annotated[str, StringConstraints(pattern=REFERENCE)]
 Schedule = Annotated[int, Field(ge=SOONEST_SECONDS, le=LATEST_SECONDS)]
 Prefix = Annotated[str, StringConstraints(max_length=64), Plain]

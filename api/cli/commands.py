@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.cli import asking, batches, catalogs, renders, sessions, templates, triggers
+from api.cli import asking, batches, catalogs, hooks, renders, sessions, templates, triggers
 from api.cli.groups import group
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
@@ -36,6 +36,7 @@ app = group(HELP, cls=RenderFirst, epilog=EPILOG, pretty_exceptions_enable=False
 app.add_typer(renders.app, name="render")
 app.add_typer(batches.app, name="batch")
 app.add_typer(catalogs.app, name="catalog")
+app.add_typer(hooks.app, name="hooks")
 app.add_typer(sessions.app, name="session")
 app.add_typer(templates.app, name="templates")
 app.add_typer(triggers.app, name="triggers")

@@ -43,7 +43,7 @@ from .errors import (
     Unreachable,
     Unusable,
 )
-from .events import Event
+from .events import Event, FeedEvent
 from .render_answers import (
     FINAL,
     Attempt,
@@ -54,10 +54,20 @@ from .render_answers import (
     Quality,
     Remote,
     Render,
+    RenderWebhook,
     Result,
     Run,
 )
-from .renders import LONG_POLL_SECONDS, Expect, Priority, QualityGate, RenderFields, RenderFilters, TurnFields
+from .renders import (
+    LONG_POLL_SECONDS,
+    Expect,
+    Priority,
+    QualityGate,
+    RenderFields,
+    RenderFilters,
+    RenderWebhookFields,
+    TurnFields,
+)
 from .sessions import Change, Message, Session, SessionRemote, SessionState, Timeline, Turn
 from .templates import (
     Preview,
@@ -71,6 +81,16 @@ from .templates import (
 from .triggers import Trigger, TriggerDelivery, TriggerTrial
 from .uploads import UPLOAD_TIMEOUT, Asset, Upload
 from .version import __version__
+from .webhook_endpoints import (
+    DeliveryState,
+    WebhookAttempt,
+    WebhookCounts,
+    WebhookDelivery,
+    WebhookDisabled,
+    WebhookEndpoint,
+    WebhookHealth,
+    WebhookSecret,
+)
 from .webhooks import verify_webhook
 from .wire import CHUNK_BYTES, Progress
 
@@ -113,11 +133,13 @@ __all__ = [
     "Conflict",
     "Credits",
     "Damaged",
+    "DeliveryState",
     "DryRun",
     "Estimate",
     "Event",
     "Expect",
     "Expected",
+    "FeedEvent",
     "Hint",
     "Invalid",
     "Item",
@@ -143,6 +165,8 @@ __all__ = [
     "RenderError",
     "RenderFields",
     "RenderFilters",
+    "RenderWebhook",
+    "RenderWebhookFields",
     "Result",
     "Retried",
     "RowProblem",
@@ -169,6 +193,13 @@ __all__ = [
     "Unusable",
     "Upload",
     "Usage",
+    "WebhookAttempt",
+    "WebhookCounts",
+    "WebhookDelivery",
+    "WebhookDisabled",
+    "WebhookEndpoint",
+    "WebhookHealth",
+    "WebhookSecret",
     "__version__",
     "verify_webhook",
 ]

@@ -10,9 +10,22 @@ from .templates import Templates
 from .triggers import Triggers
 from .uploads import Uploads
 from .videos import Videos
+from .webhook_endpoints import WebhookEndpoints
 
 
-class Client(Renders, Templates, Batches, Sessions, Events, Uploads, Videos, Catalogs, Triggers, Accounts):
+class Client(
+    Renders,
+    Templates,
+    Batches,
+    Sessions,
+    Events,
+    Uploads,
+    Videos,
+    Catalogs,
+    Triggers,
+    WebhookEndpoints,
+    Accounts,
+):
     """Calls of the service; the models they return keep every field it sends (`to_dict()`).
 
     Safe to share between threads. `patience` is for how many seconds a call may go on repeating itself; what the

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from .answers import Model, Page
 from .connection import STREAM_TIMEOUT, Connection
 from .errors import ApiError, ClientError, NotTheService, Unreachable
-from .wire import at, lines
+from .wire import at, lines, parameters
 
 
 class Event(Model):
@@ -26,6 +26,14 @@ class Event(Model):
     data: dict[str, Any] = {}
     final: bool
     at: datetime
+
+
+class FeedEvent(Event):
+    """An event in the feed: of a render also its batch and its reference; `cursor` is the place behind it."""
+
+    external_ref: str | None = None
+    cursor: str | None = None
+    links: dict[str, str] = {}
 
 
 class Events(Connection):
@@ -53,9 +61,21 @@ class Events(Connection):
             else:
                 patience.pause(failure)
 
-    def feed(self, after: str | None = None, limit: int | None = None) -> Page[Event]:
-        """What happened to all that is yours, oldest first, from a cursor on; its `next_cursor` is always one."""
-        return self._list(Page[Event], at("events"), after=after, limit=limit)
+    def feed(
+        self,
+        after: str | None = None,
+        limit: int | None = None,
+        *,
+        since: datetime | None = None,
+        wait: int | None = None,
+    ) -> Page[FeedEvent]:
+        """What happened to all that is yours, oldest first, from a cursor on; its `next_cursor` is always one.
+
+        `after="now"` is where the feed ends at this moment, `since` a moment to begin at, and perhaps a little before
+        it. With `wait` an answer without events comes after that many seconds (≤ 60).
+        """
+        given = parameters({"after": after, "limit": limit, "since": since})
+        return self._ask(Page[FeedEvent], "GET", at("events"), params=given, wait=wait)
 
     def _stream(self, render_id: str, after: int) -> Iterator[Event]:
         """The events of one connection. Raises `_Over` where nothing more comes."""

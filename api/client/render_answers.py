@@ -94,6 +94,14 @@ class Remote(Model):
     link: str | None = None
 
 
+class RenderWebhook(Model):
+    """Where a render's own events go; without an address its endpoint was deleted, or it was only a dry run."""
+
+    endpoint_id: str | None = None
+    url: str | None = None
+    events: list[str] = []
+
+
 class NormalisedRender(Model):
     """A request with everything that was left out filled in."""
 
@@ -113,6 +121,7 @@ class NormalisedRender(Model):
     revision: int | None = None
     tags: list[str] = []
     metadata: dict[str, Any] = {}
+    webhook: RenderWebhook | None = None
 
 
 class _Standing(Model):

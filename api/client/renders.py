@@ -28,6 +28,14 @@ class Expect(TypedDict, total=False):
     """A video without sound is asked for."""
 
 
+class RenderWebhookFields(TypedDict, total=False):
+    """Where a render's own events go, beside the standing endpoints."""
+
+    url: str
+    events: Sequence[str]
+    """Types, groups (`render.*`) or `*`; by default the final ones."""
+
+
 class RenderFields(TypedDict, total=False):
     """What a render may be asked for with, beside its prompt; what is left out the service fills in."""
 
@@ -57,6 +65,8 @@ class RenderFields(TypedDict, total=False):
     tags: Sequence[str]
     metadata: Mapping[str, Any]
     """Anything JSON up to 16 KiB; kept and returned."""
+    webhook: RenderWebhookFields | None
+    """The answer's `webhook.endpoint_id` has the secret: `webhook_secret(…)`."""
 
 
 class RenderFilters(TypedDict, total=False):

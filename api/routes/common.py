@@ -3,20 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from api import intake, limits, templating
+from api.moments import Moment as Moment
 from api.problems import FieldError, Problem
 from api.schemas import Plain
 from api.triggers.door import unverified
 
 ULID_LENGTH = 26
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 _TEMPLATE = r"^(tpl_[0-9a-z]{26}|[a-z0-9][a-z0-9.-]{0,63})$"
 NAMED = 20
 """Wrong fields named in one answer."""
@@ -102,27 +100,13 @@ def _printable(id: str) -> str:
     return id.encode("utf-8", "replace").decode()[:64]
 
 
-def _no_number(moment: Any) -> Any:
-    """A number would be read as seconds since 1970, or as milliseconds where it is large."""
-    if isinstance(moment, str) and not _DATE.match(moment):
-        raise ValueError("give date, time and zone, for example 2026-03-01T00:00:00Z")
-    return moment
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("this moment is beyond the calendar") from None
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
-"""A moment with its zone, in UTC."""
 RenderId = Annotated[str, _id("rnd_", intake.unknown)]
 UploadId = Annotated[str, _id("upl_", _none("upload.not_found", "upload"))]
 SessionId = Annotated[str, _id("ssn_", _none("session.unknown", "session"))]
 AccountId = Annotated[str, _id("acc_", _none("account.unknown", "account"))]
 BatchId = Annotated[str, _id("bat_", _none("batch.unknown", "batch"))]
+EndpointId = Annotated[str, _id("whe_", _none("webhook.unknown", "webhook endpoint"))]
+DeliveryId = Annotated[str, _id("msg_", _none("webhook.delivery_unknown", "delivery"))]
 CatalogId = Annotated[str, _id("cat_", _none("catalog.unknown", "catalog"))]
 ReadId = Annotated[str, _id("crd_", _no_reading, "read_id")]
 ShopsTriggerId = Annotated[str, _id("trg_", lambda _: unverified())]

@@ -40,6 +40,7 @@ ANSWERED: dict[str, Entry] = {
     "Preference-Applied": _header("The wait that was granted.", "wait=30"),
     "Content-Range": _header("Which bytes of how many.", "bytes 0-1023/858070"),
     "Accept-Ranges": _header("Ranges are taken.", "bytes"),
+    "Cache-Control": _header("Who may keep it.", "no-store"),
     "Content-Disposition": _header("A file name.", 'inline; filename="rnd_01jz0000000000000000000000.mp4"'),
 }
 """Headers of answers."""

@@ -1,6 +1,7 @@
 """Events: one render's as a stream or a page, and the owner's whole feed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -9,14 +10,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from api import cursors, intake, limits, stream
-from api.auth import RendersReader
+from api.auth import Caller, RendersReader
 from api.bodies import EventBody, EventPage, FeedPage
 from api.database import transact
 from api.examples import EVENTS
 from api.lasting import LastingKey, demand_place, place
-from api.routes.common import RenderId, only_known
+from api.problems import FieldError, Problem
+from api.routes.common import Moment, RenderId, only_known
 from api.routes.documented import answer, problems
-from api.views import event_body
+from api.views import feed_bodies
+from api.waiting import Patience, applied, until_told
 from worker.renders import events
 
 router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(only_known)])
@@ -78,21 +81,66 @@ def _page(session: Session, owner_id: str, render_id: str, after: int) -> tuple[
     return EventPage(data=page), over
 
 
+NOW = "now"
+
+
 @router.get(
-    "/events", summary="Everything that happened", responses=problems("cursor.invalid") | {200: answer("A page.")}
+    "/events",
+    summary="Everything that happened",
+    response_model=FeedPage,
+    responses=problems("cursor.invalid") | {200: answer("A page.", "Preference-Applied")},
 )
-def feed(
+async def feed(
     caller: RendersReader,
-    after: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last answer.")] = None,
+    request: Request,
+    patience: Patience,
+    after: Annotated[
+        str | None,
+        Query(max_length=200, description="`next_cursor` of the last answer, or `now`: only what happens from now on."),
+    ] = None,
+    since: Annotated[
+        Moment | None,
+        Query(description="In the place of `after`: from this moment on, and perhaps a little before it."),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=limits.EVENTS_PAGE, description="Events in one answer.")] = limits.EVENTS_PAGE,
-) -> FeedPage:
-    """Everything that happened to your renders, batches and webhook endpoints: complete, from the beginning on, and in
-    an order that never changes."""
-    place = cursors.unpack_feed(after) if after else events.Cursor()
+) -> Response:
+    """Everything that happened to your renders, batches and endpoints, complete and in an order that never changes,
+    from the beginning on. With `Prefer: wait` an answer without events comes only when the time is over."""
+    if after is not None and since is not None:
+        errors = [FieldError("?since", "give this or `after`")]
+        raise Problem("request.invalid", "Not valid: ?since", errors=errors)
+    begin = await run_in_threadpool(_begin, caller, after, since)
 
-    def work(session: Session) -> FeedPage:
-        found = events.feed(session, after=place, owner_id=caller.owner_id, limit=limit)
-        last = events.Cursor(found[-1].transaction, found[-1].id) if found else place
-        return FeedPage(data=[event_body(event) for event in found], next_cursor=cursors.pack_feed(last))
+    def read() -> FeedPage:
+        return transact(lambda session: _feed(session, caller, begin, limit))
 
-    return transact(work)
+    page = await run_in_threadpool(read)
+    if patience and not page.data:
+        page = await _awaited(request, caller, patience, read)
+    return Response(page.model_dump_json(), headers=applied(patience), media_type="application/json")
+
+
+async def _awaited(request: Request, caller: Caller, patience: int, read: Callable[[], FeedPage]) -> FeedPage:
+    demand_place(caller.key_id)
+    key = LastingKey(request)
+    with place(caller.key_id):
+        page = await until_told(request.app.state.feed, caller.owner_id, patience, read)
+    await key.demand()
+    return page
+
+
+def _begin(caller: Caller, after: str | None, since: datetime | None) -> events.Cursor:
+    """Raises Problem `cursor.invalid`."""
+    if after == NOW:
+        return transact(events.feed_end)
+    if after is not None:
+        return cursors.unpack_feed(after)
+    if since is not None:
+        return transact(lambda session: events.feed_at(session, caller.owner_id, since))
+    return events.Cursor()
+
+
+def _feed(session: Session, caller: Caller, begin: events.Cursor, limit: int) -> FeedPage:
+    found = events.feed(session, after=begin, owner_id=caller.owner_id, limit=limit)
+    last = events.Cursor(found[-1].transaction, found[-1].id) if found else begin
+    return FeedPage(data=feed_bodies(session, found), next_cursor=cursors.pack_feed(last))

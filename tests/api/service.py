@@ -20,6 +20,7 @@ from worker.database import dialect_url
 from worker.owners import store as owners
 
 FIRST_KEY = "vv_the-first-owners-key-of-the-tests"
+SECRET_KEY = "keeps-the-secrets-of-these-tests-for-them"
 
 
 class Service:
@@ -35,7 +36,7 @@ class Service:
             "VIVIDEO_DATABASE_URL": database,
             "VIVIDEO_STATE_DIR": str(home),
             "VIVIDEO_API_KEY": FIRST_KEY,
-            "VIVIDEO_SECRET_KEY": "of-the-tests-" + "k" * 32,
+            "VIVIDEO_SECRET_KEY": SECRET_KEY,
             **(environment or {}),
         }
         self._engine = create_engine(dialect_url(database))

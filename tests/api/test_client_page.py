@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "client.md").read_text()
 EXAMPLES = [
     (page, block)
-    for page in ("docs/client.md", "api/client/README.md")
+    for page in ("docs/client.md", "docs/webhook-endpoints.md", "api/client/README.md")
     for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 ]
 VIDEO = b"a video as far as these tests go"

@@ -23,6 +23,8 @@ from api.sessions import bodies as session_bodies
 from api.sessions import schemas as session_schemas
 from api.triggers import bodies as trigger_bodies
 from api.triggers import schemas as trigger_schemas
+from api.webhooks import bodies as webhook_bodies
+from api.webhooks import schemas as webhook_schemas
 from tests.api.service import Service
 
 Document = dict[str, Any]
@@ -161,6 +163,11 @@ def test_headers_that_are_read_are_parameters() -> None:
         "POST /v1/catalogs/{id}/read",
         "POST /v1/triggers",
         "POST /v1/trigger-deliveries/{id}/replay",
+        "POST /v1/webhook-endpoints",
+        "POST /v1/webhook-endpoints/{id}/rotate-secret",
+        "POST /v1/webhook-endpoints/{id}/test",
+        "POST /v1/webhook-endpoints/{id}/redeliver",
+        "POST /v1/webhook-deliveries/{id}/redeliver",
     }
     assert {name for name in heeded if "If-Match" in heeded[name]} == {
         "PATCH /v1/renders/{id}",
@@ -171,8 +178,10 @@ def test_headers_that_are_read_are_parameters() -> None:
     assert "Last-Event-Id" in heeded["GET /v1/renders/{id}/events"]
 
 
-ROOMS = (bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas, session_bodies, session_schemas)
-ROOMS += (trigger_bodies, trigger_schemas)
+ROOMS = (
+    *(bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas, session_bodies, session_schemas),
+    *(trigger_bodies, trigger_schemas, webhook_bodies, webhook_schemas),
+)
 
 
 @pytest.mark.parametrize("model", sorted(examples.EXAMPLES))

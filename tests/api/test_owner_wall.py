@@ -55,6 +55,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/triggers/{id}/rotate-secret"): {"overlap_seconds": 0},
     ("POST", "/v1/triggers/{id}/test"): {"title": "a wall"},
     ("POST", "/v1/trigger-deliveries/{id}/replay"): {"force": True},
+    ("PATCH", "/v1/webhook-endpoints/{id}"): {"enabled": False},
+    ("POST", "/v1/webhook-endpoints/{id}/rotate-secret"): {},
+    ("POST", "/v1/webhook-endpoints/{id}/test"): {},
+    ("POST", "/v1/webhook-endpoints/{id}/redeliver"): {"since": "2000-01-01T00:00:00Z", "only": "all"},
     ("POST", "/v1/renders/{id}/edits"): {"prompt": "a higher wall"},
     ("POST", "/v1/sessions/{id}/messages"): {"text": "a higher wall"},
 }
@@ -76,6 +80,8 @@ PLAIN: dict[str, list[Any]] = {
     "created_after": ["2000-01-01T00:00:00Z"],
     "created_before": ["2100-01-01T00:00:00Z"],
     "by": ["day"],
+    "since": ["2000-01-01T00:00:00Z"],
+    "state": ["pending"],
 }
 """Parameters of lists that need nothing of the other owner's."""
 BALANCE = 918273645
@@ -110,7 +116,22 @@ def theirs(service: Service) -> Iterator[Theirs]:
         assert client.delete(f"/v1/templates/{templates[0]}").status_code == 204
         ids = {"renders": renders, "uploads": given, "accounts": accounts, "templates": templates}
         ids |= {"triggers": triggers, "trigger-deliveries": came}
+        endpoints = [_endpoint(client, **kind) for kind in ({}, {"events": ["*"]})]
+        sent = [_test_event(client, id) for id in (endpoints[0], endpoints[0])]
+        ids |= {"webhook-endpoints": endpoints, "webhook-deliveries": sent}
         yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs, "sessions": sessions})
+
+
+def _endpoint(client: httpx.Client, **options: Any) -> str:
+    made = client.post("/v1/webhook-endpoints", json={"url": f"https://{TAG}.example/", "description": TAG, **options})
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
+
+
+def _test_event(client: httpx.Client, endpoint: str) -> str:
+    made = client.post(f"/v1/webhook-endpoints/{endpoint}/test", json={})
+    assert made.status_code == 202, made.text
+    return made.json()["id"]
 
 
 def _catalog(client: httpx.Client, template: str) -> str:
@@ -209,7 +230,8 @@ def _account(session: Session) -> str:
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
     found = re.fullmatch(
-        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates|triggers|trigger-deliveries)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
+        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates|triggers|trigger-deliveries|webhook-[a-z]+)"
+        r"/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
         path,
     )
     assert found, f"say in this file which ids of another owner {path} is to be tried with"
@@ -263,6 +285,8 @@ def _values(theirs: Theirs, path: str, name: str) -> list[Any]:
             return [_moment(-60 if name == "after" else 86_400)]
         case (_, "cursor") | ("/v1/events", "after"):
             return _cursors(theirs, path, name)
+        case "/v1/webhook-deliveries", "endpoint_id" | "render_id" | "batch_id":
+            return [*theirs.ids["webhook-endpoints"], *theirs.ids["renders"]]
         case "/v1/renders", "batch":
             return theirs.ids["batches"]
         case "/v1/renders", "ids":

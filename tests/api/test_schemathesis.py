@@ -58,6 +58,8 @@ catalogs = {{ values = {catalogs} }}
 sessions = {{ values = {sessions} }}
 triggers = {{ values = {triggers} }}
 trigger-deliveries = {{ values = {deliveries} }}
+webhook-endpoints = {{ values = {endpoints} }}
+webhook-deliveries = {{ values = {told} }}
 
 {bindings}
 """
@@ -100,7 +102,12 @@ def ids(service: Service) -> dict[str, list[str]]:
     catalog = {"url": "https://shop.example/feed", "template": "of-schemathesis"}
     catalogs = [service.first.post("/v1/catalogs", json=catalog).json()["id"]]
     sessions = [service.first.post("/v1/sessions", json={"messages": [{"text": "a lamp"}]}).json()["id"]]
+    address = {"url": "https://shop.example/hooks"}
+    endpoints = [service.first.post("/v1/webhook-endpoints", json=address).json()["id"] for _ in range(2)]
+    tested = [service.first.post(f"/v1/webhook-endpoints/{id}/test", json={}).json()["id"] for id in endpoints]
     known = {
+        "endpoints": endpoints,
+        "told": tested,
         "sessions": sessions,
         "renders": [*renders, canceled],
         "uploads": [upload.json()["id"]],

@@ -12,6 +12,7 @@ from worker.owners.limits import Limits
 from worker.owners.scopes import Scope
 
 READ, WRITE, FILES, MONEY = Scope.RENDERS_READ, Scope.RENDERS_WRITE, Scope.UPLOADS_WRITE, Scope.ACCOUNT_READ
+HOOKS = Scope.WEBHOOKS_WRITE
 NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/renders"): READ,
     ("post", "/v1/renders"): WRITE,
@@ -63,6 +64,19 @@ NEEDED: dict[tuple[str, str], Scope | None] = {
     ("get", "/v1/sessions/{id}/state"): READ,
     ("post", "/v1/sessions/{id}/messages"): WRITE,
     ("post", "/v1/sessions/{id}/close"): WRITE,
+    ("get", "/v1/webhook-endpoints"): READ,
+    ("post", "/v1/webhook-endpoints"): HOOKS,
+    ("get", "/v1/webhook-endpoints/{id}"): READ,
+    ("patch", "/v1/webhook-endpoints/{id}"): HOOKS,
+    ("delete", "/v1/webhook-endpoints/{id}"): HOOKS,
+    ("get", "/v1/webhook-endpoints/{id}/secret"): HOOKS,
+    ("post", "/v1/webhook-endpoints/{id}/rotate-secret"): HOOKS,
+    ("post", "/v1/webhook-endpoints/{id}/test"): HOOKS,
+    ("post", "/v1/webhook-endpoints/{id}/redeliver"): HOOKS,
+    ("get", "/v1/webhook-endpoints/{id}/deliveries"): READ,
+    ("get", "/v1/webhook-deliveries"): READ,
+    ("get", "/v1/webhook-deliveries/{id}"): READ,
+    ("post", "/v1/webhook-deliveries/{id}/redeliver"): HOOKS,
     ("get", "/v1/events"): READ,
     ("get", "/v1/templates"): READ,
     ("post", "/v1/templates"): WRITE,
@@ -100,6 +114,8 @@ def _path(template: str) -> str:
             "templates": "tpl_",
             "triggers": "trg_",
             "trigger-deliveries": "tdl_",
+            "webhook-endpoints": "whe_",
+            "webhook-deliveries": "msg_",
         }[template.split("/")[2]]
         if "{" in template
         else ""

@@ -10,6 +10,7 @@ class Scope(StrEnum):
     RENDERS_READ = "renders:read"  # renders, their events and files
     RENDERS_WRITE = "renders:write"  # ask for renders, change, cancel, retry, delete them: spends credits
     UPLOADS_WRITE = "uploads:write"  # give files, look at them, throw them away
+    WEBHOOKS_WRITE = "webhooks:write"  # where events go: endpoints and their secrets, sending again
     ACCOUNT_READ = "account:read"  # balances, accounts, usage, takeovers
 
 

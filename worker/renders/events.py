@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -139,3 +140,19 @@ def feed_end(session: Session) -> Cursor:
     """The place from which a reader sees only what is new."""
     horizon = session.execute(select(func.pg_snapshot_xmin(func.pg_current_snapshot()).op("::")(text("text")))).scalar()
     return Cursor(transaction=int(str(horizon)), id=0)
+
+
+LONGEST_TRANSACTION = timedelta(minutes=1)
+"""Six times as long as one may stand still: events lie in the order of their transactions, not of their moments."""
+
+
+def feed_at(session: Session, owner_id: str, moment: datetime) -> Cursor:
+    """The place behind which all of an owner's events from a moment on are, and perhaps a few from just before it."""
+    query = (
+        select(Event.transaction, Event.id)
+        .where(Event.owner_id == owner_id, Event.created_at < moment - LONGEST_TRANSACTION)
+        .order_by(Event.transaction.desc(), Event.id.desc())
+        .limit(1)
+    )
+    found = session.execute(query).one_or_none()
+    return Cursor(*found) if found else Cursor()

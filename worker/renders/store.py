@@ -48,6 +48,9 @@ class NewRender:
     deadline_seconds: float | None = None
     template_version_id: str | None = None
     variables: dict[str, Any] = field(default_factory=dict[str, Any])
+    webhook_endpoint_id: str | None = None
+    """Where its own events go, and which of them."""
+    webhook_events: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)

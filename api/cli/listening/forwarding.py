@@ -1,0 +1,85 @@
+"""A program on this machine that is told of events, signed as the service signs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+import httpx
+
+from api.cli.listening.messages import Message
+from api.cli.reporting import Mistake
+from api.client import __version__
+from worker.webhooks import signing
+
+PAUSES = (0.5, 1.0, 2.5)
+"""Seconds between tries: a program that is being restarted is back by then."""
+TIMEOUT = httpx.Timeout(20, connect=2)
+"""As the service's own; one on this machine answers a connection at once or not at all."""
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+ANSWER_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of telling: a status, or why there is none; `seconds` of the last try."""
+
+    status: int | None
+    error: str | None
+    seconds: float
+    tries: int
+    text: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver has it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Receiver:
+    """Where events are forwarded to. Raises Mistake for what is no http(s) address."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url, self._secret = url, secret
+        # A proxy for the world has no way to this machine.
+        self._http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not _is_here(url))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._http.close()
+
+    def tell(self, message: Message, trying_again: Callable[[Answer, float], None]) -> Answer:
+        """Post an event, a few times where that may help; `trying_again` hears of each answer that is no use and the
+        pause before the next try."""
+        for tries, pause in enumerate((*PAUSES, None), 1):
+            answer = self._post(message, tries)
+            if pause is None or answer.taken or (answer.status is not None and answer.status not in AGAIN):
+                return answer
+            trying_again(answer, pause)
+            time.sleep(pause)
+        raise AssertionError("the last try returns")
+
+    def _post(self, message: Message, tries: int) -> Answer:
+        signed = signing.headers([self._secret], message.id, datetime.now(UTC), message.body)
+        headers = {"Content-Type": "application/json", "User-Agent": f"vivideo-hooks/{__version__}", **signed}
+        began = time.monotonic()
+        try:
+            told = self._http.post(self._url, content=message.body.encode(), headers=headers)
+        except httpx.HTTPError as fault:
+            return Answer(None, str(fault) or type(fault).__name__, time.monotonic() - began, tries)
+        text = told.text[:ANSWER_CHARACTERS].strip()
+        return Answer(told.status_code, None, time.monotonic() - began, tries, text)
+
+
+def _is_here(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise Mistake(f"{url!r} is no address to forward to: it must be like http://localhost:3000/hooks")
+    try:
+        return ip_address(parsed.host).is_loopback
+    except ValueError:
+        return parsed.host == "localhost"
