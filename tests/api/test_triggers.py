@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from api.limits import MESSAGE_BYTES
 from tests.api import shops
-from tests.api.service import Service, until
+from tests.api.service import Service, serving, until
 from tests.api.shops import SECRET, product, send, signed, trigger
 from tests.api.tables import contents
 from worker.database import new_id
@@ -20,6 +21,13 @@ from worker.renders.models import Render
 
 REFUSED = (401, 429)
 """All that is not right counts against this machine's address: after some of it, it is a flood."""
+
+
+@pytest.fixture(scope="module")
+def service(database: str, tmp_path_factory: pytest.TempPathFactory, worker_number: int) -> Iterator[Service]:
+    """An intake of its own: who floods it here would be a flood to other tests as well."""
+    with serving(database, tmp_path_factory.mktemp("state"), 23_000 + worker_number * 100) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
