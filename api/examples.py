@@ -4,6 +4,7 @@ from typing import Any
 
 from api.batches import examples as batches
 from api.catalogs import examples as catalogs
+from api.publishing import examples as publishing
 from worker.failures import EXPORT_FAILED
 from worker.renders.takeover import SILENT
 
@@ -470,6 +471,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     },
     **batches.EXAMPLES,
     **catalogs.EXAMPLES,
+    **publishing.EXAMPLES,
 }
 """By the name of the shape they show, and their own."""
 
@@ -489,6 +491,7 @@ _POSSIBLE = {
     ("health_readyz", "503"): ("no worker",),
     **batches.POSSIBLE,
     **catalogs.POSSIBLE,
+    **publishing.POSSIBLE,
 }
 """Where not every example of a shape can come."""
 

@@ -23,6 +23,7 @@ TAGS = [
     {"name": "batches", "description": "Many videos asked for together, steered together, reported together."},
     {"name": "templates", "description": "Prompts with variables, in versions: many videos of one kind."},
     {"name": "catalogs", "description": "A shop's products, from a file or an address; what did not change is free."},
+    {"name": "publishing", "description": "Finished videos, brought back to the products that they are for."},
     {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
     {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
     {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},

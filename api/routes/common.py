@@ -123,6 +123,8 @@ SessionId = Annotated[str, _id("ssn_", _none("session.unknown", "session"))]
 AccountId = Annotated[str, _id("acc_", _none("account.unknown", "account"))]
 BatchId = Annotated[str, _id("bat_", _none("batch.unknown", "batch"))]
 CatalogId = Annotated[str, _id("cat_", _none("catalog.unknown", "catalog"))]
+PublisherId = Annotated[str, _id("pub_", _none("publisher.unknown", "publisher"))]
+PublicationId = Annotated[str, _id("pbn_", _none("publication.unknown", "publication"))]
 ReadId = Annotated[str, _id("crd_", _no_reading, "read_id")]
 TemplateId = Annotated[str, Depends(_template_id)]
 """Raise Problem `….unknown` (`upload.not_found`, `template.not_found`) for what is no id."""

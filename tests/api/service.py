@@ -35,6 +35,7 @@ class Service:
             "VIVIDEO_DATABASE_URL": database,
             "VIVIDEO_STATE_DIR": str(home),
             "VIVIDEO_API_KEY": FIRST_KEY,
+            "VIVIDEO_SECRET_KEY": "a test's key of more than thirty-two characters",
             **(environment or {}),
         }
         self._engine = create_engine(dialect_url(database))

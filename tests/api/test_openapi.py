@@ -18,6 +18,8 @@ from api.batches import schemas as batch_schemas
 from api.catalogs import bodies as catalog_bodies
 from api.catalogs import schemas as catalog_schemas
 from api.problems import KINDS, MEDIA_TYPE
+from api.publishing import bodies as publishing_bodies
+from api.publishing import schemas as publishing_schemas
 from api.routes.documented import EVERYWHERE, KEYED
 from api.sessions import bodies as session_bodies
 from api.sessions import schemas as session_schemas
@@ -166,6 +168,7 @@ def test_headers_that_are_read_are_parameters() -> None:
 
 
 ROOMS = (bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas, session_bodies, session_schemas)
+ROOMS += (publishing_bodies, publishing_schemas)
 
 
 @pytest.mark.parametrize("model", sorted(examples.EXAMPLES))
