@@ -4,6 +4,7 @@ from typing import Any
 
 from api.batches import examples as batches
 from api.catalogs import examples as catalogs
+from api.publishing import examples as publishing
 from api.triggers import examples as triggers
 from api.webhooks import examples as webhooks
 from worker.failures import EXPORT_FAILED
@@ -481,6 +482,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     **catalogs.EXAMPLES,
     **triggers.EXAMPLES,
     **webhooks.EXAMPLES,
+    **publishing.EXAMPLES,
 }
 """By the name of the shape they show, and their own."""
 
@@ -501,6 +503,7 @@ _POSSIBLE = {
     **batches.POSSIBLE,
     **catalogs.POSSIBLE,
     **webhooks.POSSIBLE,
+    **publishing.POSSIBLE,
 }
 """Where not every example of a shape can come."""
 

@@ -25,6 +25,7 @@ TAGS = [
     {"name": "catalogs", "description": "A shop's products, from a file or an address; what did not change is free."},
     {"name": "triggers", "description": "A shop's signed messages become renders; each is kept with its verdict."},
     {"name": "webhooks", "description": "Addresses that are told of events, and what became of each telling."},
+    {"name": "publishing", "description": "Finished videos, brought back to the products that they are for."},
     {"name": "events", "description": "What happened, in order: one render's as a stream, or everybody's as a feed."},
     {"name": "files", "description": "What came of a render: its video, a picture of it, its timeline."},
     {"name": "uploads", "description": "Pictures, clips and sounds given before the render that uses them."},

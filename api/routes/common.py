@@ -108,6 +108,8 @@ BatchId = Annotated[str, _id("bat_", _none("batch.unknown", "batch"))]
 EndpointId = Annotated[str, _id("whe_", _none("webhook.unknown", "webhook endpoint"))]
 DeliveryId = Annotated[str, _id("msg_", _none("webhook.delivery_unknown", "delivery"))]
 CatalogId = Annotated[str, _id("cat_", _none("catalog.unknown", "catalog"))]
+PublisherId = Annotated[str, _id("pub_", _none("publisher.unknown", "publisher"))]
+PublicationId = Annotated[str, _id("pbn_", _none("publication.unknown", "publication"))]
 ReadId = Annotated[str, _id("crd_", _no_reading, "read_id")]
 ShopsTriggerId = Annotated[str, _id("trg_", lambda _: unverified())]
 """In the address that a shop calls: raises Problem `trigger.unverified`, as for a signature that is wrong."""

@@ -18,6 +18,8 @@ from api.batches import schemas as batch_schemas
 from api.catalogs import bodies as catalog_bodies
 from api.catalogs import schemas as catalog_schemas
 from api.problems import KINDS, MEDIA_TYPE
+from api.publishing import bodies as publishing_bodies
+from api.publishing import schemas as publishing_schemas
 from api.routes.documented import EVERYWHERE, KEYED
 from api.sessions import bodies as session_bodies
 from api.sessions import schemas as session_schemas
@@ -181,6 +183,7 @@ def test_headers_that_are_read_are_parameters() -> None:
 ROOMS = (
     *(bodies, schemas, batch_bodies, batch_schemas, catalog_bodies, catalog_schemas, session_bodies, session_schemas),
     *(trigger_bodies, trigger_schemas, webhook_bodies, webhook_schemas),
+    *(publishing_bodies, publishing_schemas),
 )
 
 

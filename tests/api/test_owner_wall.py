@@ -21,6 +21,7 @@ from tests.api.tables import contents
 from worker.accounts.models import Account
 from worker.database import new_id
 from worker.owners import store
+from worker.publishing.models import PublicationState
 from worker.renders.leases import Held
 from worker.renders.models import Recovery, Render, Upload, UploadUse
 from worker.renders.states import FINAL, Status
@@ -49,6 +50,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/templates/{id}/preview"): {"variables": {}},
     ("PATCH", "/v1/batches/{id}"): {"priority": "high"},
     ("POST", "/v1/batches/{id}/retry-failed"): {"force": True},
+    ("PATCH", "/v1/publishers/{id}"): {"name": "another"},
+    ("POST", "/v1/publishers/{id}/publications"): {"render_id": f"rnd_{NEVER}"},
     ("PATCH", "/v1/catalogs/{id}"): {"name": "another"},
     ("POST", "/v1/catalogs/{id}/read"): {"force": True},
     ("PATCH", "/v1/triggers/{id}"): {"name": "another"},
@@ -119,7 +122,24 @@ def theirs(service: Service) -> Iterator[Theirs]:
         endpoints = [_endpoint(client, **kind) for kind in ({}, {"events": ["*"]})]
         sent = [_test_event(client, id) for id in (endpoints[0], endpoints[0])]
         ids |= {"webhook-endpoints": endpoints, "webhook-deliveries": sent}
+        publishers = [_publisher(client) for _ in range(2)]
+        done = next(one for one, status in zip(renders, Status, strict=False) if status is Status.SUCCEEDED)
+        publications = [_publication(client, one, done) for one in publishers]
+        ids |= {"publishers": publishers, "publications": publications}
         yield Theirs(client, ids | {"batches": batches, "catalogs": catalogs, "sessions": sessions})
+
+
+def _publisher(client: httpx.Client) -> str:
+    given = {"kind": "http", "settings": {"url": f"https://{TAG}.example/videos"}, "name": TAG}
+    made = client.post("/v1/publishers", json=given)
+    assert made.status_code == 201, made.text
+    return made.json()["id"]
+
+
+def _publication(client: httpx.Client, publisher: str, render: str) -> str:
+    made = client.post(f"/v1/publishers/{publisher}/publications", json={"render_id": render, "ref": TAG})
+    assert made.status_code == 202, made.text
+    return made.json()["id"]
 
 
 def _endpoint(client: httpx.Client, **options: Any) -> str:
@@ -230,8 +250,8 @@ def _account(session: Session) -> str:
 def _resource(path: str) -> str:
     """`/v1/renders/{id}/video` → `renders`; an address of another kind has to be taught to these tests."""
     found = re.fullmatch(
-        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates|triggers|trigger-deliveries|webhook-[a-z]+)"
-        r"/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
+        r"/v1/(renders|batches|catalogs|uploads|accounts|sessions|templates|triggers|trigger-deliveries|webhook-[a-z]+"
+        r"|publishers|publications)/\{id\}(/[a-z-]+)?(/\{(number|read_id)\}(/[a-z]+)?)?",
         path,
     )
     assert found, f"say in this file which ids of another owner {path} is to be tried with"
@@ -287,6 +307,10 @@ def _values(theirs: Theirs, path: str, name: str) -> list[Any]:
             return _cursors(theirs, path, name)
         case "/v1/webhook-deliveries", "endpoint_id" | "render_id" | "batch_id":
             return [*theirs.ids["webhook-endpoints"], *theirs.ids["renders"]]
+        case "/v1/publications", "publisher_id" | "render_id":
+            return theirs.ids[name.removesuffix("_id") + "s"]
+        case "/v1/publications", "state":
+            return [state.value for state in PublicationState]
         case "/v1/renders", "batch":
             return theirs.ids["batches"]
         case "/v1/renders", "ids":

@@ -55,6 +55,8 @@ uploads = {{ values = {uploads} }}
 accounts = {{ values = {accounts} }}
 templates = {{ values = {templates} }}
 catalogs = {{ values = {catalogs} }}
+publishers = {{ values = {publishers} }}
+publications = {{ values = {publications} }}
 sessions = {{ values = {sessions} }}
 triggers = {{ values = {triggers} }}
 trigger-deliveries = {{ values = {deliveries} }}
@@ -108,6 +110,14 @@ def ids(service: Service) -> dict[str, list[str]]:
     known = {
         "endpoints": endpoints,
         "told": tested,
+    }
+    publisher = {"kind": "http", "settings": {"url": "https://shop.example/videos"}}
+    publishers = [service.first.post("/v1/publishers", json=publisher).json()["id"]]
+    asked = {"render_id": renders[2], "ref": "lamp"}
+    publications = [service.first.post(f"/v1/publishers/{publishers[0]}/publications", json=asked).json()["id"]]
+    known |= {
+        "publishers": publishers,
+        "publications": publications,
         "sessions": sessions,
         "renders": [*renders, canceled],
         "uploads": [upload.json()["id"]],

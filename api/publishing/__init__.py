@@ -1,0 +1,1 @@
+"""Publishers and publications as the intake takes and shows them."""
