@@ -143,7 +143,6 @@ KINDS: dict[str, Kind] = {
     "trigger.delivery_emptied": Kind(
         410, "The delivery's words are gone", "They went with its deleted render; have the shop send it again."
     ),
-    "publisher.unknown": Kind(422, "There is no such publisher", "Check the id; GET /v1/publishers lists yours."),
     "webhook.unknown": Kind(404, "There is no such webhook endpoint", "GET /v1/webhook-endpoints lists yours."),
     "webhook.delivery_unknown": Kind(
         404, "There is no such delivery", "GET /v1/webhook-deliveries lists yours; old ones are thrown away."

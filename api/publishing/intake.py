@@ -73,7 +73,7 @@ def check(row: Publisher, tools: Tools) -> PublisherCheckBody:
 
 
 def ask(session: Session, caller: Caller, publisher_id: str, given: PublicationRequest) -> PublicationBody:
-    """Have a video brought to a product; asked again it is the same publication.
+    """Have a video brought to a product; where that is what was asked for last, it is the same publication.
 
     Raises Problem `publisher.unknown`, `render.unknown`, `render.no_video`.
     """
@@ -84,10 +84,12 @@ def ask(session: Session, caller: Caller, publisher_id: str, given: PublicationR
     ref = given.ref or render.external_ref or render.id
     product = given.product.model_dump(exclude_none=True) if given.product is not None else {}
     made = publications.ask(session, publisher.id, render, ref, product)
-    known = made or publications.find(session, publisher.id, render, ref)
-    if known is None:
+    if made is not None:
+        return publication_body(made)
+    last = publications.newest(session, publisher.id, ref)
+    if last is None or (last.render_id, last.run) != (render.id, render.run):
         raise Problem("render.no_video")
-    return publication_body(known)
+    return publication_body(last)
 
 
 def retry(session: Session, caller: Caller, publication_id: str) -> PublicationBody:

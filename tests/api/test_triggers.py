@@ -259,10 +259,10 @@ def test_a_catalog_names_a_publisher_that_is_there(service: Service):
     """422 for one that never was."""
     wanted = {"url": "https://shop.example/feed", "template": shops.template(service)}
     answer = service.first.post("/v1/catalogs", json=wanted | {"publisher_id": "pub_" + "0" * 26})
-    assert (answer.status_code, answer.json()["code"]) == (422, "publisher.unknown")
+    assert (answer.status_code, answer.json()["code"]) == (404, "publisher.unknown")
     made = service.first.post("/v1/catalogs", json=wanted).json()
     answer = service.first.patch(made["links"]["self"], json={"publisher_id": "pub_" + "0" * 26})
-    assert (answer.status_code, answer.json()["code"]) == (422, "publisher.unknown")
+    assert (answer.status_code, answer.json()["code"]) == (404, "publisher.unknown")
 
 
 def test_a_trigger_is_changed_paused_and_dropped(service: Service):
