@@ -85,7 +85,7 @@ def sent(http: httpx.Client, trigger: dict[str, Any], product: dict[str, Any], *
         "X-Shopify-Webhook-Id": f"b54557e4-{next(_numbers)}",
         "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
     } | more
-    return httpx.post(f"{http.base_url}{trigger['links']['deliveries'].lstrip('/')}", content=body, headers=headers)
+    return httpx.post(http.base_url.join(trigger["links"]["deliveries"]), content=body, headers=headers)
 
 
 def made(http: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -160,8 +160,8 @@ def test_each_receiver_gets_what_it_can_take_and_delays_nobody(
         first, second = (one.at for one in receiver.on("/busy") if one.id == id)
         assert second - first >= 2, "not before the time that it asked for"
 
-    until(lambda: endpoints.now(made["/gone"])["disabled_at"], what="the end of the one that is gone")
-    assert endpoints.now(made["/gone"])["disabled_reason"] == "gone"
+    until(lambda: not endpoints.now(made["/gone"])["enabled"], what="the end of the one that is gone")
+    assert endpoints.now(made["/gone"])["disabled"]["reason"] == "gone"
     asked = len(receiver.on("/gone"))
     off = [one for one in _feed(http) if one["endpoint_id"] == made["/gone"]["id"]]
     assert [one["type"] for one in off] == ["webhook.disabled"]
@@ -208,7 +208,7 @@ def test_one_that_was_down_hears_of_every_end_when_it_is_back(http: httpx.Client
 
 def _tried(deliveries: Sequence[dict[str, Any]]) -> set[str]:
     """The renders whose final event was tried."""
-    return {one["render_id"] for one in deliveries if one["type"] == DONE and one["attempts"]}
+    return {one["subject"] for one in deliveries if one["type"] == DONE and one["attempts"]}
 
 
 EVERYTHING = ("dispatcher", "stream", "io", "media")
