@@ -7,7 +7,7 @@ import typer
 
 from api.cli.groups import group
 from api.cli.options import Json
-from api.cli.reporting import Exit, connected, fail, show_json, words
+from api.cli.reporting import Exit, Mistake, connected, fail, show_json, words
 
 if TYPE_CHECKING:
     from api.client import CatalogRead
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = group("Make videos of a shop's catalog; what did not change costs nothing.")
 
 CatalogId = Annotated[str, typer.Argument(metavar="ID", help="`cat_…`", show_default=False)]
+Publisher = Annotated[str | None, typer.Option(metavar="ID", help="Brings the videos to their products: pub_…")]
 PAGE = 200
 
 
@@ -71,6 +72,7 @@ def add(
     first: Annotated[int | None, typer.Option(help="Begin so many; the others wait for approval.")] = None,
     max_credits: Annotated[float | None, typer.Option(help="Pause before more is spent.")] = None,
     every: Annotated[int | None, typer.Option(help="Read an address again so often; seconds.")] = None,
+    publisher: Publisher = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only try it out.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -81,6 +83,7 @@ def add(
       vivideo catalog add https://shop.example/feed.xml -t promo --every 86400
     """
     given = {"name": name, "include": include, "first": first, "max_credits": max_credits, "schedule_seconds": every}
+    given |= {"publisher_id": publisher}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with connected(as_json=as_json) as client:
         if dry_run:
@@ -117,7 +120,41 @@ def get(catalog_id: CatalogId, as_json: Json = False) -> None:
         from api.cli import rows
 
         named = [("id", found.id), ("name", found.name), ("url", found.url), ("template", found.template)]
-        return rows.fields(words(), [*named, *_facts(found.last_read)])
+        return rows.fields(words(), [*named, ("publisher", found.publisher_id), *_facts(found.last_read)])
+
+
+@app.command()
+def update(
+    catalog_id: CatalogId,
+    template: Annotated[str | None, typer.Option("--template", "-t", help="`promo`, or `promo@3`.")] = None,
+    name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    every: Annotated[int | None, typer.Option(help="Read an address again so often; seconds.")] = None,
+    publisher: Publisher = None,
+    clear: Annotated[list[str] | None, typer.Option(metavar="PART", help="Take back: name, every, publisher.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change a catalog; what is not named stays.
+
+    \b
+      vivideo catalog update cat_… --publisher pub_…
+      vivideo catalog update cat_… --clear publisher
+    """
+    if unknown := [one for one in clear or [] if one not in _PARTS]:
+        raise Mistake(f"--clear takes one of {', '.join(_PARTS)}, not {unknown[0]!r}")
+    given = {"template": template, "name": name, "schedule_seconds": every, "publisher_id": publisher}
+    changes = {key: value for key, value in given.items() if value is not None}
+    changes |= {_PARTS[one]: None for one in clear or []}
+    if not changes:
+        raise Mistake("nothing to change: give --template, --name, --every, --publisher or --clear")
+    with connected(as_json=as_json) as client:
+        made = client.change_catalog(catalog_id, **changes)
+        if as_json:
+            return show_json(made.to_dict())
+        return words().print(f"{made.id} is changed: vivideo catalog get {made.id}", markup=False)
+
+
+_PARTS = {"name": "name", "every": "schedule_seconds", "publisher": "publisher_id"}
+"""What a catalog may be without, by the word for it."""
 
 
 def _facts(read: "CatalogRead | None") -> list[tuple[str, str | None]]:

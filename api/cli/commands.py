@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.cli import asking, batches, catalogs, hooks, renders, sessions, templates, triggers
+from api.cli import asking, batches, catalogs, hooks, publications, publishers, renders, sessions, templates, triggers
 from api.cli.groups import group
 from api.cli.options import Json, Since, Until
 from api.cli.reporting import connected, show_json, words
@@ -37,6 +37,8 @@ app.add_typer(renders.app, name="render")
 app.add_typer(batches.app, name="batch")
 app.add_typer(catalogs.app, name="catalog")
 app.add_typer(hooks.app, name="hooks")
+app.add_typer(publishers.app, name="publishers")
+app.add_typer(publications.app, name="publications")
 app.add_typer(sessions.app, name="session")
 app.add_typer(templates.app, name="templates")
 app.add_typer(triggers.app, name="triggers")

@@ -44,6 +44,15 @@ from .errors import (
     Unusable,
 )
 from .events import Event, FeedEvent
+from .publishers import (
+    CHECK_TIMEOUT,
+    Publication,
+    PublicationState,
+    Publisher,
+    PublisherCheck,
+    PublisherKind,
+    PublishError,
+)
 from .render_answers import (
     FINAL,
     Attempt,
@@ -96,6 +105,7 @@ from .wire import CHUNK_BYTES, Progress
 
 __all__ = [
     "BATCH_TIMEOUT",
+    "CHECK_TIMEOUT",
     "CHUNK_BYTES",
     "FINAL",
     "FIRST_PAUSE_SECONDS",
@@ -155,6 +165,12 @@ __all__ = [
     "Priority",
     "ProductProblem",
     "Progress",
+    "Publication",
+    "PublicationState",
+    "PublishError",
+    "Publisher",
+    "PublisherCheck",
+    "PublisherKind",
     "Quality",
     "QualityGate",
     "RateLimited",

@@ -39,6 +39,7 @@ class Catalog(Model):
     template: str
     options: dict[str, Any] = {}
     schedule_seconds: int | None = None
+    publisher_id: str | None = None
     next_read_at: datetime | None = None
     last_read: CatalogRead | None = None
     created_at: datetime
@@ -110,7 +111,7 @@ class Catalogs(Connection):
         return self._ask(Catalog, "GET", at("catalogs", catalog_id))
 
     def change_catalog(self, catalog_id: str, **changes: Any) -> Catalog:
-        """Change `name`, `template`, `schedule_seconds` (None: no schedule) or `options`."""
+        """Change `name`, `template`, `schedule_seconds`, `publisher_id` (None: none any more) or `options`."""
         return self._ask(Catalog, "PATCH", at("catalogs", catalog_id), body=changes)
 
     def delete_catalog(self, catalog_id: str) -> None:

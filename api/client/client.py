@@ -4,6 +4,7 @@ from .accounts import Accounts
 from .batches import Batches
 from .catalogs import Catalogs
 from .events import Events
+from .publishers import Publishers
 from .renders import Renders
 from .sessions import Sessions
 from .templates import Templates
@@ -23,6 +24,7 @@ class Client(
     Videos,
     Catalogs,
     Triggers,
+    Publishers,
     WebhookEndpoints,
     Accounts,
 ):

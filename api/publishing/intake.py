@@ -1,33 +1,54 @@
 """Publishers are checked by their kind and put on file; publications are asked for, tried again."""
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
+from api import idempotency
 from api.auth import Caller
+from api.database import transact
+from api.idempotency import Earlier, Key
 from api.problems import Problem
 from api.publishing.bodies import PublicationBody, PublisherBody, PublisherCheckBody
 from api.publishing.schemas import PublicationRequest, PublisherChange, PublisherRequest
 from api.publishing.views import error_body, publication_body, publisher_body
+from worker.database import new_id
 from worker.publishing import driving, publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.errors import PublishError
-from worker.publishing.models import Publisher, PublisherKind
+from worker.publishing.models import Publication, Publisher, PublisherKind
 from worker.publishing.settings import CREDENTIALS, SETTINGS, HttpCredentials
 from worker.renders import store
 
 Model = TypeVar("Model", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
+
+AT = "/v1/publishers"
 
 
-def create(session: Session, caller: Caller, publisher_id: str, given: PublisherRequest) -> PublisherBody:
-    """Put a publisher on file; the answer has its secret where it was made here. Raises RequestValidationError."""
+@dataclass(frozen=True)
+class Made(Generic[Body]):
+    """What a request led to, and whether an earlier one with its key had."""
+
+    body: Body
+    replayed: bool
+
+
+def create(caller: Caller, key: Key, given: PublisherRequest) -> Made[PublisherBody]:
+    """Put a publisher on file; the answer has its secret where it was made here, also when it is repeated. Raises
+    RequestValidationError, SecretKeyMissing, Problem `idempotency.…`; where the one of before is gone,
+    `publisher.unknown`; where its secret cannot be read, SecretKeyChanged."""
+    hashed = idempotency.body_hash(given.model_dump(mode="json"))
     settings = _checked(SETTINGS[given.kind], given.settings, "settings")
     credentials = _checked(CREDENTIALS[given.kind], given.credentials, "credentials")
-    row = publishers.get(session, caller.owner_id, publisher_id)  # there: this call's own COMMIT, its answer lost
-    if row is None:
-        row = publishers.create(
+    publisher_id = new_id("pub")
+
+    def make(session: Session) -> Publisher:
+        return publishers.create(
             session,
             caller.owner_id,
             given.kind,
@@ -36,12 +57,21 @@ def create(session: Session, caller: Caller, publisher_id: str, given: Publisher
             name=given.name,
             publisher_id=publisher_id,
         )
-    session.refresh(row)
-    return publisher_body(row, None if "secret" in given.credentials else _secret(row))
+
+    def work(session: Session) -> Made[PublisherBody]:
+        made = idempotency.once(
+            session, caller.owner_id, f"POST {AT}", key, hashed, publisher_id, lambda: make(session)
+        )
+        row = found(session, caller, made.resource_id) if isinstance(made, Earlier) else made
+        session.refresh(row)
+        # Whoever repeats the call never saw the answer: the secret is in it still.
+        return Made(publisher_body(row, _made_secret(row, given.credentials)), replayed=row.id != publisher_id)
+
+    return transact(work)
 
 
 def change(session: Session, caller: Caller, publisher_id: str, given: PublisherChange) -> PublisherBody:
-    """Raises Problem `publisher.unknown`, RequestValidationError."""
+    """Raises Problem `publisher.unknown`, RequestValidationError, SecretKeyMissing."""
     row = publishers.locked(session, caller.owner_id, publisher_id)
     if row is None:
         raise unknown(publisher_id)
@@ -52,8 +82,7 @@ def change(session: Session, caller: Caller, publisher_id: str, given: Publisher
     if "name" in given.model_fields_set:
         row.name = given.name
     publishers.change(session, row, settings=settings, credentials=credentials, enabled=given.enabled)
-    made = credentials is not None and "secret" not in (given.credentials or {})
-    return publisher_body(row, _secret(row) if made else None)
+    return publisher_body(row, None if secret is None else _made_secret(row, secret))
 
 
 def found(session: Session, caller: Caller, publisher_id: str) -> Publisher:
@@ -65,19 +94,36 @@ def found(session: Session, caller: Caller, publisher_id: str) -> Publisher:
 
 
 def check(row: Publisher, tools: Tools) -> PublisherCheckBody:
-    """Ask the shop; it waits for the answer, at most a minute."""
+    """Ask the shop; it waits for the answer, at most a minute. Raises SecretKeyMissing, SecretKeyChanged."""
+    publishers.credentials_of(row)  # where they cannot be read, that is no answer of the shop's
     try:
         return PublisherCheckBody(ok=True, told=driving.check(row, tools) or None, error=None)
     except PublishError as error:
         return PublisherCheckBody(ok=False, told=None, error=error_body(error.code, error.detail))
 
 
-def ask(session: Session, caller: Caller, publisher_id: str, given: PublicationRequest) -> PublicationBody:
+def ask(caller: Caller, key: Key, publisher_id: str, given: PublicationRequest) -> Made[PublicationBody]:
     """Have a video brought to a product; where that is what was asked for last, it is the same publication.
 
-    Raises Problem `publisher.unknown`, `render.unknown`, `render.no_video`.
+    Raises Problem `publisher.unknown`, `render.unknown`, `render.no_video`, `idempotency.…`.
     """
-    publisher = found(session, caller, publisher_id)
+    hashed = idempotency.body_hash(given.model_dump(mode="json"))
+    route = f"POST {AT}/{publisher_id}/publications"
+
+    def work(session: Session) -> Made[PublicationBody]:
+        publisher = found(session, caller, publisher_id)
+        made = idempotency.once(
+            session, caller.owner_id, route, key, hashed, "", lambda: _asked(session, caller, publisher, given)
+        )
+        if isinstance(made, Earlier):
+            return Made(publication_body(publication(session, caller, made.resource_id)), replayed=key.given)
+        idempotency.leads_to(session, caller.owner_id, route, key, made.id)
+        return Made(publication_body(made), replayed=False)
+
+    return transact(work)
+
+
+def _asked(session: Session, caller: Caller, publisher: Publisher, given: PublicationRequest) -> Publication:
     render = store.get(session, caller.owner_id, given.render_id)
     if render is None:
         raise Problem("render.unknown", f"There is no render {given.render_id}.")
@@ -85,11 +131,19 @@ def ask(session: Session, caller: Caller, publisher_id: str, given: PublicationR
     product = given.product.model_dump(exclude_none=True) if given.product is not None else {}
     made = publications.ask(session, publisher.id, render, ref, product)
     if made is not None:
-        return publication_body(made)
+        return made
     last = publications.newest(session, publisher.id, ref)
     if last is None or (last.render_id, last.run) != (render.id, render.run):
         raise Problem("render.no_video")
-    return publication_body(last)
+    return last
+
+
+def publication(session: Session, caller: Caller, publication_id: str) -> Publication:
+    """The owner's publication. Raises Problem `publication.unknown`."""
+    row = publications.get(session, caller.owner_id, publication_id)
+    if row is None:
+        raise Problem("publication.unknown", f"There is no publication {publication_id}.")
+    return row
 
 
 def retry(session: Session, caller: Caller, publication_id: str) -> PublicationBody:
@@ -107,9 +161,12 @@ def unknown(publisher_id: str) -> Problem:
     return Problem("publisher.unknown", f"There is no publisher {publisher_id}.")
 
 
-def _secret(row: Publisher) -> str | None:
-    given = publishers.credentials_of(row)
-    return given.secret.get_secret_value() if isinstance(given, HttpCredentials) else None
+def _made_secret(row: Publisher, given: Mapping[str, Any]) -> str | None:
+    """The secret, where it was made here and not given."""
+    if "secret" in given or row.kind != PublisherKind.HTTP:
+        return None
+    credentials = publishers.credentials_of(row)
+    return credentials.secret.get_secret_value() if isinstance(credentials, HttpCredentials) else None
 
 
 def _checked(model: type[Model], given: Any, place: str) -> Model:

@@ -9,37 +9,37 @@ from api import cursors, limits
 from api.auth import RendersReader, RendersWriter
 from api.database import look, transact
 from api.files import storage
+from api.idempotency import KeyHere
 from api.json_body import JsonRoute
-from api.problems import Problem
 from api.publishing import intake
 from api.publishing.bodies import PublicationBody, PublicationPage, PublisherBody, PublisherCheckBody, PublisherPage
 from api.publishing.schemas import PublicationRequest, PublisherChange, PublisherRequest
 from api.publishing.views import publication_body, publisher_body
 from api.routes.common import Cursor, Limit, PublicationId, PublisherId, json_only, only_known
-from api.routes.documented import JSON_BODY, answer, problems
-from worker.database import new_id
+from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems
 from worker.publishing import publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.models import PublicationState
 from worker.publishing.publications import Filter
 
 router = APIRouter(prefix="/v1", tags=["publishing"], dependencies=[Depends(only_known)], route_class=JsonRoute)
+_NO_KEY = "webhook.no_secret_key"
+_REFERRED = ("publisher.unknown", "publication.unknown", "render.unknown", "render.no_video")
 
 
 @router.post(
     "/publishers",
     status_code=201,
     dependencies=[Depends(json_only)],
+    response_model=PublisherBody,
     summary="Put a publisher on file",
-    responses=problems(*JSON_BODY) | {201: answer("It is there.", "Location")},
+    responses=problems(*JSON_BODY, *IDEMPOTENT, "publisher.unknown", _NO_KEY)
+    | {201: answer("It is there.", "Location", "Idempotent-Replayed")},
 )
-def create(given: PublisherRequest, caller: RendersWriter, response: Response) -> PublisherBody:
+def create(given: PublisherRequest, caller: RendersWriter, key: KeyHere) -> Response:
     """A place that finished videos are brought to: a shop at Shopify, a WooCommerce, any address. Its credentials are
     encrypted and never shown; a signing secret that was made here is in this answer alone."""
-    made = new_id("pub")
-    body = transact(lambda session: intake.create(session, caller, made, given))
-    response.headers["Location"] = f"/v1/publishers/{made}"
-    return body
+    return _answer(intake.create(caller, key, given), 201)
 
 
 @router.get(
@@ -69,7 +69,7 @@ def show(id: PublisherId, caller: RendersReader) -> PublisherBody:
     "/publishers/{id}",
     dependencies=[Depends(json_only)],
     summary="Change a publisher",
-    responses=problems(*JSON_BODY, "publisher.unknown") | {200: answer("As it is now.")},
+    responses=problems(*JSON_BODY, "publisher.unknown", _NO_KEY) | {200: answer("As it is now.")},
 )
 def change(id: PublisherId, given: PublisherChange, caller: RendersWriter) -> PublisherBody:
     """Change its name, settings or credentials, disable or enable it."""
@@ -103,7 +103,7 @@ def delete(id: PublisherId, caller: RendersWriter) -> Response:
 @router.post(
     "/publishers/{id}/check",
     summary="Prove a publisher's credentials",
-    responses=problems("publisher.unknown") | {200: answer("What the shop said.")},
+    responses=problems("publisher.unknown", _NO_KEY) | {200: answer("What the shop said.")},
 )
 def check(id: PublisherId, caller: RendersWriter) -> PublisherCheckBody:
     """Ask the shop something that changes nothing."""
@@ -115,15 +115,14 @@ def check(id: PublisherId, caller: RendersWriter) -> PublisherCheckBody:
     "/publishers/{id}/publications",
     status_code=202,
     dependencies=[Depends(json_only)],
+    response_model=PublicationBody,
     summary="Bring a video to a product",
-    responses=problems(*JSON_BODY, "publisher.unknown", "render.unknown", "render.no_video")
-    | {202: answer("It is on its way.", "Location")},
+    responses=problems(*JSON_BODY, *IDEMPOTENT, *_REFERRED)
+    | {202: answer("It is on its way.", "Location", "Idempotent-Replayed")},
 )
-def ask(id: PublisherId, given: PublicationRequest, caller: RendersWriter, response: Response) -> PublicationBody:
+def ask(id: PublisherId, given: PublicationRequest, caller: RendersWriter, key: KeyHere) -> Response:
     """Have a finished render's video brought to a product. Asked again, it is the same publication."""
-    body = transact(lambda session: intake.ask(session, caller, id, given))
-    response.headers["Location"] = body.links["self"]
-    return body
+    return _answer(intake.ask(caller, key, id, given), 202)
 
 
 @router.get(
@@ -156,14 +155,7 @@ def publications_listed(
 )
 def publication(id: PublicationId, caller: RendersReader) -> PublicationBody:
     """How far it is, and why it does not go."""
-
-    def work(session: Session) -> PublicationBody:
-        row = publications.get(session, caller.owner_id, id)
-        if row is None:
-            raise Problem("publication.unknown", f"There is no publication {id}.")
-        return publication_body(row)
-
-    return look(work)
+    return look(lambda session: publication_body(intake.publication(session, caller, id)))
 
 
 @router.post(
@@ -175,3 +167,8 @@ def publication(id: PublicationId, caller: RendersReader) -> PublicationBody:
 def retry(id: PublicationId, caller: RendersWriter) -> PublicationBody:
     """Try one that failed again, now. What it brought before is looked for first."""
     return transact(lambda session: intake.retry(session, caller, id))
+
+
+def _answer(made: intake.Made[PublisherBody] | intake.Made[PublicationBody], status: int) -> Response:
+    headers = {"Location": made.body.links["self"]} | ({"Idempotent-Replayed": "true"} if made.replayed else {})
+    return Response(made.body.model_dump_json(), status_code=status, headers=headers, media_type="application/json")

@@ -165,6 +165,8 @@ def test_headers_that_are_read_are_parameters() -> None:
         "POST /v1/catalogs/{id}/read",
         "POST /v1/triggers",
         "POST /v1/trigger-deliveries/{id}/replay",
+        "POST /v1/publishers",
+        "POST /v1/publishers/{id}/publications",
         "POST /v1/webhook-endpoints",
         "POST /v1/webhook-endpoints/{id}/rotate-secret",
         "POST /v1/webhook-endpoints/{id}/test",

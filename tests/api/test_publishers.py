@@ -1,12 +1,16 @@
 """Publishers and publications over the API: made, checked, changed, asked for, retried; nothing secret comes back."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import func, update
 
 from tests.api import working
-from tests.api.service import Service
+from tests.api.service import Service, serving
 from worker.publishing.models import Publication
 from worker.renders.states import Status
 
@@ -98,3 +102,67 @@ def test_without_a_video_nothing_is_brought(service: Service):
     at = f"{_publisher(service)['links']['self']}/publications"
     assert service.first.post(at, json={"render_id": service.make()["id"]}).json()["code"] == "render.no_video"
     assert service.first.post(at, json={"render_id": f"rnd_{'0' * 26}"}).json()["code"] == "render.unknown"
+
+
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}
+
+
+def test_a_repeated_creation_finds_the_first(service: Service):
+    """Its secret and all, where it was made; another body under the key is refused, what is gone is not made again."""
+    key = uuid4().hex
+    first, again = (service.first.post("/v1/publishers", json=ADDRESS, headers=_keyed(key)) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["secret"]
+    assert again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"]
+    replayed = [one.headers.get("idempotent-replayed") for one in (first, again)]
+    assert replayed == [None, "true"]
+    other = service.first.post("/v1/publishers", json=ADDRESS | {"name": "other"}, headers=_keyed(key))
+    assert other.json()["code"] == "idempotency.mismatch"
+    given = ADDRESS | {"credentials": {"secret": first.json()["secret"]}}
+    shown = [service.first.post("/v1/publishers", json=given, headers=_keyed(f"{key}-given")) for _ in range(2)]
+    assert [one.json()["secret"] for one in shown] == [None, None]
+    assert service.first.delete(first.json()["links"]["self"]).status_code == 204
+    assert service.first.post("/v1/publishers", json=ADDRESS, headers=_keyed(key)).json()["code"] == "publisher.unknown"
+
+
+def test_a_repeated_wish_is_the_same_publication(service: Service):
+    """Also after another video was asked for in between; without the key it would be brought again."""
+    at = f"{_publisher(service)['links']['self']}/publications"
+    first, second = ({"render_id": _succeeded(service), "ref": "lamp"} for _ in range(2))
+    key = _keyed(uuid4().hex)
+    made = service.first.post(at, json=first, headers=key)
+    assert (made.status_code, "idempotent-replayed" in made.headers) == (202, False)
+    assert service.first.post(at, json=second).status_code == 202
+    again = service.first.post(at, json=first, headers=key)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (made.json(), "true")
+    assert again.headers["location"] == made.headers["location"]
+    assert service.first.post(at, json=second, headers=key).json()["code"] == "idempotency.mismatch"
+    assert service.first.post(at, json=first).json()["id"] != made.json()["id"]
+
+
+@pytest.fixture
+def keyless(service: Service, tmp_path: Path, worker_number: int) -> Iterator[httpx.Client]:
+    """The same service, started without VIVIDEO_SECRET_KEY."""
+    with serving(service.database, tmp_path, 21_050 + worker_number * 100, VIVIDEO_SECRET_KEY="") as running:
+        yield running.first
+
+
+def test_without_the_secret_key_no_credential_is_kept_or_used(service: Service, keyless: httpx.Client):
+    """Said as what it is; what needs none goes on, and the key of the request is not spent."""
+    key = _keyed(uuid4().hex)
+    made = service.first.post("/v1/publishers", json=ADDRESS, headers=key)
+    at = made.json()["links"]["self"]
+    refused = [
+        keyless.post("/v1/publishers", json=ADDRESS, headers=_keyed(f"{key['Idempotency-Key']}-2")),
+        keyless.post("/v1/publishers", json=ADDRESS, headers=key),
+        keyless.patch(at, json={"credentials": {}}),
+        keyless.post(f"{at}/check"),
+    ]
+    assert [(one.status_code, one.json()["code"]) for one in refused] == [(503, "webhook.no_secret_key")] * 4
+    assert keyless.patch(at, json={"name": "kept"}).json()["name"] == "kept"
+    wish = {"render_id": _succeeded(service)}
+    assert keyless.post(f"{at}/publications", json=wish).status_code == 202
+    later = service.first.post("/v1/publishers", json=ADDRESS, headers=_keyed(f"{key['Idempotency-Key']}-2"))
+    assert (later.status_code, "idempotent-replayed" in later.headers) == (201, False)

@@ -1,11 +1,12 @@
 """A database of a module's own, finished renders with a real video, shops that are imitated, and the drive by hand."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from tests.media.conftest import clip, ffmpeg
 from tests.publishing.receiver_standin import SECRET, Receiver
@@ -13,7 +14,7 @@ from tests.publishing.shopify_standin import TOKEN, Shopify
 from tests.publishing.standin import running
 from tests.publishing.woocommerce_standin import PASSWORD, USER, WooCommerce
 from tests.stack import here
-from worker.database import transact
+from worker.database import new_id, transact
 from worker.media.storage import Storage, open_storage
 from worker.owners.store import owner
 from worker.publishing import driving, due, publications, publishers
@@ -21,7 +22,7 @@ from worker.publishing.driving import Tools
 from worker.publishing.models import Publication, Publisher, PublisherKind
 from worker.publishing.settings import CREDENTIALS, SETTINGS
 from worker.renders import store
-from worker.renders.models import Event, Render, Result
+from worker.renders.models import Event, Render, Result, Worker
 from worker.renders.store import NewRender
 
 __all__ = ["clip", "ffmpeg"]
@@ -186,6 +187,18 @@ def events_of(render_id: str) -> list[tuple[str, dict[str, Any]]]:
 def change(publication_id: str, **columns: Any) -> None:
     query = update(Publication).where(Publication.id == publication_id).values(**columns)
     transact(lambda session: session.execute(query))
+
+
+@contextmanager
+def io_worker(capacity: int) -> Iterator[None]:
+    """One that is there for the dispatcher, with so many places."""
+    row = {"id": new_id("wrk"), "kind": "io", "capacity": capacity, "seen_at": func.now()}
+    host = {"hostname": "here", "pid": 1, "version": "0"}
+    transact(lambda session: session.execute(insert(Worker).values(row | host)))
+    try:
+        yield
+    finally:
+        transact(lambda session: session.execute(text("DELETE FROM workers")))
 
 
 def settled(tools: Tools, *, rounds: int = 40) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import func, update
 
 from tests.publishing.conftest import (
     asked,
@@ -11,6 +11,7 @@ from tests.publishing.conftest import (
     at_shopify,
     change,
     events_of,
+    io_worker,
     not_asked,
     owner_id,
     published,
@@ -21,12 +22,13 @@ from tests.publishing.conftest import (
 from tests.publishing.receiver_standin import Receiver
 from tests.publishing.shopify_standin import Shopify
 from tests.publishing.standin import Reply
-from worker.database import new_id, transact
+from worker.database import transact
+from worker.metrics.declared import REGISTRY
 from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
 from worker.renders import purge, store
-from worker.renders.models import Render, Worker
+from worker.renders.models import Render
 
 Make = Callable[..., str]
 
@@ -35,12 +37,19 @@ def _due() -> set[str]:
     return {one.id for one in transact(due.due)}
 
 
+def _ended(outcome: str, code: str) -> float:
+    labels = {"kind": "http", "outcome": outcome, "code": code}
+    return REGISTRY.get_sample_value("vivideo_publications_ended_total", labels) or 0.0
+
+
 def test_a_newer_video_overtakes_one_that_waits(receiver: Receiver, tools: Tools, render: Make):
     """Only the newest is sent."""
     publisher = at_address(receiver)
     older, newer = asked(publisher, render()), asked(publisher, render())
+    counted = _ended("superseded", "")
     settled(tools)
     assert the(older).state == "superseded"
+    assert _ended("superseded", "") == counted + 1
     published(newer)
     assert list(receiver.kept) == [newer]
 
@@ -103,8 +112,7 @@ def test_what_an_overtaken_one_had_attached_goes(shopify: Shopify, tools: Tools,
 
 def test_four_at_a_time_of_one_publisher(receiver: Receiver, render: Make):
     """The others' wait is not for them."""
-    transact(lambda session: session.execute(insert(Worker).values(_worker(capacity=100))))
-    try:
+    with io_worker(capacity=100):
         busy, other = at_address(receiver), at_address(receiver)
         many = {asked(busy, render(), ref=f"lamp-{number}") for number in range(6)}
         one = asked(other, render())
@@ -112,15 +120,6 @@ def test_four_at_a_time_of_one_publisher(receiver: Receiver, render: Make):
         assert one in first
         assert len(first & many) == 4
         assert _due() == set()
-    finally:
-        transact(lambda session: session.execute(text("DELETE FROM workers")))
-
-
-def _worker(capacity: int) -> dict[str, object]:
-    return {"id": new_id("wrk"), "kind": "io", "capacity": capacity, "seen_at": func.now(), **_HOST}
-
-
-_HOST: dict[str, object] = {"hostname": "here", "pid": 1, "version": "0"}
 
 
 def test_a_message_that_was_lost_is_sent_again(receiver: Receiver, render: Make):
@@ -184,7 +183,9 @@ def test_a_deleted_video_is_not_looked_for(receiver: Receiver, tools: Tools, ren
     made = render()
     publication = asked(at_address(receiver), made)
     transact(lambda session: purge.purge(session, store.locked(session, owner_id(), made)))
+    counted = _ended("failed", "publish.no_video")
     settled(tools)
+    assert _ended("failed", "publish.no_video") == counted + 1
     assert (the(publication).state, the(publication).error_code) == ("failed", "publish.no_video")
     assert receiver.calls == []
 

@@ -4,7 +4,9 @@ Before that, what nobody needs any more is ended: older videos of a product that
 deleted. One that a worker has in hand is left to it; what it made is on file when the next look comes.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, update
@@ -12,6 +14,8 @@ from sqlalchemy.orm import Session, aliased
 
 from config.settings import settings
 from worker.database import ago
+from worker.metrics.commits import on_commit
+from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.renders import queue
 from worker.renders.models import Render
@@ -53,19 +57,24 @@ def end_needless(session: Session, *only: ColumnElement[bool]) -> None:
         newer.state.in_((PublicationState.PENDING.value, PublicationState.PUBLISHED.value)),
         newer.number > Publication.number,
     )
-    _end(session, and_(*free, overtaken), state=PublicationState.SUPERSEDED.value, error_code=None)
+    _end(session, and_(*free, overtaken), PublicationState.SUPERSEDED, None)
     purged = exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
-    _end(session, and_(*free, purged), state=PublicationState.FAILED.value, error_code="publish.no_video")
+    _end(session, and_(*free, purged), PublicationState.FAILED, "publish.no_video")
 
 
-def _end(session: Session, which: ColumnElement[bool], **values: Any) -> None:
+def _end(session: Session, which: ColumnElement[bool], state: PublicationState, code: str | None) -> None:
     ids = select(Publication.id).where(which).limit(AT_ONCE).with_for_update(skip_locked=True)
-    session.execute(
+    ended = {"state": state.value, "error_code": code, "finished_at": func.now()}
+    free = {"lease_until": None, "sent_at": None, "lease": Publication.lease + 1}
+    kinds = session.scalars(
         update(Publication)
-        .where(Publication.id.in_(ids))
-        .values(finished_at=func.now(), lease_until=None, sent_at=None, lease=Publication.lease + 1, **values)
+        .where(Publication.id.in_(ids), Publisher.id == Publication.publisher_id)
+        .values(**ended, **free)
+        .returning(Publisher.kind)
         .execution_options(**_AS_IS)
-    )
+    ).all()
+    for kind, count in Counter(kinds).items():
+        on_commit(session, partial(PUBLICATIONS_ENDED.labels(kind, state.value, code or "").inc, count))
 
 
 def in_hand(row: Any) -> ColumnElement[bool]:
