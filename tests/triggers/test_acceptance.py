@@ -21,7 +21,7 @@ from worker.owners.limits import Limits
 from worker.renders import store as render_store
 from worker.renders.store import NewRender, accept
 from worker.templates import store as templates
-from worker.triggers import acceptance, planning, store
+from worker.triggers import acceptance, holding, planning, store
 from worker.triggers.acceptance import Gone
 
 
@@ -86,6 +86,41 @@ def test_a_mapping_with_a_reference_knows_what_did_not_change():
     assert shop.verdict({"name": "An old kettle", "id": 7, "v": 1}) == "stale"
 
 
+def test_a_revision_of_nothing_is_no_obstacle():
+    """Without a reference a number has nothing to be a revision of; the message is made all the same."""
+    shop = Shop(mapping={"variables": {"title": "/name"}, "revision": "/v"})
+    assert shop.verdict({"name": "A kettle", "v": 3}) == "rendered"
+
+
+@pytest.mark.parametrize("unset", ["1960-01-01T00:00:00Z", "0001-01-01T00:00:00", "-1", -1])
+def test_a_time_that_was_never_set_is_no_revision(unset: Any):
+    """Some sources say what they do not know by a time before 1970, or a number below 0."""
+    assert Shop().verdict(product(updated_at=unset)) == "rendered"
+    mapped = Shop(mapping={"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"})
+    assert mapped.takes(product(updated_at=unset)).delivery.code == "trigger.revision"
+
+
+@pytest.mark.parametrize("place", ["plan", "reference"])
+def test_what_a_message_brings_out_is_no_error_for_its_shop(place: str, monkeypatch: pytest.MonkeyPatch):
+    """Its signature was right: it is kept, nothing is half done, and it is decided once the fault is mended."""
+    shop = Shop()
+
+    def fails(session: Any, *_: Any, **__: Any) -> None:
+        if place == "plan":
+            session.execute(text("SELECT 1 / 0"))
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as here:
+        here.setattr(planning, place, fails)
+        kept = shop.takes(product()).delivery
+    assert (kept.verdict, kept.code, kept.render_id) == ("held", "internal", None)
+    assert kept.retry_at is not None
+    assert (list(renders()), shop.thing()) == ([], None)
+    stand.due_now()
+    holding.go_on()
+    assert [one.verdict for one in shop.deliveries()] == ["rendered"]
+
+
 def test_a_duplicate_has_what_became_of_the_first():
     """It is counted, and nothing else happens, whatever it holds."""
     shop = Shop()
@@ -129,12 +164,15 @@ def test_a_fault_before_the_commit_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     """Neither the message nor the render nor what is known: the source sends it again, and it is new."""
     shop = Shop()
 
+    class PowerWent(BaseException):
+        """No fault that anybody may catch."""
+
     def fails(*_: Any) -> None:
-        raise RuntimeError("the power went")
+        raise PowerWent
 
     with monkeypatch.context() as here:
         here.setattr(acceptance, "_overtake", fails)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(PowerWent):
             shop.takes(product(), key="one")
     assert (list(renders()), list(shop.deliveries()), shop.thing()) == ([], [], None)
     assert not shop.takes(product(), key="one").duplicate

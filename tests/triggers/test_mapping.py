@@ -108,14 +108,12 @@ def test_a_reference_that_is_none(pointer: str):
     [
         (7, 7),
         ("7", 7),
-        (-7, -7),
         (7.9, 7),
         ("2026-01-01T00:00:00Z", 1_767_225_600_000_000),
         ("2026-01-01T00:00:00.123456Z", 1_767_225_600_123_456),
         ("2026-01-01T00:00:00.123456789Z", 1_767_225_600_123_456),
         ("2026-01-01T00:00:00", 1_767_225_600_000_000),
         ("2026-01-01 02:00:00+02:00", 1_767_225_600_000_000),
-        ("1969-12-31T23:59:59Z", -1_000_000),
         ("20260101", 20_260_101),
         (2**63 - 1, 2**63 - 1),
     ],
@@ -125,7 +123,9 @@ def test_a_revision(value: object, number: int):
     assert filled(payloads.read(encoded({"r": value})), Mapping(revision="/r")).revision == number
 
 
-@pytest.mark.parametrize("value", ["soon", True, [1], {}, 2**63, "0001-01-01T00:00:00+05:00", "9" * 19, ""])
+@pytest.mark.parametrize(
+    "value", ["soon", True, [1], {}, 2**63, -7, "-1", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+05:00", "9" * 19, ""]
+)
 def test_a_revision_that_is_none(value: object):
     """Must not let an old state overtake a new one unseen."""
     with pytest.raises(NotWanted) as refused:

@@ -2,16 +2,21 @@
 duplicates. Whoever dies before its commit leaves nothing, and the source sends it again.
 """
 
+import traceback
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from worker.database import from_now
+from config.logging import get
+from worker.database import from_now, retryable
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import TRIGGER_MESSAGES
 from worker.owners import limits
@@ -27,10 +32,12 @@ from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdi
 from worker.triggers.planning import Plan, Said
 from worker.triggers.store import PAUSED
 
+log = get(__name__)
+
 DUPLICATE = "duplicate"
 """As which one is counted that came before."""
 LONGEST_PAUSE = timedelta(minutes=30)
-"""Between two tries of what is held because of its key's limits."""
+"""Between two tries of what is held because of its key's limits, or of a fault."""
 
 
 class Gone(Exception):
@@ -65,10 +72,38 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
     row = _put(session, trigger, arrived, delivery_id)
     if row is None:
         return _again(session, trigger, arrived.key, delivery_id)
-    ref = planning.reference(trigger, arrived.said)
-    planning.one_at_a_time(session, trigger.owner_id, ref)
-    decide(session, trigger, row, arrived.said, force=arrived.force)
+    try:
+        with session.begin_nested():
+            ref = planning.reference(trigger, arrived.said)
+            planning.one_at_a_time(session, trigger.owner_id, ref)
+            decide(session, trigger, row, arrived.said, force=arrived.force)
+    except Exception as fault:
+        if passes(fault):
+            raise
+        _keep(session, row, fault)
     return Taken(row, duplicate=False)
+
+
+def passes(fault: Exception) -> bool:
+    """Whether the whole transaction may do better in a moment."""
+    return isinstance(fault, DBAPIError | PoolTimeout) and retryable(fault)
+
+
+def _keep(session: Session, row: TriggerDelivery, fault: Exception) -> None:
+    """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up."""
+    # PostgreSQL says in its message what is in the row: the customer's words, which no log is to have.
+    constraint = fault.orig if isinstance(fault, DBAPIError) else None
+    where = getattr(getattr(constraint, "diag", None), "constraint_name", None)
+    log.error("trigger.fault", delivery=row.id, error=type(constraint or fault).__name__, constraint=where,
+              at=_place(fault))  # fmt: skip
+    plan = Plan(Verdict.HELD, "internal", "A fault of this service: the message is kept, and tried again.")
+    _write(session, row, plan, retry_at=from_now(LONGEST_PAUSE))
+
+
+def _place(fault: Exception) -> list[str]:
+    """The innermost frames, without any values."""
+    frames = traceback.extract_tb(fault.__traceback__)[-5:]
+    return [f"{Path(one.filename).name}:{one.lineno}" for one in frames]
 
 
 def held(session: Session, trigger_id: str) -> Trigger:

@@ -181,7 +181,8 @@ def _request(wanted: Wanted, recipe: Recipe, about: Plan) -> Filled:
     else:
         requested, _ = of_product(wanted.product, recipe)
         made = Filled(replace(requested.request, external_ref=about.ref), requested.used, requested.pictures)
-    return replace(made, request=replace(made.request, revision=about.revision))
+    revision = about.revision if about.ref is not None else None  # of nothing it would be none
+    return replace(made, request=replace(made.request, revision=revision))
 
 
 def _number(template: Found, requested: Filled) -> str:
