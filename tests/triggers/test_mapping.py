@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.triggers.bodies import JSON, encoded
+from tests.triggers.bodies import JSON, SHOPIFY, WOOCOMMERCE, encoded
 from worker.templates.variables import Variable
 from worker.triggers import mapping, payloads
 from worker.triggers.mapping import Mapping, filled, fitted
+from worker.triggers.models import Style
 from worker.triggers.wanted import CODES, NotWanted
 
 BODY = {
@@ -93,6 +94,30 @@ def test_a_whole_mapping():
     assert (bare.ref, bare.revision, bare.title, bare.pictures, bare.variables, bare.remarks) == (
         None, None, None, (), {}, (),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("style", "body", "ref", "where"),
+    [
+        (Style.BEARER, {"id": 98765, "product_id": 42}, "/product_id", {"id": "42"}),
+        (Style.BEARER, {"id": 98765, "sku": "b", "handle": "c", "of": "lamp-1"}, "/of", {"sku": "lamp-1"}),
+        (Style.STRIPE, {"id": "evt_99", "data": {"object": {"id": "prod_1"}}}, "/data/object/id", {"sku": "prod_1"}),
+        (Style.SHOPIFY, {"id": 7, "line_items": [{"product_id": 42}]}, "/line_items/0/product_id", {"id": "42"}),
+        (Style.WOOCOMMERCE, {"id": 7, "line_items": [{"sku": "woo-1"}]}, "/line_items/0/sku", {"sku": "woo-1"}),
+        (Style.BEARER, {"p": "gid://shopify/Product/42"}, "/p", {"id": "gid://shopify/Product/42"}),
+        (Style.BEARER, {"id": 98765}, None, {}),
+        (Style.WOOCOMMERCE, WOOCOMMERCE, "/slug", {"id": "794", "handle": "premium-quality-19"}),
+    ],
+)
+def test_where_a_mapped_thing_is(style: Style, body: Any, ref: str | None, where: dict[str, str]):
+    """What the reference says: another id in the body is of an event or an order, unless the body is the product."""
+    assert filled(payloads.read(encoded(body)), Mapping(external_ref=ref), style).locator == where
+
+
+def test_where_a_mapped_product_of_shopify_is():
+    """Its body says it."""
+    made = filled(payloads.read(encoded(SHOPIFY)), Mapping(external_ref="/handle"), Style.SHOPIFY)
+    assert made.locator["id"] == str(SHOPIFY["id"])
 
 
 @pytest.mark.parametrize("pointer", ["/no/where", "/none", "/sold", "/seller", "/tags", "/price"])

@@ -227,7 +227,7 @@ def stands(render: Render) -> bool:
 def _wanted(trigger: Trigger, payload: Any) -> Wanted:
     """Raises NotWanted."""
     if trigger.mapping:
-        return mapping.filled(payload, mapping.Mapping.read(trigger.mapping))
+        return mapping.filled(payload, mapping.Mapping.read(trigger.mapping), Style(trigger.style))
     return products.wanted(Style(trigger.style), payload)
 
 
