@@ -72,6 +72,7 @@ def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     def make(session: Session) -> Trigger:
         check_template(session, caller, request.template)
         check_publisher(session, caller.owner_id, request.publisher_id)
+        _check_loop(request.mapping, request.publisher_id, at="/mapping/external_ref")
         row = store.create(
             session,
             caller.owner_id,
@@ -108,7 +109,11 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         if given.template is not None:
             check_template(session, caller, given.template)
         check_publisher(session, caller.owner_id, given.publisher_id)
-        store.change(session, row, _changes(given))
+        changes = _changes(given)
+        then: dict[str, Any] = {"mapping": row.mapping, "publisher_id": row.publisher_id, **changes}
+        at = "/mapping/external_ref" if "mapping" in changes else "/publisher_id"
+        _check_loop(then["mapping"], then["publisher_id"], at=at)
+        store.change(session, row, changes)
         if given.paused is not None:
             row = store.pause(session, row) if given.paused else store.resume(session, row)
         return trigger_body(row)
@@ -173,7 +178,10 @@ def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> Trigge
     def make(session: Session) -> None:
         row, said = _kept(session, caller, delivery_id)
         arrived = Arrived(f"{_REPLAY}{new}", said, replay_of=delivery_id, force=force)
-        acceptance.receive(session, row.id, arrived, new)
+        try:
+            acceptance.receive(session, row.id, arrived, new)
+        except Gone:
+            raise unknown(row.id) from None
 
     def work(session: Session) -> TriggerDeliveryDetailBody:
         made = idempotency.once(session, caller.owner_id, route, key, hashed, new, lambda: make(session))
@@ -233,6 +241,14 @@ def _check(given: Mapping[str, Any], listed: list[dict[str, Any]]) -> None:
     wrong += [FieldError(f"/conditions{at}", why) for at, why in conditions.valid(listed)]
     if wrong:
         raise Problem("request.invalid", f"Not valid: {wrong[0].pointer}", errors=wrong[:20])
+
+
+def _check_loop(given: Mapping[str, Any], publisher_id: str | None, *, at: str) -> None:
+    """A video on a product is an edit of it, of which the shop sends a message: where nothing tells that its product is
+    unchanged, that makes another video, and so on. Raises Problem `request.invalid`."""
+    if publisher_id is not None and given and given.get("external_ref") is None:
+        why = "with a publisher a mapping needs `external_ref`: by it an unchanged thing is told, and its product found"
+        raise Problem("request.invalid", f"Not valid: {at}", errors=[FieldError(at, why)])
 
 
 def _secret(style: Style, given: str | None) -> str:

@@ -46,7 +46,8 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
 
 
 def test_a_signed_product_becomes_a_render_once(service: Service, shop: dict[str, Any]):
-    """The render has the product's words, picture, reference and revision; the same message again makes nothing."""
+    """The render has the product's words, picture and reference, the message its revision; the same again makes
+    nothing."""
     first = _said(send(service, _at(shop), product(1), id="msg-1"))
     again = _said(send(service, _at(shop), product(1), id="msg-1"))
     assert (first["verdict"], first["duplicate"], again["duplicate"]) == ("rendered", False, True)
@@ -54,8 +55,9 @@ def test_a_signed_product_becomes_a_render_once(service: Service, shop: dict[str
     render = service.first.get(f"/v1/renders/{first['render_id']}").json()
     assert render["prompt"] == "a video about Lamp 1 for 19.90"
     assert render["external_ref"] == "1"
-    assert render["revision"] > 0
+    assert render["revision"] is None
     kept = service.first.get(f"/v1/trigger-deliveries/{first['delivery_id']}").json()
+    assert kept["revision"] > 0
     assert (kept["duplicates"], kept["topic"], json.loads(kept["body"])) == (1, "products/update", product(1))
     assert "x-shopify-hmac-sha256" not in kept["headers"]
     assert SECRET not in json.dumps(kept)
@@ -253,6 +255,27 @@ def test_what_is_wrong_with_a_trigger_is_named(service: Service, given: dict[str
     answer = service.first.post("/v1/triggers", json=usual | given)
     assert (answer.status_code, [one["pointer"] for one in answer.json()["errors"]]) == (422, [pointer])
     assert contents(service) == before
+
+
+def test_a_publisher_needs_to_know_its_product(service: Service):
+    """Without `external_ref` each video would be an edit that makes another: neither order of the two is taken."""
+    address = {"kind": "http", "settings": {"url": "https://shop.example/videos"}}
+    publisher = service.first.post("/v1/publishers", json=address).json()["id"]
+    bare, whole = {"variables": {"title": "/t"}}, {"variables": {"title": "/t"}, "external_ref": "/id"}
+    usual = {"style": "shopify", "template": shops.template(service), "secret": SECRET}
+
+    def refused(answer: httpx.Response) -> list[str]:
+        assert answer.status_code == 422, answer.text
+        assert "external_ref" in answer.json()["errors"][0]["detail"]
+        return [one["pointer"] for one in answer.json()["errors"]]
+
+    both = usual | {"publisher_id": publisher, "mapping": bare}
+    assert refused(service.first.post("/v1/triggers", json=both)) == ["/mapping/external_ref"]
+    at = trigger(service, mapping=bare)["links"]["self"]
+    assert refused(service.first.patch(at, json={"publisher_id": publisher})) == ["/publisher_id"]
+    assert service.first.patch(at, json={"publisher_id": publisher, "mapping": whole}).status_code == 200
+    assert refused(service.first.patch(at, json={"mapping": bare})) == ["/mapping/external_ref"]
+    assert service.first.patch(at, json={"mapping": None}).status_code == 200
 
 
 def test_a_catalog_names_a_publisher_that_is_there(service: Service):

@@ -1,6 +1,7 @@
 """A newer revision takes the place of one that is queued and never overtakes one that is at work."""
 
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from tests.catalogs.conftest import Shop, change, changes, product, renders, the
 from worker.catalogs import store as catalogs
@@ -8,6 +9,7 @@ from worker.catalogs.models import Catalog
 from worker.database import transact
 from worker.renders import following, revisions, runs, store
 from worker.renders.models import Event
+from worker.triggers.models import Trigger, TriggerDelivery
 
 
 def last_event(render_id: str) -> Event:
@@ -124,6 +126,29 @@ def test_what_was_asked_for_one_by_one_is_left_alone(shop: Shop):
     shop.offers("a", price="1.00 EUR")
     shop.read(catalog)
     assert (the(mine).status, the(product("a").render_id).follows_id) == ("queued", None)
+
+
+def test_what_a_shops_message_asked_for_is_not_replaced(shop: Shop):
+    """The feed may be the older one: what is queued for the message is made; one at work is not overtaken."""
+    shop.offers("a", "b")
+    catalog = shop.catalog()
+    shop.read(catalog)
+    queued, at_work = product("a").render_id, product("b").render_id
+    transact(lambda session: _by_messages(session, shop.owner_id, [queued, at_work]))
+    change(at_work, started_at=text("now()"), status="running")
+    shop.offers("a", "b", price="1.00 EUR")
+    shop.read(catalog)
+    assert (the(queued).status, the(product("b").render_id).follows_id) == ("queued", at_work)
+
+
+def _by_messages(session: Session, owner_id: str, render_ids: list[str]) -> None:
+    """As if a trigger's messages had led to them."""
+    columns = {"style": "bearer", "secret_encrypted": b"-", "template": "promo"}
+    session.add(Trigger(id="trg_1", owner_id=owner_id, **columns))
+    session.flush()
+    for one in render_ids:
+        said = {"key": one, "body": b"{}", "verdict": "rendered", "render_id": one}
+        session.add(TriggerDelivery(id=f"tdl_{one}", trigger_id="trg_1", owner_id=owner_id, **said))
 
 
 def test_another_template_and_another_prefix_are_left_alone(shop: Shop):

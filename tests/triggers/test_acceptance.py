@@ -9,20 +9,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tests.stack import here, until
 from tests.triggers import stand
+from tests.triggers.bodies import SHOPIFY, WOOCOMMERCE
 from tests.triggers.stand import Shop, ends, product, renders
 from worker.catalogs.options import Options
 from worker.database import transact
 from worker.owners.limits import Limits
+from worker.publishing import publications
+from worker.renders import revisions
 from worker.renders import store as render_store
+from worker.renders.models import Render
 from worker.renders.store import NewRender, accept
 from worker.templates import store as templates
-from worker.triggers import acceptance, planning, store
+from worker.triggers import acceptance, holding, planning, store
 from worker.triggers.acceptance import Gone
+from worker.triggers.models import Style, Trigger, TriggerDelivery
+from worker.triggers.planning import Said
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,12 +66,12 @@ def test_a_message_about_a_product_makes_its_render():
     (render,) = renders()
     assert (taken.delivery.verdict, taken.delivery.render_id) == ("rendered", render.id)
     assert (render.prompt, render.external_ref, render.tags) == ("a video about Lamp 1 for 19.90", "shop/1", ["hook"])
-    assert render.revision == taken.delivery.revision
+    assert render.revision is None
     assert render.fingerprint is not None
     assert taken.delivery.product["id"] == "1"
     thing = shop.thing("shop/1")
     assert thing is not None
-    assert (thing.revision, thing.render_id) == (render.revision, render.id)
+    assert (thing.revision, thing.render_id) == (taken.delivery.revision, render.id)
 
 
 def test_a_mapping_fills_the_template():
@@ -86,6 +92,41 @@ def test_a_mapping_with_a_reference_knows_what_did_not_change():
     assert shop.verdict({"name": "An old kettle", "id": 7, "v": 1}) == "stale"
 
 
+def test_a_revision_of_nothing_is_no_obstacle():
+    """Without a reference a number has nothing to be a revision of; the message is made all the same."""
+    shop = Shop(mapping={"variables": {"title": "/name"}, "revision": "/v"})
+    assert shop.verdict({"name": "A kettle", "v": 3}) == "rendered"
+
+
+@pytest.mark.parametrize("unset", ["1960-01-01T00:00:00Z", "0001-01-01T00:00:00", "-1", -1])
+def test_a_time_that_was_never_set_is_no_revision(unset: Any):
+    """Some sources say what they do not know by a time before 1970, or a number below 0."""
+    assert Shop().verdict(product(updated_at=unset)) == "rendered"
+    mapped = Shop(mapping={"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"})
+    assert mapped.takes(product(updated_at=unset)).delivery.code == "trigger.revision"
+
+
+@pytest.mark.parametrize("place", ["plan", "reference"])
+def test_what_a_message_brings_out_is_no_error_for_its_shop(place: str, monkeypatch: pytest.MonkeyPatch):
+    """Its signature was right: it is kept, nothing is half done, and it is decided once the fault is mended."""
+    shop = Shop()
+
+    def fails(session: Any, *_: Any, **__: Any) -> None:
+        if place == "plan":
+            session.execute(text("SELECT 1 / 0"))
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as here:
+        here.setattr(planning, place, fails)
+        kept = shop.takes(product()).delivery
+    assert (kept.verdict, kept.code, kept.render_id) == ("held", "internal", None)
+    assert kept.retry_at is not None
+    assert (list(renders()), shop.thing()) == ([], None)
+    stand.due_now()
+    holding.go_on()
+    assert [one.verdict for one in shop.deliveries()] == ["rendered"]
+
+
 def test_a_duplicate_has_what_became_of_the_first():
     """It is counted, and nothing else happens, whatever it holds."""
     shop = Shop()
@@ -94,6 +135,74 @@ def test_a_duplicate_has_what_became_of_the_first():
     assert again.delivery.id == first.delivery.id
     assert len(renders()) == 1
     assert [one.duplicates for one in shop.deliveries()] == [1]
+
+
+def test_a_first_that_is_forgotten_in_this_moment_is_no_first(monkeypatch: pytest.MonkeyPatch):
+    """Housekeeping deletes it while its duplicate comes in: the message is taken as the new one that it is by now."""
+    shop = Shop()
+    shop.takes(product(), key="one")
+
+    def forgotten(session: Session, *_: Any) -> None:
+        session.execute(text("DELETE FROM trigger_deliveries"))
+
+    monkeypatch.setattr(acceptance, "_first", forgotten)
+    again = shop.takes(product(), key="one")
+    assert (again.duplicate, again.delivery.verdict) == (False, "unchanged")
+
+
+@pytest.mark.parametrize(
+    ("style", "topic", "body", "echo"),
+    [
+        (
+            "shopify",
+            "products/update",
+            SHOPIFY,
+            {
+                "updated_at": "2026-03-01T10:00:00Z",
+                "media": [{"id": 1, "media_content_type": "VIDEO", "alt": None, "preview_image": None}],
+            },
+        ),
+        (
+            "woocommerce",
+            "product.updated",
+            WOOCOMMERCE,
+            {
+                "date_modified_gmt": "2026-03-01T10:00:00",
+                "meta_data": [{"id": 9, "key": "_vivideo", "value": "https://shop.example/vivideo-pbn_1.mp4"}],
+            },
+        ),
+    ],
+)
+def test_the_shops_own_echo_of_a_published_video_is_unchanged(style: str, topic: str, body: Any, echo: dict[str, Any]):
+    """A video on a product is an edit of it: the message about that makes neither a video nor a publication."""
+    shop = Shop(style=style)
+    shop.publisher()
+
+    def says(body: Any, number: str) -> TriggerDelivery:
+        name = {"shopify": "x-shopify-{}", "woocommerce": "x-wc-webhook-{}"}[style]
+        headers = {name.format("topic"): topic, "x-shopify-webhook-id": number, "x-wc-webhook-delivery-id": number}
+        said = Said.read(Style(style), headers, json.dumps(body).encode())
+        arrived, id = acceptance.Arrived(said.message.key, said), store.new_delivery_id()
+        return transact(lambda session: acceptance.receive(session, shop.id, arrived, id)).delivery
+
+    first = says(body, "first")
+    assert first.verdict == "rendered"
+    ends(first.render_id)
+    transact(_brought)
+    again = says(body | echo, "echo")
+    assert (again.verdict, again.render_id) == ("unchanged", first.render_id)
+    assert again.revision is not None
+    assert again.revision > (first.revision or 0)
+    assert len(renders()) == len(stand.publications()) == 1
+
+
+def _brought(session: Session) -> None:
+    """As the relay does once a render has succeeded: it is asked for, and done."""
+    render = session.scalars(select(Render)).one()
+    delivery = session.scalars(select(TriggerDelivery)).one()
+    publisher = session.scalars(select(Trigger.publisher_id)).one()
+    publications.ask(session, publisher or "", render, delivery.ref or "", delivery.product)
+    session.execute(text("UPDATE publications SET state = 'published', finished_at = now()"))
 
 
 def test_a_lost_answer_to_a_commit_is_no_duplicate():
@@ -129,12 +238,15 @@ def test_a_fault_before_the_commit_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     """Neither the message nor the render nor what is known: the source sends it again, and it is new."""
     shop = Shop()
 
+    class PowerWent(BaseException):
+        """No fault that anybody may catch."""
+
     def fails(*_: Any) -> None:
-        raise RuntimeError("the power went")
+        raise PowerWent
 
     with monkeypatch.context() as here:
         here.setattr(acceptance, "_overtake", fails)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(PowerWent):
             shop.takes(product(), key="one")
     assert (list(renders()), list(shop.deliveries()), shop.thing()) == ([], [], None)
     assert not shop.takes(product(), key="one").duplicate
@@ -164,6 +276,40 @@ def test_a_video_that_is_not_there_is_made_now(end: str):
         lost = {"failed": "status = 'failed', error_code = 'internal'", "purged": "purged_at = now()"}[end]
         transact(lambda session: session.execute(text(f"UPDATE renders SET {lost}")))  # noqa: S608 - own words
     assert shop.verdict(product()) == "rendered"
+
+
+@pytest.mark.parametrize("lane", ["held", "paused_at"])
+def test_what_waits_for_a_person_stands_for_nothing(lane: str):
+    """A batch that is to be approved, or is paused: nobody knows whether its video will ever be."""
+    shop = Shop()
+    shop.takes(product())
+    value = "true" if lane == "held" else "now()"
+    transact(lambda session: session.execute(text(f"UPDATE lanes SET {lane} = {value}")))  # noqa: S608 - own words
+    assert shop.verdict(product(at=2, tags="new")) == "rendered"
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ("fingerprint = 'with what servers said of its pictures'", "unchanged"),
+        ("fingerprint = 'x', assets = '[{\"url\": \"https://shop.example/2.jpg\"}]'", "rendered"),
+        ("fingerprint = 'x', language = 'xx'", "rendered"),
+        ("fingerprint = 'x', output = '{}'", "rendered"),
+        ("fingerprint = 'x', variables = '{}'", "rendered"),
+        ("fingerprint = 'x', external_ref = 'other'", "rendered"),
+        ("fingerprint = NULL", "rendered"),
+    ],
+)
+def test_what_a_catalog_has_rendered_costs_nothing(change: str, verdict: str):
+    """Its number also counts what the pictures' servers said, which no message waits for: what it was made of tells."""
+    shop = Shop()
+    body = product(images=[{"src": "https://shop.example/1.jpg"}])
+    shop.takes(body)
+    with_marks = text("UPDATE renders SET assets = jsonb_set(assets, '{0,sent}', 'true')")
+    transact(lambda session: session.execute(with_marks))
+    transact(lambda session: session.execute(text(f"UPDATE renders SET {change}")))  # noqa: S608 - own words
+    transact(lambda session: session.execute(text("DELETE FROM trigger_deliveries")))
+    assert shop.verdict(body | {"vendor": "Other"}) == verdict
 
 
 def test_a_change_taken_back_is_no_new_video():
@@ -223,25 +369,87 @@ def _somebody_waits(session: Session) -> bool:
 
 
 def test_an_older_edit_is_stale():
-    """Behind what the trigger knows, and behind what anybody asked for under that reference."""
+    """Behind what the trigger knows, and behind what another of the same template does."""
     shop = Shop()
     assert shop.verdict(product(at=5)) == "rendered"
     late = shop.takes(product(at=4, title="Older")).delivery
     assert (late.verdict, late.render_id) == ("stale", None)
-    wanted = NewRender("by hand", "en", external_ref="2", revision=2**52)
-    transact(lambda session: accept(session, shop.owner_id, wanted))
-    assert shop.verdict(product(2)) == "stale"
+    other = Shop(template=f"{shop.name}@1")
+    assert other.verdict(product(at=4, title="Older")) == "stale"
+    assert other.verdict(product(at=6, title="Newer")) == "rendered"
+    assert shop.verdict(product(at=5, title="Other")) == "stale"
+
+
+def test_a_newer_edit_takes_the_place_of_what_nobody_began_and_follows_what_is_at_work():
+    """Whichever trigger of the same template hears of it."""
+    shop = Shop()
+    other = Shop(template=shop.name)
+    first = shop.takes(product(at=1)).delivery.render_id
+    transact(lambda session: session.execute(text("UPDATE renders SET started_at = now(), status = 'running'")))
+    second = shop.takes(product(at=2, title="Newer")).delivery.render_id
+    third = other.takes(product(at=3, title="Newest")).delivery.render_id
+    states = {one.id: (one.status, one.follows_id) for one in renders()}
+    assert states[second or ""][0] == "canceled"
+    assert states[third or ""] == ("queued", first)
+
+
+def test_two_templates_videos_of_one_thing_leave_each_other_alone():
+    """One shop, a portrait and a landscape video of each product: both are made of the same edit, and of an older."""
+    portrait, landscape = Shop(), Shop()
+    assert [one.verdict(product(at=2)) for one in (portrait, landscape)] == ["rendered", "rendered"]
+    assert [(one.status, one.follows_id) for one in renders()] == [("queued", None)] * 2
+    late = Shop()
+    assert late.verdict(product(at=1)) == "rendered"
+
+
+def test_an_owners_own_revisions_are_another_count():
+    """A trigger's are microseconds: what is asked for one by one neither makes them stale nor is made stale by them,
+    nor do they take each other's place."""
+    shop = Shop()
+    wanted = NewRender("by hand", "en", external_ref="1", revision=2**52)
+    own = transact(lambda session: accept(session, shop.owner_id, wanted))
+    assert shop.verdict(product()) == "rendered"
+    assert {one.id: one.status for one in renders()}[own.id] == "queued"
+    assert shop.verdict(product(2)) == "rendered"
+    transact(lambda session: revisions.refuse_stale(session, shop.owner_id, "2", 8))
+    transact(lambda session: revisions.make_way(session, shop.owner_id, "2", 8, newer="rnd_own"))
+    assert {one.status for one in renders()} == {"queued"}
+
+
+def test_of_two_edits_in_one_second_the_later_one_stands():
+    """Shopify's `updated_at` has seconds: when each message was sent says which is newer, where both say so."""
+    shop = Shop(style="standard", topics=["*"])
+
+    def sent(at: int, title: str) -> str:
+        headers = {"webhook-id": f"msg_{title}", "webhook-timestamp": str(1_770_000_000 + at)}
+        body = json.dumps({"type": "product.updated", "data": product(title=title)}).encode()
+        said = Said.read(Style.STANDARD, headers, body)
+        arrived, id = acceptance.Arrived(said.message.key, said), store.new_delivery_id()
+        return transact(lambda session: acceptance.receive(session, shop.id, arrived, id)).delivery.verdict
+
+    assert [sent(2, "later"), sent(1, "earlier"), sent(3, "last")] == ["rendered", "stale", "rendered"]
+    assert shop.verdict(product(title="who knows")) == "rendered"
 
 
 def test_conditions_decide():
-    """What holds renders; what is compared is compared with the last message, not with the last render."""
+    """What holds renders; what is compared is compared with the last message that could have led to a video."""
     shop = Shop(conditions=[{"pointer": "/status", "equals": "active"}, {"pointer": "/title", "changed": True}])
     assert shop.verdict(product(at=1)) == "rendered"
     same = shop.takes(product(at=2, price="1.00")).delivery
     assert (same.verdict, "/title" in (same.detail or "")) == ("condition", True)
     assert shop.verdict(product(at=3, title="Other", status="hidden")) == "condition"
-    assert shop.verdict(product(at=4, title="Other")) == "condition"
-    assert shop.verdict(product(at=5, title="Third")) == "rendered"
+    assert shop.verdict(product(at=4, title="Other")) == "rendered"
+    assert shop.verdict(product(at=5, title="Other", price="2.00")) == "condition"
+    assert shop.verdict(product(at=6, title="Third")) == "rendered"
+
+
+@pytest.mark.parametrize("unwanted", [{"status": "draft"}, {"availability": "out of stock"}])
+def test_what_was_not_for_sale_is_made_once_it_is(unwanted: dict[str, Any]):
+    """Nothing that is watched has changed since, but of that there never was a video."""
+    shop = Shop(conditions=[{"pointer": "/title", "changed": True}])
+    assert shop.verdict(product(at=1) | unwanted) == "condition"
+    assert shop.verdict(product(at=2)) == "rendered"
+    assert shop.verdict(product(at=3)) == "condition"
 
 
 @pytest.mark.parametrize(

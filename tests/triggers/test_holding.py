@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, ends, product, renders
 from worker import chores
+from worker.database import transact
 from worker.infinity import NEVER
 from worker.owners.limits import LimitReached, Limits
-from worker.triggers import acceptance, holding
+from worker.triggers import acceptance, holding, store
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +67,70 @@ def test_what_was_before_something_unwanted_is_not_made():
     shop.pauses(on=False)
     holding.go_on()
     assert _verdicts(shop) == ["stale", "condition"]
+
+
+@pytest.mark.parametrize(("newest", "verdict"), [({"status": "draft"}, "condition"), ({"title": None}, "refused")])
+def test_what_was_before_something_unwanted_is_not_made_without_revisions_either(newest: dict, verdict: str):
+    """That the newest is no video says nothing for the one before it."""
+    mapping = {"variables": {"title": "/title"}, "external_ref": "/id"}
+    shop = Shop(mapping=mapping, conditions=[{"pointer": "/status", "equals": "active"}])
+    shop.pauses()
+    shop.takes(product())
+    shop.takes(product() | newest)
+    shop.pauses(on=False)
+    holding.go_on()
+    assert _verdicts(shop) == ["stale", verdict]
+
+
+def test_an_older_state_that_comes_late_overtakes_nothing():
+    """What is held is newer, by its revision: it waits, and is made."""
+    shop = Shop(limits=Limits(renders_in_flight=1))
+    first = shop.takes(product(1)).delivery
+    shop.takes(product(2, at=5, title="newer"))
+    shop.takes(product(2, at=4, title="older"))
+    assert shop.verdict(product(2, at=3, status="draft")) == "condition"
+    assert _verdicts(shop)[1] == "held"
+    ends(first.render_id)
+    due_now()
+    holding.go_on()
+    assert [one.variables["title"] for one in renders() if one.finished_at is None] == ["newer"]
+
+
+def test_what_is_asked_for_again_is_made_once_its_key_may():
+    """`force` is kept with the message: its limit is no reason to take it for unchanged."""
+    shop = Shop(limits=Limits(renders_in_flight=1))
+    ends(shop.takes(product()).delivery.render_id)
+    at_work = shop.takes(product(2)).delivery
+    arrived = acceptance.Arrived("replay", shop.said(product()).said, force=True)
+    transact(lambda session: acceptance.receive(session, shop.id, arrived, store.new_delivery_id()))
+    assert _verdicts(shop) == ["rendered", "rendered", "held"]
+    ends(at_work.render_id)
+    due_now()
+    holding.go_on()
+    assert _verdicts(shop) == ["rendered", "rendered", "rendered"]
+
+
+@pytest.mark.parametrize("what", ["transact", "again"])
+def test_a_database_that_is_away_is_the_dispatchers_to_wait_for(what: str, monkeypatch: pytest.MonkeyPatch):
+    """No message is put off by it, and nothing is tried again within the tick."""
+    shop = Shop()
+    shop.pauses()
+    shop.takes(product())
+    shop.pauses(on=False)
+    tries = []
+
+    def away(session, *_):
+        tries.append(session)
+        raise OperationalError("SELECT 1", {}, Exception("gone"), connection_invalidated=True)
+
+    with monkeypatch.context() as here:
+        here.setattr(holding, "_due" if what == "transact" else "again", away)
+        with pytest.raises(OperationalError):
+            holding.go_on()
+    assert len(tries) == 1
+    assert shop.deliveries()[0].tries == 0
+    holding.go_on()
+    assert _verdicts(shop) == ["rendered"]
 
 
 def test_a_key_that_is_free_again_lets_a_message_go_on():

@@ -1,7 +1,7 @@
 """A newer revision of a product takes the place of one that nobody began, and never overtakes one that is at work.
 
 By the owner's reference and the template: two videos of one product, made with two templates, leave each other alone,
-and so do renders that somebody asked for one by one.
+and so do renders that somebody asked for one by one, or a shop by a message that are still queued.
 """
 
 from dataclasses import dataclass, field
@@ -49,16 +49,21 @@ _PAIRS = text(
     """
     SELECT o.id AS older, c.render_id AS newer
     FROM catalog_reads r JOIN catalog_changes c ON c.read_id = r.id AND c.kind NOT IN ('unchanged', 'gone'),
-        LATERAL (SELECT o.id, o.template_version_id, o.batch_id FROM renders o
+        LATERAL (SELECT o.id, o.template_version_id, o.batch_id, o.started_at FROM renders o
             WHERE o.owner_id = r.owner_id AND o.external_ref = :prefix || c.ref
                 AND o.finished_at IS NULL AND o.fingerprint IS NOT NULL OFFSET 0) o
     WHERE r.id = :read AND o.id <> c.render_id
         AND EXISTS (SELECT 1 FROM template_versions v WHERE v.id = o.template_version_id AND v.template_id = :template)
         AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = o.batch_id AND b.state = 'receiving')
+        AND (o.started_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM trigger_deliveries d
+            WHERE d.render_id = o.id AND d.verdict = 'rendered'))
     ORDER BY o.id"""
 )
 """By what the renders say, not the products: a catalog that was dropped left renders, and no products. One by one along
-`ix_renders_external_ref` (hence OFFSET 0), whatever the planner knows of a table that a shop has just filled."""
+`ix_renders_external_ref` (hence OFFSET 0), whatever the planner knows of a table that a shop has just filled.
+
+What a shop's message asked for and nobody began is no feed's to replace, which may have been exported before; one at
+work is followed all the same."""
 
 _LOCK_UNBEGUN = text(
     """

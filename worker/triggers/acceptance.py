@@ -2,16 +2,21 @@
 duplicates. Whoever dies before its commit leaves nothing, and the source sends it again.
 """
 
+import traceback
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, cast, func, literal, select, update
+from sqlalchemy import ColumnElement, DateTime, case, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from worker.database import from_now
+from config.logging import get
+from worker.database import from_now, retryable
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import TRIGGER_MESSAGES
 from worker.owners import limits
@@ -20,17 +25,18 @@ from worker.owners.models import ApiKey
 from worker.publishing import publications
 from worker.renders import revisions, store
 from worker.renders.models import Render
-from worker.renders.revisions import Stale
 from worker.renders.states import Status
-from worker.triggers import planning
+from worker.triggers import equals, order, planning
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 from worker.triggers.planning import Plan, Said
 from worker.triggers.store import PAUSED
 
+log = get(__name__)
+
 DUPLICATE = "duplicate"
 """As which one is counted that came before."""
 LONGEST_PAUSE = timedelta(minutes=30)
-"""Between two tries of what is held because of its key's limits."""
+"""Between two tries of what is held because of its key's limits, or of a fault."""
 
 
 class Gone(Exception):
@@ -64,11 +70,47 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
     trigger = held(session, trigger_id)
     row = _put(session, trigger, arrived, delivery_id)
     if row is None:
-        return _again(session, trigger, arrived.key, delivery_id)
-    ref = planning.reference(trigger, arrived.said)
-    planning.one_at_a_time(session, trigger.owner_id, ref)
-    decide(session, trigger, row, arrived.said, force=arrived.force)
+        if (first := _first(session, trigger, arrived.key)) is not None:
+            return _again(session, trigger, first, delivery_id)
+        row = _put(session, trigger, arrived, delivery_id)  # housekeeping took the first in this moment
+        if row is None:
+            raise Gone(trigger.id)
+    try:
+        with session.begin_nested():
+            ref = planning.reference(trigger, arrived.said)
+            planning.one_at_a_time(session, trigger.owner_id, ref)
+            decide(session, trigger, row, arrived.said)
+    except Exception as fault:
+        if passes(fault):
+            raise
+        _keep(session, row, fault)
     return Taken(row, duplicate=False)
+
+
+def passes(fault: Exception) -> bool:
+    """Whether the whole transaction may do better in a moment."""
+    return isinstance(fault, DBAPIError | PoolTimeout) and retryable(fault)
+
+
+def _keep(session: Session, row: TriggerDelivery, fault: Exception) -> None:
+    """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up."""
+    tell(row.id, fault)
+    plan = Plan(Verdict.HELD, "internal", "A fault of this service: the message is kept, and tried again.")
+    _write(session, row, plan, retry_at=from_now(LONGEST_PAUSE))
+
+
+def tell(delivery_id: str, fault: Exception) -> None:
+    """Log a fault of ours. PostgreSQL says in its message what is in the row, the customer's words: not those."""
+    orig = fault.orig if isinstance(fault, DBAPIError) else None
+    constraint = getattr(getattr(orig, "diag", None), "constraint_name", None)
+    error = type(orig or fault).__name__
+    log.error("trigger.fault", delivery=delivery_id, error=error, constraint=constraint, at=_place(fault))
+
+
+def _place(fault: Exception) -> list[str]:
+    """The innermost frames, without any values."""
+    frames = traceback.extract_tb(fault.__traceback__)[-5:]
+    return [f"{Path(one.filename).name}:{one.lineno}" for one in frames]
 
 
 def held(session: Session, trigger_id: str) -> Trigger:
@@ -80,13 +122,13 @@ def held(session: Session, trigger_id: str) -> Trigger:
     return trigger
 
 
-def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said, *, force: bool = False) -> None:
+def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said) -> None:
     """Write on a message's row what becomes of it, now or after it was held, and do it. Its thing is locked
     (`planning.one_at_a_time`)."""
     try:
-        _do(session, trigger, row, planning.plan(session, trigger, said, force=force))
+        _do(session, trigger, row, planning.plan(session, trigger, said, force=row.force))
     except _Moved:
-        decide(session, trigger, row, said, force=force)
+        decide(session, trigger, row, said)
 
 
 class _Moved(Exception):
@@ -109,22 +151,19 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
         _write(session, row, plan, retry_at=from_now(pause(row.tries, reached)))
         _overtake(session, row)
         return
-    except Stale as stale:
-        plan = replace(plan, verdict=Verdict.STALE, code=None, detail=str(stale))
-        render = None
     _write(session, row, plan, render=render)
     if plan.verdict not in (Verdict.STALE, Verdict.REFUSED, Verdict.IGNORED):
         _know(session, trigger, plan, render)
-    if plan.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
+    if plan.verdict not in (Verdict.STALE, Verdict.IGNORED):
         _overtake(session, row)
 
 
 def _carry_out(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render | None:
-    """The render that is made, or stands for it. Raises LimitReached, Stale, _Moved."""
+    """The render that is made, or stands for it. Raises LimitReached, _Moved."""
     if plan.verdict is Verdict.UNCHANGED:
         assert plan.equal is not None, "unchanged because of it"
         equal = _standing(session, plan.equal.id)
-        revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=equal.id)
+        _make_way(session, trigger, plan, equal.id)
         _publish(session, trigger, plan, equal)
         return equal
     return _render(session, trigger, plan, key) if plan.verdict is Verdict.RENDERED else None
@@ -135,7 +174,7 @@ def _standing(session: Session, render_id: str) -> Render:
     publications finds this message beside it. Raises _Moved."""
     query = select(Render).where(Render.id == render_id).with_for_update(read=True)
     render = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if render is None or not planning.stands(render):
+    if render is None or not equals.stands(render):
         raise _Moved
     return render
 
@@ -144,7 +183,7 @@ def _render(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) 
     assert plan.request is not None, "what is rendered has a request"
     render_id = store.new_id("rnd")
     # First: what it takes the place of no longer counts against the key.
-    at_work = revisions.make_way(session, trigger.owner_id, plan.ref, plan.revision, newer=render_id)
+    at_work = _make_way(session, trigger, plan, render_id)
     if key is not None:
         limits.check(session, key.id, Limits.read(key.limits))
     render = store.accept(session, trigger.owner_id, plan.request, render_id=render_id)
@@ -154,6 +193,13 @@ def _render(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) 
     if at_work is not None:
         revisions.follow(session, {render_id: at_work})
     return render
+
+
+def _make_way(session: Session, trigger: Trigger, plan: Plan, newer: str) -> str | None:
+    """Cancel what `newer` takes the place of; what it has to follow."""
+    if plan.ref is None or plan.revision is None or plan.template_id is None:
+        return None
+    return order.make_way(session, trigger.owner_id, plan.ref, plan.template_id, newer=newer)
 
 
 def _limited(session: Session, key_id: str | None) -> ApiKey | None:
@@ -180,17 +226,19 @@ def _put(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: str)
         "body": arrived.said.body,
         "sent_at": arrived.said.message.sent_at,
         "replay_of": arrived.replay_of,
+        "force": arrived.force,
         "verdict": Verdict.IGNORED.value,  # until it is decided, in this transaction
     }
     add = insert(TriggerDelivery).values(row).on_conflict_do_nothing()
     return session.scalars(add.returning(TriggerDelivery)).one_or_none()
 
 
-def _again(session: Session, trigger: Trigger, key: str, delivery_id: str) -> Taken:
+def _first(session: Session, trigger: Trigger, key: str) -> TriggerDelivery | None:
     its = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.key == key
-    first = session.scalars(select(TriggerDelivery).where(*its)).one_or_none()
-    if first is None:
-        raise Gone(trigger.id)  # housekeeping took it in this moment: as one that never was, it may come again
+    return session.scalars(select(TriggerDelivery).where(*its)).one_or_none()
+
+
+def _again(session: Session, trigger: Trigger, first: TriggerDelivery, delivery_id: str) -> Taken:
     if first.id == delivery_id:
         return Taken(first, duplicate=False)  # this call's own COMMIT, whose answer was lost
     session.execute(
@@ -236,10 +284,16 @@ def _know(session: Session, trigger: Trigger, plan: Plan, render: Render | None)
     if plan.ref is None:
         return
     row = {"trigger_id": trigger.id, "ref": plan.ref, "owner_id": trigger.owner_id, "revision": plan.revision}
-    row |= {"watched": dict(plan.watched or {}), "render_id": render.id if render else None}
+    row |= {"sent_at": plan.sent_at, "watched": dict(plan.watched or {}), "render_id": render.id if render else None}
     add = insert(TriggerThing).values(row)
     news: dict[str, Any] = {"updated_at": func.now()}
     news["revision"] = func.greatest(TriggerThing.revision, add.excluded.revision)
+    before, now = (func.coalesce(one, -1) for one in (TriggerThing.revision, add.excluded.revision))
+    news["sent_at"] = case(
+        (now > before, add.excluded.sent_at),
+        (now == before, func.greatest(TriggerThing.sent_at, add.excluded.sent_at)),
+        else_=TriggerThing.sent_at,
+    )
     if plan.watched is not None:
         news["watched"] = add.excluded.watched
     if render is not None:
@@ -248,15 +302,18 @@ def _know(session: Session, trigger: Trigger, plan: Plan, render: Render | None)
 
 
 def _overtake(session: Session, row: TriggerDelivery) -> None:
-    """What is held of the same thing and came before is of yesterday: the newest decides."""
+    """What is held of the same thing and came before is of yesterday, unless its revision is higher: the newest
+    decides, also that there is to be no video."""
     if row.ref is None:
         return
-    older = (
+    older = [
         TriggerDelivery.trigger_id == row.trigger_id,
         TriggerDelivery.ref == row.ref,
         TriggerDelivery.retry_at.is_not(None),  # held: by the index of these alone
         TriggerDelivery.id < row.id,
-    )
+    ]
+    if row.revision is not None:
+        older.append(or_(TriggerDelivery.revision.is_(None), TriggerDelivery.revision <= row.revision))
     values = {"verdict": Verdict.STALE.value, "code": None, "retry_at": None}
     session.execute(
         update(TriggerDelivery)

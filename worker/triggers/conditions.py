@@ -1,4 +1,5 @@
-"""Whether a message is worth a render: by what it says, and by what has changed since the last one about the thing.
+"""Whether a message is worth a render: by what it says, and by what has changed since the last one about the thing that
+was rendered, or found unchanged.
 
     [{"pointer": "/status", "equals": "active"}, {"pointer": "/title", "changed": true}]
 
@@ -39,14 +40,16 @@ class Checked:
 
 def check(conditions: Sequence[Condition], payload: Any, watched_before: Mapping[str, str] | None) -> Checked:
     """Whether a message of this body is to render. `watched_before` is what `watched` gave for the last message about
-    the same thing, None where there was none. Conditions are `valid`."""
+    the same thing that was rendered or found unchanged, None where there was none. Conditions are `valid`."""
     for condition in conditions:
         if "changed" not in condition and not _holds(condition, pointers.get(payload, condition["pointer"])):
             return Checked(False, f"{_place(condition)} {_said(condition)} does not hold.")
     now = watched(conditions, payload)
     before = watched_before or {}
     if now and all(before.get(pointer) == value for pointer, value in now.items()):
-        return Checked(False, f"Unchanged since the last message about it: {', '.join(map(_named, now))[:300]}.")
+        return Checked(
+            False, f"Unchanged since the last message that was rendered: {', '.join(map(_named, now))[:300]}."
+        )
     return Checked(True)
 
 

@@ -7,21 +7,19 @@ once one of them is decided those before it are of yesterday.
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from config.logging import get
 from worker.database import from_now, transact
 from worker.triggers import acceptance, planning
 from worker.triggers.acceptance import LONGEST_PAUSE, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
 from worker.triggers.planning import Said
 
-log = get(__name__)
-
 AT_ONCE = 20
 
 
 def go_on() -> bool:
-    """Try the next held messages that are due; whether there are more."""
-    due = transact(_due)
+    """Try the next held messages that are due; whether there are more. Raises DBAPIError where the database is away:
+    the dispatcher waits for it."""
+    due = transact(_due, retry_for=0)
     for delivery_id in due:
         _try(delivery_id)
     return len(due) == AT_ONCE
@@ -35,12 +33,14 @@ def _due(session: Session) -> list[str]:
 
 def _try(delivery_id: str) -> None:
     try:
-        transact(lambda session: again(session, delivery_id))
+        transact(lambda session: again(session, delivery_id), retry_for=0)
     except Gone:
         return
-    except Exception:  # a bug that one message brings out must not end what the others wait for
-        log.exception("trigger.fault", delivery=delivery_id)
-        transact(lambda session: _put_off(session, delivery_id))
+    except Exception as fault:  # a bug that one message brings out must not end what the others wait for
+        if acceptance.passes(fault):
+            raise
+        acceptance.tell(delivery_id, fault)
+        transact(lambda session: _put_off(session, delivery_id), retry_for=0)
 
 
 def again(session: Session, delivery_id: str) -> None:

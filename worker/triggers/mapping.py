@@ -20,9 +20,10 @@ from worker.templates.grammar import unprintable
 from worker.templates.limits import ITEMS, NAME_CHARACTERS, VALUE_CHARACTERS, VARIABLES
 from worker.templates.variables import Declared
 from worker.triggers import pointers
+from worker.triggers.models import Style
 from worker.triggers.payloads import plain
 from worker.triggers.pointers import BadPointer
-from worker.triggers.products import locator
+from worker.triggers.products import located
 from worker.triggers.revisions import revision
 from worker.triggers.wanted import NotWanted, Wanted
 
@@ -59,16 +60,17 @@ class Mapping:
         return asdict(self)
 
 
-def filled(payload: Any, mapping: Mapping) -> Wanted:
+def filled(payload: Any, mapping: Mapping, style: Style = Style.BEARER) -> Wanted:
     """What the message asks for, by the mapping. Raises NotWanted."""
     found, remarks = _pictures(payload, mapping.pictures)
+    ref = _ref(payload, mapping.external_ref)
     return Wanted(
         product=None,
-        ref=_ref(payload, mapping.external_ref),
+        ref=ref,
         revision=_revision(payload, mapping.revision),
         variables=dict(_variables(payload, mapping.variables)),
         pictures=found,
-        locator=locator(cast("dict[str, Any]", payload)) if isinstance(payload, dict) else {},
+        locator=located(style, payload, ref),
         title=_title(payload, mapping.title),
         remarks=remarks,
     )

@@ -101,6 +101,8 @@ class TriggerDelivery(Base):
     product: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """Where the thing is in its shop: `{"id": …}`, `{"handle": …}`, `{"sku": …}`, as far as it was said."""
     replay_of: Mapped[str | None]
+    force: Mapped[bool] = mapped_column(server_default="false")
+    """A render is asked for although its video is there."""
     duplicates: Mapped[int] = mapped_column(server_default="0")
     """How often the same message came again."""
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -131,6 +133,8 @@ class TriggerThing(Base):
     ref: Mapped[str] = mapped_column(primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     revision: Mapped[int | None] = mapped_column(BigInteger)
+    sent_at: Mapped[datetime | None]
+    """When the message of that revision was sent, where it says so: of two with one revision the later is newer."""
     watched: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """Pointer → SHA-256 of the value there, of those that a condition compares (`changed`)."""
     render_id: Mapped[str | None]

@@ -6,24 +6,33 @@ whether its video is there already.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from worker.batches.models import Batch, BatchState
 from worker.catalogs import fingerprint
 from worker.catalogs.fingerprint import Picture
 from worker.catalogs.options import Options
 from worker.catalogs.requests import LONGEST_REF, NoRequest, Recipe
 from worker.catalogs.requests import request as of_product
-from worker.renders import revisions
-from worker.renders.models import Render, Result
-from worker.renders.states import Status
+from worker.renders.models import Render
 from worker.renders.store import NewRender
 from worker.templates import store as templates
 from worker.templates.store import Archived, Found, Unknown
-from worker.triggers import conditions, filling, mapping, messages, payloads, products, signatures, topics
+from worker.triggers import (
+    conditions,
+    equals,
+    filling,
+    mapping,
+    messages,
+    order,
+    payloads,
+    products,
+    signatures,
+    topics,
+)
 from worker.triggers.filling import Filled, NotFilledBy
 from worker.triggers.messages import Message
 from worker.triggers.models import Style, Trigger, TriggerThing, Verdict
@@ -63,15 +72,17 @@ class Plan:
     ref: str | None = None
     """As its renders name it: the owner's `external_ref`."""
     revision: int | None = None
+    sent_at: datetime | None = None
     product: Mapping[str, Any] = field(default_factory=dict[str, Any])
     request: NewRender | None = None
     fingerprint: str | None = None
     equal: Render | None = None
     """Whose video is, or will be, the same."""
     watched: Mapping[str, Any] | None = None
-    """What a condition compares the next message with; None where this one says nothing of it."""
+    """What a condition compares the next message with; None where there is, or will be, no video of this one."""
     template: str | None = None
     """As it was resolved: `name@3`."""
+    template_id: str | None = None
 
 
 def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False) -> Plan:
@@ -84,7 +95,7 @@ def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False)
         payload = said.payload()
     except NotJson as why:
         return Plan(Verdict.REFUSED, "trigger.not_json", f"The body is no JSON: {why}.")
-    return _of_payload(session, trigger, payload, force=force)
+    return _of_payload(session, trigger, payload, sent_at=said.message.sent_at, force=force)
 
 
 def reference(trigger: Trigger, said: Said) -> str | None:
@@ -95,7 +106,7 @@ def reference(trigger: Trigger, said: Said) -> str | None:
         return None
 
 
-def _of_payload(session: Session, trigger: Trigger, payload: Any, *, force: bool) -> Plan:
+def _of_payload(session: Session, trigger: Trigger, payload: Any, *, sent_at: datetime | None, force: bool) -> Plan:
     try:
         wanted = _wanted(trigger, payload)
     except NotWanted as error:
@@ -106,8 +117,8 @@ def _of_payload(session: Session, trigger: Trigger, payload: Any, *, force: bool
         Verdict.CONDITION,
         ref=_external_ref(trigger, wanted),
         revision=wanted.revision,
+        sent_at=sent_at,
         product=wanted.locator,
-        watched=conditions.watched(trigger.conditions, payload),
     )
     if about.ref is not None and len(about.ref) > LONGEST_REF:
         detail = f"The ref has more than {LONGEST_REF} characters with its prefix: shorten it."
@@ -115,32 +126,41 @@ def _of_payload(session: Session, trigger: Trigger, payload: Any, *, force: bool
     thing = session.get(TriggerThing, (trigger.id, about.ref), populate_existing=True) if about.ref else None
     checked = conditions.check(trigger.conditions, payload, thing.watched if thing else None)
     if not checked.holds:
-        return _with_age(session, trigger, thing, replace(about, detail=checked.why))
-    return _with_age(session, trigger, thing, _made(session, trigger, wanted, about, force=force))
+        return replace(about, detail=checked.why)
+    made = _made(session, trigger, wanted, about, force=force)
+    if made.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
+        # Of a draft, say, there is no video: once it is none any more that is to be made, whatever changed since.
+        made = replace(made, watched=conditions.watched(trigger.conditions, payload))
+    return _with_age(session, trigger, thing, made)
 
 
 def _with_age(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> Plan:
-    """The plan, stale where something newer is known of its thing. What is not to be rendered stays so, but an old
-    message says nothing of what the thing is like now."""
-    newer = _newer(session, trigger, thing, plan)
-    if newer is None or plan.verdict is Verdict.REFUSED:
+    """The plan, stale where something newer is known of its thing. What is not to be rendered stays so."""
+    if plan.verdict in (Verdict.REFUSED, Verdict.CONDITION):
         return plan
-    if plan.verdict is Verdict.CONDITION:
-        return replace(plan, watched=None)
+    newer = _newer(session, trigger, thing, plan)
+    if newer is None:
+        return plan
     return replace(plan, verdict=Verdict.STALE, detail=newer, request=None, equal=None, watched=None)
 
 
 def _newer(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> str | None:
     """What is newer, in words."""
-    if plan.ref is None or plan.revision is None:
+    if plan.ref is None or plan.revision is None or plan.template is None or plan.template_id is None:
         return None
-    if thing is not None and thing.revision is not None and thing.revision > plan.revision:
-        return f"{plan.ref} is at revision {thing.revision}, which is newer than {plan.revision}"
-    try:
-        revisions.refuse_stale(session, trigger.owner_id, plan.ref, plan.revision)
-    except revisions.Stale as stale:
-        return str(stale)
-    return None
+    template = plan.template.partition("@")[0], plan.template_id
+    known = order.known(session, trigger.owner_id, plan.ref, template)
+    if known is None or known < plan.revision:
+        return None
+    if known == plan.revision:
+        later = thing is not None and thing.revision == known and _later(thing.sent_at, plan.sent_at)
+        return f"A message about revision {known} of {plan.ref} was sent after this one" if later else None
+    return f"{plan.ref} is at revision {known}, which is newer than {plan.revision}"
+
+
+def _later(known: datetime | None, sent_at: datetime | None) -> bool:
+    """Shopify's `updated_at` has seconds: of two edits in one the message says which is newer, where both do."""
+    return known is not None and sent_at is not None and known > sent_at
 
 
 def _made(session: Session, trigger: Trigger, wanted: Wanted, about: Plan, *, force: bool) -> Plan:
@@ -161,27 +181,25 @@ def _made(session: Session, trigger: Trigger, wanted: Wanted, about: Plan, *, fo
     except NotFilledBy as error:
         return _refused(about, error.code, error.detail)
     planned = replace(about, verdict=Verdict.RENDERED, request=requested.request, template=template.ref)
+    planned = replace(planned, template_id=template.template.id)
     if about.ref is None:
         return planned
     number = _number(template, requested)
-    equal = None if force else _equal(session, trigger.owner_id, number)
+    equal = None if force else equals.newest(session, trigger.owner_id, number, requested.request)
     verdict = Verdict.UNCHANGED if equal is not None else Verdict.RENDERED
     return replace(planned, verdict=verdict, fingerprint=number, equal=equal)
 
 
 def _refused(about: Plan, code: str, detail: str) -> Plan:
-    """What the message says of a thing is not taken for known where nothing can be made of it."""
-    return replace(about, verdict=Verdict.REFUSED, code=code, detail=detail[:500], watched=None)
+    return replace(about, verdict=Verdict.REFUSED, code=code, detail=detail[:500])
 
 
 def _request(wanted: Wanted, recipe: Recipe, about: Plan) -> Filled:
     """Raises NoRequest, NotFilledBy."""
     if wanted.product is None:
-        made = filling.filled(wanted, recipe, about.ref)
-    else:
-        requested, _ = of_product(wanted.product, recipe)
-        made = Filled(replace(requested.request, external_ref=about.ref), requested.used, requested.pictures)
-    return replace(made, request=replace(made.request, revision=about.revision))
+        return filling.filled(wanted, recipe, about.ref)
+    requested, _ = of_product(wanted.product, recipe)
+    return Filled(replace(requested.request, external_ref=about.ref), requested.used, requested.pictures)
 
 
 def _number(template: Found, requested: Filled) -> str:
@@ -197,36 +215,10 @@ def _number(template: Found, requested: Filled) -> str:
     )
 
 
-def _equal(session: Session, owner_id: str, number: str) -> Render | None:
-    """The newest of the owner's renders whose video is the same and is there, or is being made and was not called
-    off, nor its batch (the rules of `worker.catalogs.reuse`)."""
-    has_video = exists().where(Result.render_id == Render.id, Result.run == Render.run)
-    called_off = exists().where(
-        Batch.id == Render.batch_id,
-        or_(Batch.state == BatchState.RECEIVING.value, Batch.cancel_requested_at.is_not(None)),
-    )
-    there = (Render.status == Status.SUCCEEDED.value) & has_video
-    coming = Render.finished_at.is_(None) & Render.cancel_requested_at.is_(None) & ~called_off
-    query = select(Render).where(
-        Render.owner_id == owner_id,
-        Render.fingerprint == number,
-        Render.purged_at.is_(None),
-        or_(there, coming),
-    )
-    return session.scalars(query.order_by(Render.created_at.desc(), Render.id.desc()).limit(1)).one_or_none()
-
-
-def stands(render: Render) -> bool:
-    """Whether what `plan` took for equal still is there, or on its way."""
-    if render.purged_at is not None:
-        return False
-    return render.status == Status.SUCCEEDED or (render.finished_at is None and render.cancel_requested_at is None)
-
-
 def _wanted(trigger: Trigger, payload: Any) -> Wanted:
     """Raises NotWanted."""
     if trigger.mapping:
-        return mapping.filled(payload, mapping.Mapping.read(trigger.mapping))
+        return mapping.filled(payload, mapping.Mapping.read(trigger.mapping), Style(trigger.style))
     return products.wanted(Style(trigger.style), payload)
 
 

@@ -19,6 +19,7 @@ _REVISIONS = ("date_modified_gmt", "updated_at", "updatedAt", "modified_at", "da
 _WRAPPED = ("data", "object", "product")
 """Where the thing is in the events of Standard Webhooks (`data`) and Stripe (`data.object`)."""
 _LONGEST_LOCATOR = 255
+_SHOPIFY_PRODUCT = "gid://shopify/Product/"
 
 
 def wanted(style: Style, payload: Any) -> Wanted:
@@ -49,6 +50,26 @@ def locator(fields: Mapping[str, Any]) -> dict[str, str]:
     }
     texts = {name: _text(value) for name, value in said.items()}
     return {name: text for name, text in texts.items() if text}
+
+
+def located(style: Style, payload: Any, ref: str | None) -> dict[str, str]:
+    """Where the thing is in its shop, where a mapping says what is what: a body that is a product of that shop says so
+    itself; any other body's `id` may be an event's, an order's, a message's, and only the reference is the thing's."""
+    if isinstance(payload, dict) and _is_product(style, cast("dict[str, Any]", payload)):
+        return locator(cast("dict[str, Any]", payload))
+    if ref is None:
+        return {}
+    return {"id": ref} if ref.isdecimal() or ref.startswith(_SHOPIFY_PRODUCT) else {"sku": ref}
+
+
+def _is_product(style: Style, fields: Mapping[str, Any]) -> bool:
+    match style:
+        case Style.SHOPIFY:
+            return str(fields.get("admin_graphql_api_id")).startswith(_SHOPIFY_PRODUCT)
+        case Style.WOOCOMMERCE:
+            return "catalog_visibility" in fields  # neither orders nor customers have it
+        case _:
+            return False
 
 
 def _first_sku(variants: Sequence[Any]) -> Any:
