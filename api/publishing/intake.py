@@ -65,7 +65,7 @@ def found(session: Session, caller: Caller, publisher_id: str) -> Publisher:
 
 
 def check(row: Publisher, tools: Tools) -> PublisherCheckBody:
-    """Ask the shop; it waits for the answer, at most a minute."""
+    """Ask the shop, and wait for what it says as long as `tools` do (`api.publishing.checks`)."""
     try:
         return PublisherCheckBody(ok=True, told=driving.check(row, tools) or None, error=None)
     except PublishError as error:

@@ -23,7 +23,7 @@ from api.routes.common import (
     only_known,
 )
 from api.routes.documented import IDEMPOTENT, JSON_BODY, Entry, answer, problems
-from api.triggers import intake
+from api.triggers import intake, threads
 from api.triggers.bodies import (
     TakenBody,
     TrialBody,
@@ -166,7 +166,7 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     """
     peer = request.client.host if request.client else ""
     body = await request.body()
-    return _json(await run_in_threadpool(intake.receive, id, peer, request.headers, body))
+    return _json(await threads.run(lambda: intake.receive(id, peer, request.headers, body)))
 
 
 @router.post(
