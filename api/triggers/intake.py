@@ -14,10 +14,12 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.publishers import check_publisher
+from api.rate_limits import Policy, budgets
 from api.triggers.bodies import TakenBody, TrialBody, TriggerBody, TriggerDeliveryDetailBody, TriggerSecretBody
 from api.triggers.door import door, unverified
 from api.triggers.schemas import RotationRequest, TriggerChange, TriggerRequest
 from api.triggers.views import PONG, detail_body, secret_body, taken_body, trial_body, trigger_body
+from config.settings import settings
 from worker.accounts import vault
 from worker.database import new_id
 from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
@@ -25,7 +27,7 @@ from worker.templates import store as templates
 from worker.templates.store import Unknown
 from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
 from worker.triggers.acceptance import Arrived, Gone
-from worker.triggers.models import Style, Trigger, TriggerDelivery
+from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
 from worker.triggers.planning import Said
 from worker.triggers.secrets import BadSecret
 from worker.triggers.signatures import unsigned_ping
@@ -50,6 +52,7 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
     if unsigned_ping(Style.WOOCOMMERCE, headers, body):
         return PONG  # whatever the address is: who guesses learns nothing
     known = door.admit(trigger_id, peer, headers, body)
+    _demand_rate(trigger_id)
     said = Said.read(known.style, headers, body)
     delivery_id = store.new_delivery_id()
     try:
@@ -59,6 +62,16 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
         raise unverified() from None
     TRIGGER_MESSAGE_SECONDS.labels(known.style.value).observe(time.monotonic() - began)
     return taken_body(taken)
+
+
+def _demand_rate(trigger_id: str) -> None:
+    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up."""
+    if not (amount := settings().rates.messages_per_minute):
+        return
+    standing = budgets().spend(Policy("messages", amount), trigger_id)
+    if not standing.allowed:
+        words = f"A trigger takes {amount} messages a minute."
+        raise Problem("rate.limited", words, headers={"Retry-After": str(max(1, standing.seconds))})
 
 
 def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
@@ -184,6 +197,8 @@ def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> Trigge
 
 def _kept(session: Session, caller: Caller, delivery_id: str) -> tuple[Trigger, Said]:
     kept = delivery(session, caller, delivery_id)
+    if not kept.body and kept.verdict == Verdict.IGNORED:
+        raise Problem("trigger.delivery_emptied", "Of a message that was ignored only the headers are kept.")
     if not kept.body and not kept.headers:
         raise Problem("trigger.delivery_emptied", "What it said was deleted with its render.")
     row = found(session, caller, kept.trigger_id)

@@ -223,6 +223,8 @@ def _write(
         "retry_at": retry_at,
         "tries": row.tries + (plan.code != PAUSED),
     }
+    if plan.verdict is Verdict.IGNORED:
+        values["body"] = b""  # it may be an order, with a person's address
     written = update(TriggerDelivery).where(TriggerDelivery.id == row.id).values(**values).returning(TriggerDelivery)
     at_once: dict[str, Any] = {"synchronize_session": False, "populate_existing": True}
     session.scalars(written.execution_options(**at_once)).one()
