@@ -33,6 +33,7 @@ from api.triggers.bodies import (
     TriggerPage,
     TriggerSecretBody,
 )
+from api.triggers.door import door
 from api.triggers.schemas import ReplayRequest, RotationRequest, TriggerChange, TriggerRequest
 from api.triggers.views import delivery_body, detail_body, trigger_body
 from worker.triggers import store
@@ -107,7 +108,7 @@ def show(id: TriggerId, caller: RendersReader) -> TriggerBody:
 )
 def change(id: TriggerId, given: TriggerChange, caller: RendersWriter) -> TriggerBody:
     """Change name, template, options, topics, mapping, conditions or publisher; pause it, so that it keeps what comes,
-    or let it go on, with what it kept first."""
+    or let it go on, with what it kept first. Where its key was revoked or has expired, yours takes it over."""
     return intake.change(caller, id, given)
 
 
@@ -133,6 +134,7 @@ def delete(id: TriggerId, caller: RendersWriter) -> Response:
         done = True
 
     transact(work)
+    door.forget(id)
     return Response(status_code=204)
 
 

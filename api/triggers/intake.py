@@ -122,6 +122,8 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
             check_template(session, caller, given.template)
         check_publisher(session, caller.owner_id, given.publisher_id)
         store.change(session, row, _changes(given))
+        if store.key_ended(session, row):
+            row = store.take_over(session, row, caller.key_id)
         if given.paused is not None:
             row = store.pause(session, row) if given.paused else store.resume(session, row)
         return trigger_body(row)
@@ -154,7 +156,9 @@ def rotate(caller: Caller, trigger_id: str, request: RotationRequest) -> Trigger
         row = store.rotate(session, locked(session, caller, trigger_id), secret, overlap)
         return secret_body(row, secret)
 
-    return transact(work)
+    body = transact(work)
+    door.forget(trigger_id)
+    return body
 
 
 def tried(caller: Caller, trigger_id: str, headers: Mapping[str, str], body: bytes, topic: str | None) -> TrialBody:

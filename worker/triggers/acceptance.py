@@ -23,9 +23,10 @@ from worker.renders.models import Render
 from worker.renders.revisions import Stale
 from worker.renders.states import Status
 from worker.triggers import planning
+from worker.triggers import store as store_of_triggers
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 from worker.triggers.planning import Plan, Said
-from worker.triggers.store import PAUSED
+from worker.triggers.store import KEY_ENDED, PAUSED, key_ended
 
 DUPLICATE = "duplicate"
 """As which one is counted that came before."""
@@ -63,6 +64,8 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
     """
     trigger = held(session, trigger_id)
     row = _put(session, trigger, arrived, delivery_id)
+    if row is None and store_of_triggers.let_go(session, trigger, arrived.key):
+        row = _put(session, trigger, arrived, delivery_id)
     if row is None:
         return _again(session, trigger, arrived.key, delivery_id)
     ref = planning.reference(trigger, arrived.said)
@@ -98,6 +101,13 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
     if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
         plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        return
+    if plan.verdict is Verdict.RENDERED and key_ended(session, trigger):
+        plan = replace(
+            plan, verdict=Verdict.HELD, code=KEY_ENDED, detail="The trigger's key was revoked or has expired."
+        )
+        _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        _overtake(session, row)
         return
     try:
         key = _limited(session, trigger.api_key_id) if plan.verdict is Verdict.RENDERED else None
