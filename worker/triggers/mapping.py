@@ -20,10 +20,10 @@ from worker.templates.grammar import unprintable
 from worker.templates.limits import ITEMS, NAME_CHARACTERS, VALUE_CHARACTERS, VARIABLES
 from worker.templates.variables import Declared
 from worker.triggers import pointers
+from worker.triggers.moments import revision
 from worker.triggers.payloads import plain
 from worker.triggers.pointers import BadPointer
 from worker.triggers.products import locator
-from worker.triggers.revisions import revision
 from worker.triggers.wanted import NotWanted, Wanted
 
 MOST_PICTURES = 50

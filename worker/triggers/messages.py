@@ -15,7 +15,7 @@ from worker.catalogs.feeds.text import one_line
 from worker.triggers import payloads
 from worker.triggers.headers import first
 from worker.triggers.models import Style
-from worker.triggers.revisions import moment
+from worker.triggers.moments import moment
 
 LONGEST_KEY = 200
 OF_BODY = "body:"
