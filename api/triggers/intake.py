@@ -24,7 +24,8 @@ from worker.accounts import vault
 from worker.database import new_id
 from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
 from worker.templates import store as templates
-from worker.templates.store import Unknown
+from worker.templates.filling import filler
+from worker.templates.store import Found, Unknown
 from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
 from worker.triggers.acceptance import Arrived, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
@@ -83,7 +84,7 @@ def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     trigger_id = new_id("trg")
 
     def make(session: Session) -> Trigger:
-        check_template(session, caller, request.template)
+        check_variables(check_template(session, caller, request.template), request.mapping)
         check_publisher(session, caller.owner_id, request.publisher_id)
         row = store.create(
             session,
@@ -118,8 +119,9 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
 
     def work(session: Session) -> TriggerBody:
         row = locked(session, caller, trigger_id)
-        if given.template is not None:
-            check_template(session, caller, given.template)
+        if given.template is not None or given.mapping:
+            template = check_template(session, caller, given.template or row.template)
+            check_variables(template, (given.mapping or {}) if "mapping" in given.model_fields_set else row.mapping)
         check_publisher(session, caller.owner_id, given.publisher_id)
         store.change(session, row, _changes(given))
         if store.key_ended(session, row):
@@ -238,18 +240,29 @@ def unknown(trigger_id: str) -> Problem:
     return Problem("trigger.unknown", f"You have no trigger {trigger_id[:64]}.")
 
 
-def check_template(session: Session, caller: Caller, ref: str) -> None:
-    """Raises Problem `template.unknown`, Archived."""
+def check_template(session: Session, caller: Caller, ref: str) -> Found:
+    """The version it stands for now. Raises Problem `template.unknown`, Archived."""
     try:
-        templates.resolve(session, caller.owner_id, ref)
+        return templates.resolve(session, caller.owner_id, ref)
     except Unknown as problem:
         raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
+
+
+def check_variables(template: Found, given: Mapping[str, Any]) -> None:
+    """Raises Problem `request.invalid`."""
+    _refuse(
+        [FieldError(f"/mapping{at}", why) for at, why in mapping.undeclared(given, filler(template.version).variables)]
+    )
 
 
 def _check(given: Mapping[str, Any], listed: list[dict[str, Any]]) -> None:
     """Raises Problem `request.invalid`."""
     wrong = [FieldError(f"/mapping{at}", why) for at, why in mapping.wrong(dict(given))]
     wrong += [FieldError(f"/conditions{at}", why) for at, why in conditions.valid(listed)]
+    _refuse(wrong)
+
+
+def _refuse(wrong: list[FieldError]) -> None:
     if wrong:
         raise Problem("request.invalid", f"Not valid: {wrong[0].pointer}", errors=wrong[:20])
 

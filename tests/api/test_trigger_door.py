@@ -10,14 +10,17 @@ import pytest
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
+from api.auth import Caller
 from api.problems import Problem
 from api.triggers import intake
 from api.triggers.door import Door
+from api.triggers.schemas import TriggerChange
 from api.triggers.seldom import Seldom
 from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import Shop, product
 from worker.database import transact
+from worker.owners.limits import Limits
 from worker.triggers import store
 
 BODY = json.dumps(product(1)).encode()
@@ -106,3 +109,19 @@ def test_messages_of_a_trigger_have_a_rate(shop: Shop):
     assert int(refused.value.headers["Retry-After"]) > 0
     assert len(shop.deliveries()) == 1
     assert sends(other)
+
+
+def test_a_variable_that_the_template_has_not_is_named_at_once(shop: Shop):
+    """By its place, with the names that there are: a typo would be seen by nobody. What else there is may change."""
+    caller = Caller(shop.owner_id, "", frozenset(), Limits())
+    wrong = {"variables": {"titel": "/name", "price": "/price"}}
+    with pytest.raises(Problem) as refused:
+        intake.change(caller, shop.id, TriggerChange(mapping=wrong))
+    (error,) = refused.value.errors
+    assert (refused.value.code, error.pointer) == ("request.invalid", "/mapping/variables/titel")
+    assert "title" in error.detail
+    assert intake.change(caller, shop.id, TriggerChange(mapping={"variables": {"title": "/name"}})).mapping
+    shop.changes(mapping=wrong)
+    assert intake.change(caller, shop.id, TriggerChange(name="renamed")).name == "renamed"
+    with pytest.raises(Problem):
+        intake.change(caller, shop.id, TriggerChange(template=shop.name))

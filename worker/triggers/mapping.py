@@ -181,6 +181,13 @@ def wrong(kept: Any) -> list[tuple[str, str]]:
     return unknown + list(_wrong_parts(given))
 
 
+def undeclared(kept: Map[str, Any], declared: Declared) -> list[tuple[str, str]]:
+    """Variables of a mapping that a template does not have, as `wrong` tells them: nobody would ever see a typo."""
+    there = ", ".join(sorted(declared)) or "none"
+    names = [name for name in kept.get("variables", {}) if name not in declared]
+    return [(f"/variables/{_escaped(name)}", f"the template has no such variable; it has {there}") for name in names]
+
+
 def _wrong_parts(given: Map[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _wrong_variables(given.get("variables", {}))
     pictures = given.get("pictures", [])
