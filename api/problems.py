@@ -141,7 +141,7 @@ KINDS: dict[str, Kind] = {
         404, "There is no such delivery", "GET its trigger's /deliveries lists them; old ones are thrown away."
     ),
     "trigger.delivery_emptied": Kind(
-        410, "The delivery's words are gone", "They went with its deleted render; have the shop send it again."
+        410, "The delivery's words are gone", "`detail` says why; have the shop send it again."
     ),
     "webhook.unknown": Kind(404, "There is no such webhook endpoint", "GET /v1/webhook-endpoints lists yours."),
     "webhook.delivery_unknown": Kind(

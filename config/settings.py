@@ -119,6 +119,8 @@ class Rates(_Group):
     """Per key, GET and HEAD: a hundred a second, so that who polls does not use up what they need to write."""
     failed_keys_per_minute: int = Field(default=60, ge=0)
     """Per peer address, keys that are not valid: each costs a look at the database, which a flood must not."""
+    messages_per_minute: int = Field(default=6000, ge=0)
+    """Per trigger, messages that are rightly signed: each is kept for weeks, and a shop's worst burst is far below."""
 
 
 class Capacity(_Group):

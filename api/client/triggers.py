@@ -26,6 +26,7 @@ class Trigger(Model):
     mapping: dict[str, Any] = {}
     conditions: list[dict[str, Any]] = []
     publisher_id: str | None = None
+    api_key_id: str | None = None
     paused: bool = False
     paused_at: datetime | None = None
     previous_secret_until: datetime | None = None

@@ -94,7 +94,8 @@ def found(session: Session, caller: Caller, publisher_id: str) -> Publisher:
 
 
 def check(row: Publisher, tools: Tools) -> PublisherCheckBody:
-    """Ask the shop; it waits for the answer, at most a minute. Raises SecretKeyMissing, SecretKeyChanged."""
+    """Ask the shop, and wait for what it says as long as `tools` do (`api.publishing.checks`). Raises SecretKeyMissing,
+    SecretKeyChanged."""
     publishers.credentials_of(row)  # where they cannot be read, that is no answer of the shop's
     try:
         return PublisherCheckBody(ok=True, told=driving.check(row, tools) or None, error=None)

@@ -23,7 +23,7 @@ from api.routes.common import (
     only_known,
 )
 from api.routes.documented import IDEMPOTENT, JSON_BODY, Entry, answer, problems
-from api.triggers import intake
+from api.triggers import intake, threads
 from api.triggers.bodies import (
     TakenBody,
     TrialBody,
@@ -33,6 +33,7 @@ from api.triggers.bodies import (
     TriggerPage,
     TriggerSecretBody,
 )
+from api.triggers.door import door
 from api.triggers.schemas import ReplayRequest, RotationRequest, TriggerChange, TriggerRequest
 from api.triggers.views import delivery_body, detail_body, trigger_body
 from worker.triggers import store
@@ -107,7 +108,7 @@ def show(id: TriggerId, caller: RendersReader) -> TriggerBody:
 )
 def change(id: TriggerId, given: TriggerChange, caller: RendersWriter) -> TriggerBody:
     """Change name, template, options, topics, mapping, conditions or publisher; pause it, so that it keeps what comes,
-    or let it go on, with what it kept first."""
+    or let it go on, with what it kept first. Where its key was revoked or has expired, yours takes it over."""
     return intake.change(caller, id, given)
 
 
@@ -133,6 +134,7 @@ def delete(id: TriggerId, caller: RendersWriter) -> Response:
         done = True
 
     transact(work)
+    door.forget(id)
     return Response(status_code=204)
 
 
@@ -166,7 +168,7 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     """
     peer = request.client.host if request.client else ""
     body = await request.body()
-    return _json(await run_in_threadpool(intake.receive, id, peer, request.headers, body))
+    return _json(await threads.run(lambda: intake.receive(id, peer, request.headers, body)))
 
 
 @router.post(

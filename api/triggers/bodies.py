@@ -20,6 +20,7 @@ class TriggerBody(BaseModel):
     mapping: dict[str, Any]
     conditions: list[dict[str, Any]]
     publisher_id: str | None
+    api_key_id: str | None = Field(description="Whose limits count; once it has ended, what would render is `held`.")
     paused: bool
     paused_at: datetime | None
     previous_secret_until: datetime | None = Field(description="Until then the secret before this one is taken too.")
@@ -68,7 +69,9 @@ class TriggerDeliveryBody(BaseModel):
     received_at: datetime
     sent_at: datetime | None = Field(description="As its source says.")
     tries: int
-    retry_at: datetime | None = Field(description="When what is held is tried again; null while its trigger is paused.")
+    retry_at: datetime | None = Field(
+        description="When what is held is tried again; null while its trigger is paused, or has no key that is valid."
+    )
     links: dict[str, str]
 
 

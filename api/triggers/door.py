@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.database import transact
 from api.problems import Problem
 from api.rate_limits import FailedKeys
+from api.triggers.seldom import Seldom
 from config.logging import get
 from worker.metrics.declared import TRIGGER_MESSAGES
 from worker.triggers import secrets, signatures, store
@@ -47,11 +48,14 @@ class Known:
 class Door:
     """This process's memory of triggers and of failures."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seldom: float = 1.0) -> None:
         self._known: dict[str, tuple[float, Known]] = {}
         self._ids: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._lock = threading.Lock()
         self._failed = FailedKeys()
+        self.looks = Seldom(seldom)
+        """At the database for a message that what is remembered does not fit, by trigger, for peers that flood."""
+        self._told = Seldom(seldom)
 
     def admit(self, trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> Known:
         """Return where the trigger's source signed the message. Raises Problem `trigger.unverified`, `rate.limited`."""
@@ -60,22 +64,34 @@ class Door:
             raise flooded
         known = self._recall(trigger_id)
         try:
-            return self._verified(trigger_id, known, headers, body, again=flooded is None)
+            return self._verified(trigger_id, known, headers, body, flooded=flooded is not None)
         except BadSignature as error:
             self._failed.count(peer)
             TRIGGER_MESSAGES.labels(known.style.value if known else "", UNVERIFIED).inc()
-            log.info("trigger.unverified", trigger=trigger_id if known else "…", reason=error.reason)
+            self._tell(trigger_id if known else "…", peer, error.reason)
             raise flooded or unverified() from None
 
+    def forget(self, trigger_id: str) -> None:
+        """What is remembered of a trigger, once it is changed: other processes may go by that some seconds more."""
+        with self._lock:
+            self._known.pop(trigger_id, None)
+
+    def _tell(self, trigger_id: str, peer: str, reason: str) -> None:
+        """A line a second of a trigger and a peer, with how many there were since: a flood fills no log."""
+        unlogged = self._told.turn(f"{trigger_id} {peer}")
+        if unlogged is not None:
+            log.info("trigger.unverified", trigger=trigger_id, reason=reason, unlogged=unlogged)
+
     def _verified(
-        self, trigger_id: str, known: Known | None, headers: Mapping[str, str], body: bytes, *, again: bool
+        self, trigger_id: str, known: Known | None, headers: Mapping[str, str], body: bytes, *, flooded: bool
     ) -> Known:
-        """By what is remembered; else, and where that may be of before a rotation, by what is on file."""
+        """By what is remembered; else, and where that may be of before a rotation, by what is on file. In a flood that
+        is looked at once a second: the shop may share the flood's address."""
         if known is not None:
             try:
                 signatures.verify(known.style, headers, body, known.secrets)
             except BadSignature:
-                if not again:
+                if flooded and self.looks.turn(trigger_id) is None:
                     raise
             else:
                 return known

@@ -46,6 +46,7 @@ KEPT: Example = {
     "mapping": {},
     "conditions": CONDITIONS,
     "publisher_id": None,
+    "api_key_id": "key_01m83n4k2t7p0v9w6x2y8z5a7b",
     "paused": False,
     "paused_at": None,
     "previous_secret_until": None,

@@ -14,18 +14,21 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.publishers import check_publisher
+from api.rate_limits import Policy, budgets
 from api.triggers.bodies import TakenBody, TrialBody, TriggerBody, TriggerDeliveryDetailBody, TriggerSecretBody
 from api.triggers.door import door, unverified
 from api.triggers.schemas import RotationRequest, TriggerChange, TriggerRequest
 from api.triggers.views import PONG, detail_body, secret_body, taken_body, trial_body, trigger_body
+from config.settings import settings
 from worker.accounts import vault
 from worker.database import new_id
 from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
 from worker.templates import store as templates
-from worker.templates.store import Unknown
+from worker.templates.filling import filler
+from worker.templates.store import Found, Unknown
 from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
 from worker.triggers.acceptance import Arrived, Gone
-from worker.triggers.models import Style, Trigger, TriggerDelivery
+from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
 from worker.triggers.planning import Said
 from worker.triggers.secrets import BadSecret
 from worker.triggers.signatures import unsigned_ping
@@ -50,6 +53,7 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
     if unsigned_ping(Style.WOOCOMMERCE, headers, body):
         return PONG  # whatever the address is: who guesses learns nothing
     known = door.admit(trigger_id, peer, headers, body)
+    _demand_rate(trigger_id)
     said = Said.read(known.style, headers, body)
     delivery_id = store.new_delivery_id()
     try:
@@ -61,6 +65,16 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
     return taken_body(taken)
 
 
+def _demand_rate(trigger_id: str) -> None:
+    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up."""
+    if not (amount := settings().rates.messages_per_minute):
+        return
+    standing = budgets().spend(Policy("messages", amount), trigger_id)
+    if not standing.allowed:
+        words = f"A trigger takes {amount} messages a minute."
+        raise Problem("rate.limited", words, headers={"Retry-After": str(max(1, standing.seconds))})
+
+
 def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     """Take a trigger on. Raises Problem `template.unknown`, `publisher.unknown`, `request.invalid`, `idempotency.…`,
     Archived, SecretKeyMissing."""
@@ -70,7 +84,7 @@ def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     trigger_id = new_id("trg")
 
     def make(session: Session) -> Trigger:
-        check_template(session, caller, request.template)
+        check_variables(check_template(session, caller, request.template), request.mapping)
         check_publisher(session, caller.owner_id, request.publisher_id)
         _check_loop(request.mapping, request.publisher_id, at="/mapping/external_ref")
         row = store.create(
@@ -106,14 +120,17 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
 
     def work(session: Session) -> TriggerBody:
         row = locked(session, caller, trigger_id)
-        if given.template is not None:
-            check_template(session, caller, given.template)
+        if given.template is not None or given.mapping:
+            template = check_template(session, caller, given.template or row.template)
+            check_variables(template, (given.mapping or {}) if "mapping" in given.model_fields_set else row.mapping)
         check_publisher(session, caller.owner_id, given.publisher_id)
         changes = _changes(given)
         then: dict[str, Any] = {"mapping": row.mapping, "publisher_id": row.publisher_id, **changes}
         at = "/mapping/external_ref" if "mapping" in changes else "/publisher_id"
         _check_loop(then["mapping"], then["publisher_id"], at=at)
         store.change(session, row, changes)
+        if store.key_ended(session, row):
+            row = store.take_over(session, row, caller.key_id)
         if given.paused is not None:
             row = store.pause(session, row) if given.paused else store.resume(session, row)
         return trigger_body(row)
@@ -146,7 +163,9 @@ def rotate(caller: Caller, trigger_id: str, request: RotationRequest) -> Trigger
         row = store.rotate(session, locked(session, caller, trigger_id), secret, overlap)
         return secret_body(row, secret)
 
-    return transact(work)
+    body = transact(work)
+    door.forget(trigger_id)
+    return body
 
 
 def tried(caller: Caller, trigger_id: str, headers: Mapping[str, str], body: bytes, topic: str | None) -> TrialBody:
@@ -192,6 +211,8 @@ def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> Trigge
 
 def _kept(session: Session, caller: Caller, delivery_id: str) -> tuple[Trigger, Said]:
     kept = delivery(session, caller, delivery_id)
+    if not kept.body and kept.verdict == Verdict.IGNORED:
+        raise Problem("trigger.delivery_emptied", "Of a message that was ignored only the headers are kept.")
     if not kept.body and not kept.headers:
         raise Problem("trigger.delivery_emptied", "What it said was deleted with its render.")
     row = found(session, caller, kept.trigger_id)
@@ -227,18 +248,29 @@ def unknown(trigger_id: str) -> Problem:
     return Problem("trigger.unknown", f"You have no trigger {trigger_id[:64]}.")
 
 
-def check_template(session: Session, caller: Caller, ref: str) -> None:
-    """Raises Problem `template.unknown`, Archived."""
+def check_template(session: Session, caller: Caller, ref: str) -> Found:
+    """The version it stands for now. Raises Problem `template.unknown`, Archived."""
     try:
-        templates.resolve(session, caller.owner_id, ref)
+        return templates.resolve(session, caller.owner_id, ref)
     except Unknown as problem:
         raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
+
+
+def check_variables(template: Found, given: Mapping[str, Any]) -> None:
+    """Raises Problem `request.invalid`."""
+    _refuse(
+        [FieldError(f"/mapping{at}", why) for at, why in mapping.undeclared(given, filler(template.version).variables)]
+    )
 
 
 def _check(given: Mapping[str, Any], listed: list[dict[str, Any]]) -> None:
     """Raises Problem `request.invalid`."""
     wrong = [FieldError(f"/mapping{at}", why) for at, why in mapping.wrong(dict(given))]
     wrong += [FieldError(f"/conditions{at}", why) for at, why in conditions.valid(listed)]
+    _refuse(wrong)
+
+
+def _refuse(wrong: list[FieldError]) -> None:
     if wrong:
         raise Problem("request.invalid", f"Not valid: {wrong[0].pointer}", errors=wrong[:20])
 

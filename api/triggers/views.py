@@ -43,6 +43,7 @@ def _shown(row: Trigger) -> dict[str, Any]:
         "mapping": row.mapping,
         "conditions": row.conditions,
         "publisher_id": row.publisher_id,
+        "api_key_id": row.api_key_id,
         "paused": row.paused_at is not None,
         "paused_at": row.paused_at,
         "previous_secret_until": row.previous_secret_until,

@@ -1,8 +1,6 @@
 """What a publisher is told, by kind: `settings` are shown to its owner, `credentials` never."""
 
-import base64
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -12,6 +10,7 @@ from worker.addresses.errors import Refused
 from worker.addresses.form import checked_target
 from worker.addresses.policy import policy
 from worker.publishing.models import PublisherKind
+from worker.webhooks import signing
 
 SHOPIFY_API_VERSION = "2026-10"
 """The newest stable version of the GraphQL Admin API that this was written against; each lives for a year."""
@@ -108,7 +107,7 @@ class WooCommerceCredentials(_Model):
 
 
 def _new_secret() -> SecretStr:
-    return SecretStr("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return SecretStr(signing.new_secret())
 
 
 class HttpCredentials(_Model):
@@ -119,13 +118,7 @@ class HttpCredentials(_Model):
     @field_validator("secret")
     @classmethod
     def _is_a_secret(cls, secret: SecretStr) -> SecretStr:
-        text = secret.get_secret_value()
-        try:
-            size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
-        except ValueError:
-            size = 0
-        if not text.startswith("whsec_") or not 24 <= size <= 64:
-            raise ValueError("whsec_ and 24 to 64 bytes in base64")
+        signing.checked(secret.get_secret_value())
         return secret
 
 

@@ -27,9 +27,10 @@ from worker.renders import revisions, store
 from worker.renders.models import Render
 from worker.renders.states import Status
 from worker.triggers import equals, order, planning
+from worker.triggers import store as store_of_triggers
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 from worker.triggers.planning import Plan, Said
-from worker.triggers.store import PAUSED
+from worker.triggers.store import KEY_ENDED, PAUSED, key_ended
 
 log = get(__name__)
 
@@ -69,6 +70,8 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
     """
     trigger = held(session, trigger_id)
     row = _put(session, trigger, arrived, delivery_id)
+    if row is None and store_of_triggers.let_go(session, trigger, arrived.key):
+        row = _put(session, trigger, arrived, delivery_id)
     if row is None:
         if (first := _first(session, trigger, arrived.key)) is not None:
             return _again(session, trigger, first, delivery_id)
@@ -140,6 +143,13 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
     if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
         plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        return
+    if plan.verdict is Verdict.RENDERED and key_ended(session, trigger):
+        plan = replace(
+            plan, verdict=Verdict.HELD, code=KEY_ENDED, detail="The trigger's key was revoked or has expired."
+        )
+        _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        _overtake(session, row)
         return
     try:
         key = _limited(session, trigger.api_key_id) if plan.verdict is Verdict.RENDERED else None
@@ -271,6 +281,8 @@ def _write(
         "retry_at": retry_at,
         "tries": row.tries + (plan.code != PAUSED),
     }
+    if plan.verdict is Verdict.IGNORED:
+        values["body"] = b""  # it may be an order, with a person's address
     written = update(TriggerDelivery).where(TriggerDelivery.id == row.id).values(**values).returning(TriggerDelivery)
     at_once: dict[str, Any] = {"synchronize_session": False, "populate_existing": True}
     session.scalars(written.execution_options(**at_once)).one()

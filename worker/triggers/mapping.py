@@ -21,10 +21,10 @@ from worker.templates.limits import ITEMS, NAME_CHARACTERS, VALUE_CHARACTERS, VA
 from worker.templates.variables import Declared
 from worker.triggers import pointers
 from worker.triggers.models import Style
+from worker.triggers.moments import revision
 from worker.triggers.payloads import plain
 from worker.triggers.pointers import BadPointer
 from worker.triggers.products import located
-from worker.triggers.revisions import revision
 from worker.triggers.wanted import NotWanted, Wanted
 
 MOST_PICTURES = 50
@@ -181,6 +181,13 @@ def wrong(kept: Any) -> list[tuple[str, str]]:
     known = [one.name for one in fields(Mapping)]
     unknown = [(f"/{_escaped(name)}", f"one of {', '.join(known)}") for name in given if name not in known]
     return unknown + list(_wrong_parts(given))
+
+
+def undeclared(kept: Map[str, Any], declared: Declared) -> list[tuple[str, str]]:
+    """Variables of a mapping that a template does not have, as `wrong` tells them: nobody would ever see a typo."""
+    there = ", ".join(sorted(declared)) or "none"
+    names = [name for name in kept.get("variables", {}) if name not in declared]
+    return [(f"/variables/{_escaped(name)}", f"the template has no such variable; it has {there}") for name in names]
 
 
 def _wrong_parts(given: Map[str, Any]) -> Iterator[tuple[str, str]]:

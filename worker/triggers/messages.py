@@ -15,9 +15,11 @@ from worker.catalogs.feeds.text import one_line
 from worker.triggers import payloads
 from worker.triggers.headers import first
 from worker.triggers.models import Style
-from worker.triggers.revisions import moment
+from worker.triggers.moments import moment
 
 LONGEST_KEY = 200
+OF_BODY = "body:"
+"""Before the key of what its source names no id of: its body's SHA-256, which tells duplicates for a day alone."""
 LONGEST_TOPIC = 200
 LONGEST_SOURCE = 255
 LONGEST_KEPT = 500
@@ -62,7 +64,7 @@ def read(style: Style, headers: Mapping[str, str], body: bytes) -> Message:
     fields = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
     said = _STYLES[style](headers, fields, hashlib.sha256(body).hexdigest())
     return Message(
-        key=_key(said.key) or f"sha256:{hashlib.sha256(body).hexdigest()}",
+        key=_key(said.key) or f"{OF_BODY}{hashlib.sha256(body).hexdigest()}",
         topic=_line(said.topic, LONGEST_TOPIC),
         source=_line(said.source, LONGEST_SOURCE),
         sent_at=said.sent_at,

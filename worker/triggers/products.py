@@ -9,7 +9,7 @@ from worker.catalogs.feeds.merchant import read_record
 from worker.catalogs.feeds.shopify_json import unwrapped
 from worker.catalogs.requests import variables
 from worker.triggers.models import Style
-from worker.triggers.revisions import revision
+from worker.triggers.moments import revision
 from worker.triggers.wanted import NotWanted, Wanted
 from worker.triggers.woocommerce import as_fields
 

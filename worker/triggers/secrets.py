@@ -5,9 +5,9 @@ import binascii
 import secrets
 
 from worker.triggers.models import Style
+from worker.webhooks import signing
+from worker.webhooks.signing import PREFIX
 
-PREFIX = "whsec_"
-"""Before a secret of Standard Webhooks."""
 MADE_BYTES = 32
 SHORTEST = 8
 """Characters: who guesses a secret has renders made. Some shops let their owner choose one by hand."""
@@ -23,7 +23,7 @@ class BadSecret(ValueError):
 def made(style: Style) -> str:
     """A new one: 32 random bytes."""
     if style is Style.STANDARD:
-        return PREFIX + base64.b64encode(secrets.token_bytes(MADE_BYTES)).decode()
+        return signing.new_secret()
     return secrets.token_urlsafe(MADE_BYTES)
 
 

@@ -6,22 +6,29 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, tuple_, update
+from sqlalchemy import Select, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts import vault
 from worker.catalogs.options import Options
 from worker.database import ago, from_now, new_id
+from worker.owners.models import ApiKey
 from worker.renders.models import Render
+from worker.triggers.messages import OF_BODY
 from worker.triggers.models import Trigger, TriggerDelivery, Verdict
 
 KEPT = timedelta(days=30)
 """Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
 for days."""
+REPEATED = timedelta(hours=24)
+"""So long the same body without an id is the same message: sources repeat for hours, and a price that is taken back a
+day later is news."""
 FORGOTTEN_AT_ONCE = 5_000
 PAUSED = "trigger.paused"
 """`code` of what is held because its trigger is paused."""
+KEY_ENDED = "key.revoked"
+"""The same because its trigger's key was revoked or has expired."""
 
 
 def create(
@@ -144,6 +151,24 @@ def resume(session: Session, trigger: Trigger) -> Trigger:
     return change(session, trigger, {"paused_at": None})
 
 
+def take_over(session: Session, trigger: Trigger, api_key_id: str | None) -> Trigger:
+    """Have another key stand for a locked trigger, and what is held because its own has ended be decided now."""
+    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.retry_at.is_not(None)
+    session.execute(
+        update(TriggerDelivery)
+        .where(*kept, TriggerDelivery.code == KEY_ENDED)
+        .values(retry_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    return change(session, trigger, {"api_key_id": api_key_id})
+
+
+def key_ended(session: Session, trigger: Trigger) -> bool:
+    """Whether the trigger's key was revoked or has expired."""
+    ended = or_(ApiKey.revoked_at.is_not(None), ApiKey.expires_at <= func.now())
+    return session.scalar(select(ApiKey.id).where(ApiKey.id == trigger.api_key_id, ended)) is not None
+
+
 def drop(session: Session, trigger: Trigger) -> None:
     """Forget a locked trigger and its messages; its renders and their videos stay."""
     session.execute(delete(Trigger).where(Trigger.id == trigger.id))
@@ -184,6 +209,20 @@ def scrub(session: Session, render: Render) -> None:
         .values(**emptied)
         .execution_options(synchronize_session=False)
     )
+
+
+def let_go(session: Session, trigger: Trigger, key: str) -> bool:
+    """Have a body that came without an id be news again once its message is older than `REPEATED`; whether it is.
+
+    The old row keeps what it says under another key. Of two that try at once the second waits here for the first, finds
+    nothing any more, and then the first's message under the key.
+    """
+    if not key.startswith(OF_BODY):
+        return False
+    its = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.key == key
+    old = update(TriggerDelivery).where(*its, TriggerDelivery.received_at < ago(REPEATED))
+    old = old.values(key=TriggerDelivery.key + ":" + TriggerDelivery.id).returning(TriggerDelivery.id)
+    return session.scalar(old.execution_options(synchronize_session=False)) is not None
 
 
 def forget(session: Session) -> int:
