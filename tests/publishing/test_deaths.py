@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -98,9 +99,15 @@ def _died(publication: str, fate: Fate, tools: Tools, patch: pytest.MonkeyPatch)
     try:
         _work(publication, tools, fate, patch)
     except Killed:
-        change(publication, lease_until=None, sent_at=None)  # its lease is over
+        _long_ago(publication)
         return True
     return False
+
+
+def _long_ago(publication: str) -> None:
+    """Its worker's lease is over."""
+    past = func.now() - timedelta(minutes=5)
+    change(publication, lease_until=past, sent_at=past)
 
 
 def test_shopify(shopify: Shopify, tools: Tools, render: Make, monkeypatch: pytest.MonkeyPatch):
@@ -166,7 +173,7 @@ def test_a_zombie_writes_nothing(shopify: Shopify, tools: Tools, render: Make):
     publication = asked(at_shopify(shopify), render(), handle="lamp")
     held = transact(lambda session: claims.claim(session, publication, lease=0))
     assert held is not None
-    change(publication, lease_until=None)
+    _long_ago(publication)
     settled(tools)
     row = published(publication)
     with pytest.raises(claims.LeaseLost):

@@ -45,8 +45,8 @@ def _ended(outcome: str, code: str) -> float:
 def test_a_newer_video_overtakes_one_that_waits(receiver: Receiver, tools: Tools, render: Make):
     """Only the newest is sent."""
     publisher = at_address(receiver)
-    older, newer = asked(publisher, render()), asked(publisher, render())
-    counted = _ended("superseded", "")
+    older, counted = asked(publisher, render()), _ended("superseded", "")
+    newer = asked(publisher, render())
     settled(tools)
     assert the(older).state == "superseded"
     assert _ended("superseded", "") == counted + 1

@@ -172,14 +172,15 @@ def publications(*, waiting: int = 0, claimed: int = 0) -> None:
         session.flush()
         for number in range(waiting + claimed):
             row = {"id": new_id("pbn"), "owner_id": mine, "publisher_id": publisher.id, "render_id": render, "run": 1}
-            until = func.now() + timedelta(seconds=60) if number < claimed else None
-            session.execute(insert(Publication).values(**row, ref=str(number), lease_until=until))
+            until = func.now() + timedelta(seconds=60)
+            taken = {"lease_until": until, "sent_at": func.now()} if number < claimed else {}
+            session.execute(insert(Publication).values(**row, **taken, ref=str(number)))
 
     transact(work)
 
 
 def test_publications_in_hand_take_their_share_of_the_half():
-    """A claimed one has no message on its way any more: its lease counts."""
+    """From the message to the worker's outcome."""
     a_worker(capacity=8)
     an_endpoint()
     publications(claimed=2)

@@ -17,7 +17,7 @@ from config.settings import settings
 from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
-from worker.publishing import due, publications
+from worker.publishing import ending, publications
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.renders import events
@@ -27,6 +27,7 @@ from worker.renders.models import Render, Result
 MOST_EARLIER = 50
 """Of a product's earlier publications that may still have something at the shop."""
 _AS_IS: dict[str, Any] = {"synchronize_session": False}
+_FREE: dict[str, Any] = {"lease_until": None, "sent_at": None}
 _WELL: dict[str, Any] = {"tries": 0, "failing_since": None, "error_code": None, "error_detail": None}
 
 
@@ -53,9 +54,9 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     if found is None:
         return None
     publications.alone(session, found.publisher_id, found.ref)
-    due.end_needless(session, Publication.id == publication_id)
+    ending.end_needless(session, Publication.id == publication_id)
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
-    if session.scalar(select(exists().where(*same, Publication.id != found.id, due.in_hand(Publication)))):
+    if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
     row = session.scalars(
         update(Publication)
@@ -64,10 +65,10 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             Publication.lease == lease,
             Publication.state == PublicationState.PENDING.value,
             Publication.ready_at <= func.now(),
-            ~due.in_hand(Publication),
+            ~ending.in_hand(Publication),
             exists().where(Publisher.id == Publication.publisher_id, Publisher.disabled_at.is_(None)),
         )
-        .values(lease=Publication.lease + 1, lease_until=_until(), sent_at=None)
+        .values(lease=Publication.lease + 1, lease_until=_until(), sent_at=func.now())
         .returning(Publication)
         .execution_options(populate_existing=True, **_AS_IS)
     ).one_or_none()
@@ -106,8 +107,8 @@ def advance(session: Session, held: Held, step: str, remote: dict[str, Any]) -> 
 
 def wait(session: Session, held: Held, step: str, remote: dict[str, Any], pause: timedelta) -> None:
     """The shop is at work: ask again after `pause`. No fault. Raises LeaseLost."""
-    free = {"lease_until": None, "ready_at": from_now(pause)}
-    _write(session, held, step=step, remote=remote, **_WELL, **free)
+    _alone(session, held)
+    _let_go(session, held, pause, step=step, remote=remote, **_WELL)
 
 
 def again(session: Session, held: Held, fault: Again) -> bool:
@@ -116,6 +117,7 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     Raises LeaseLost.
     """
     waits = settings().waits
+    _alone(session, held)
     row = session.scalars(select(Publication).where(_mine(held)).with_for_update()).one_or_none()
     if row is None:
         raise LeaseLost
@@ -129,8 +131,7 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
-    free = {"lease_until": None, "ready_at": from_now(pause)}
-    _write(session, held, tries=row.tries + 1, failing_since=since, **told, **free)
+    _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
     return True
 
 
@@ -160,8 +161,19 @@ def end(session: Session, held: Held, fault: GivenUp) -> None:
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "failed", fault.code).inc)
 
 
+def _alone(session: Session, held: Held) -> None:
+    """Before its row is locked, as everybody does: a newer one sees that this one is let go of, or this one sees it."""
+    publications.alone(session, held.publication.publisher_id, held.publication.ref)
+
+
+def _let_go(session: Session, held: Held, pause: timedelta, **values: Any) -> None:
+    """Nobody has it until `pause` is over; one that was overtaken meanwhile would only keep the newer one waiting."""
+    _write(session, held, ready_at=from_now(pause), **_FREE, **values)
+    ending.end_needless(session, Publication.id == held.publication.id)
+
+
 def _finish(session: Session, held: Held, state: PublicationState, **values: Any) -> None:
-    _write(session, held, state=state.value, finished_at=func.now(), lease_until=None, **values)
+    _write(session, held, state=state.value, finished_at=func.now(), **_FREE, **values)
 
 
 def _on_publisher(session: Session, held: Held, **values: Any) -> None:

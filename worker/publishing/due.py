@@ -1,30 +1,20 @@
 """What the dispatcher sends now: publications that are due, as many as leave the renders' own calls their places.
 
-Before that, what nobody needs any more is ended: older videos of a product that has a newer one, and videos that were
-deleted. One that a worker has in hand is left to it; what it made is on file when the next look comes.
+One that is sent is in hand (`sent_at`) until its worker lets go of it. A look costs what it hands out and what is in
+hand, however many wait: whatever nobody needs any more is ended elsewhere (`worker.publishing.ending`).
 """
 
-from collections import Counter
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from config.settings import settings
-from worker.database import ago
-from worker.metrics.commits import on_commit
-from worker.metrics.declared import PUBLICATIONS_ENDED
-from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.renders import queue
-from worker.renders.models import Render
-from worker.webhooks.models import WebhookDelivery
 
 AT_ONCE = 100
 PER_PUBLISHER = 4
 """In flight: shops count calls by app and shop, and a video is the slowest of them."""
-_AS_IS: dict[str, Any] = {"synchronize_session": False}
 
 
 @dataclass(frozen=True)
@@ -36,111 +26,68 @@ class Due:
 
 
 def due(session: Session) -> list[Due]:
-    """Those to be sent, marked as sent."""
-    queue.by_index(session)
-    end_needless(session)
-    room = min(_room(session), AT_ONCE)
-    if room <= 0:
+    """Those to be sent, marked as sent; none where another dispatcher does this at the moment."""
+    if not session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
         return []
-    chosen = select(Publication.id).where(Publication.id.in_(_in_turn(room))).with_for_update(skip_locked=True)
-    sent = update(Publication).where(Publication.id.in_(chosen)).values(sent_at=func.now())
-    rows = session.execute(sent.returning(Publication.id, Publication.lease).execution_options(**_AS_IS)).all()
-    return [Due(row.id, row.lease) for row in rows]
-
-
-def end_needless(session: Session, *only: ColumnElement[bool]) -> None:
-    """Supersede what is older than another video of its product that is there or on its way; end what has no video."""
-    free = Publication.state == PublicationState.PENDING.value, ~in_hand(Publication), *only
-    newer = aliased(Publication)
-    overtaken = exists().where(
-        newer.publisher_id == Publication.publisher_id,
-        newer.ref == Publication.ref,
-        newer.state.in_((PublicationState.PENDING.value, PublicationState.PUBLISHED.value)),
-        newer.number > Publication.number,
-    )
-    _end(session, and_(*free, overtaken), PublicationState.SUPERSEDED, None)
-    purged = exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
-    _end(session, and_(*free, purged), PublicationState.FAILED, "publish.no_video")
-
-
-def _end(session: Session, which: ColumnElement[bool], state: PublicationState, code: str | None) -> None:
-    ids = select(Publication.id).where(which).limit(AT_ONCE).with_for_update(skip_locked=True)
-    ended = {"state": state.value, "error_code": code, "finished_at": func.now()}
-    free = {"lease_until": None, "sent_at": None, "lease": Publication.lease + 1}
-    kinds = session.scalars(
-        update(Publication)
-        .where(Publication.id.in_(ids), Publisher.id == Publication.publisher_id)
-        .values(**ended, **free)
-        .returning(Publisher.kind)
-        .execution_options(**_AS_IS)
-    ).all()
-    for kind, count in Counter(kinds).items():
-        on_commit(session, partial(PUBLICATIONS_ENDED.labels(kind, state.value, code or "").inc, count))
-
-
-def in_hand(row: Any) -> ColumnElement[bool]:
-    """A worker has it, as far as is known."""
-    return and_(row.lease_until.is_not(None), row.lease_until >= func.now())
-
-
-def _under_way(row: Any) -> ColumnElement[bool]:
-    """In hand, or its message is out and not overdue."""
-    waits = settings().waits
-    return or_(in_hand(row), and_(row.sent_at.is_not(None), row.sent_at >= ago(waits.redispatch_seconds)))
-
-
-def _room(session: Session) -> int:
-    """Deliveries and publications together have at most half of io's places, publications at most a quarter; one at
-    least, so that no flood of deliveries stops them."""
+    queue.by_index(session)
+    session.execute(_FORGET_LOST, {"redispatch": settings().waits.redispatch_seconds})
     places = queue.capacity(session, lease=settings().waits.lease_seconds).get("io", 0)
-    mine = _count(session, Publication, PublicationState.PENDING.value)
-    others = _count(session, WebhookDelivery, "pending")
-    return max(1 - mine, min(places // 4 - mine, places // 2 - mine - others))
+    given = {"half": places // 2, "quarter": places // 4, "most": AT_ONCE, "each": PER_PUBLISHER}
+    return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
 
 
-def _count(session: Session, model: Any, pending: str) -> int:
-    query = select(func.count()).select_from(model).where(model.state == pending, _under_way(model))
-    return session.scalar(query) or 0
+_LOCK = 0x7075626C
+"""`publ`."""
 
 
-def _in_turn(room: int) -> Any:
-    """The longest due first; of one product one at a time, of one publisher a few."""
-    pending = PublicationState.PENDING.value
-    # Read once: there are never more than places.
-    flight = (
-        select(Publication.publisher_id, Publication.ref)
-        .where(Publication.state == pending, _under_way(Publication))
-        .cte("flight")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    busy = exists().where(flight.c.publisher_id == Publication.publisher_id, flight.c.ref == Publication.ref)
-    flying = select(func.count()).select_from(flight).where(flight.c.publisher_id == Publication.publisher_id)
-    place = func.row_number().over(
-        partition_by=Publication.publisher_id, order_by=(Publication.ready_at, Publication.id)
-    )
-    among = func.row_number().over(
-        partition_by=(Publication.publisher_id, Publication.ref), order_by=Publication.number
-    )
-    waiting = (
-        select(
-            Publication.id,
-            Publication.ready_at,
-            (place + flying.scalar_subquery()).label("place"),
-            among.label("among"),
-        )
-        .join(Publisher, Publisher.id == Publication.publisher_id)
-        .where(
-            Publication.state == pending,
-            Publication.ready_at <= func.now(),
-            ~_under_way(Publication),
-            Publisher.disabled_at.is_(None),
-            ~busy,
-        )
-        .subquery()
-    )
-    return (
-        select(waiting.c.id)
-        .where(waiting.c.place <= literal(PER_PUBLISHER), waiting.c.among == 1)
-        .order_by(waiting.c.ready_at, waiting.c.id)
-        .limit(room)
-    )
+_FORGET_LOST = text(
+    """
+    UPDATE publications SET sent_at = NULL
+    WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
+        AND (lease_until IS NULL OR lease_until < now())"""
+)
+"""Those that nobody claimed in time, or whose worker never came back, are sent again."""
+
+
+HAND_OUT = text(
+    """
+    WITH RECURSIVE waiting AS (
+        (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL
+            ORDER BY publisher_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.publisher_id FROM publications AS next WHERE state = 'pending' AND sent_at IS NULL
+            AND next.publisher_id > waiting.publisher_id ORDER BY next.publisher_id LIMIT 1)
+        FROM waiting WHERE waiting.publisher_id IS NOT NULL),
+    in_hand AS MATERIALIZED (SELECT publisher_id, ref FROM publications
+        WHERE state = 'pending' AND sent_at IS NOT NULL),
+    counted AS (SELECT (SELECT count(*) FROM in_hand) AS mine,
+        (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND sent_at IS NOT NULL) AS others),
+    room AS MATERIALIZED (
+        SELECT least(greatest(1 - mine, least(:quarter - mine, :half - mine - others)), :most) AS places FROM counted),
+    candidates AS (SELECT d.id, d.ready_at, d.number
+        FROM waiting JOIN publishers AS publisher ON publisher.id = waiting.publisher_id
+            AND publisher.disabled_at IS NULL
+        CROSS JOIN room CROSS JOIN LATERAL (SELECT d.id, d.ready_at, d.number FROM publications AS d
+            WHERE d.publisher_id = publisher.id AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
+                AND NOT EXISTS (SELECT 1 FROM in_hand WHERE in_hand.publisher_id = d.publisher_id
+                    AND in_hand.ref = d.ref OFFSET 0)
+                AND NOT EXISTS (SELECT 1 FROM publications AS earlier WHERE earlier.publisher_id = d.publisher_id
+                    AND earlier.ref = d.ref AND earlier.number < d.number AND earlier.state = 'pending'
+                    AND earlier.ready_at <= now() OFFSET 0)
+            ORDER BY d.ready_at, d.number
+            LIMIT greatest(least(room.places,
+                :each - (SELECT count(*) FROM in_hand WHERE in_hand.publisher_id = publisher.id)), 0)) AS d),
+    chosen AS (SELECT id FROM publications
+        WHERE id = ANY (ARRAY(SELECT id FROM candidates ORDER BY ready_at, number
+                LIMIT greatest((SELECT places FROM room), 0)))
+            AND state = 'pending' AND sent_at IS NULL
+        FOR UPDATE SKIP LOCKED)
+    UPDATE publications SET sent_at = now() WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING id, lease"""
+)
+"""The longest due first; of one product one at a time, of one publisher a few. Publishers are found by walking
+`ix_publications_due`, one step each, so that a backlog of one costs the others nothing; what is in hand by
+`ix_publications_sent`, which is short; what is earlier of a product by `ix_publications_order`. `OFFSET 0` keeps these
+questions to each candidate: joined, they would be put to all that wait.
+
+Deliveries and publications together have at most half of io's places, publications at most a quarter; one at least, so
+that no flood of deliveries stops them."""

@@ -81,9 +81,11 @@ class Publication(Base):
     failing_since: Mapped[datetime | None]
     ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
+    """When a worker was told of it, or claimed it: it is on its way, or worked on. NULL: nobody has it."""
     lease: Mapped[int] = mapped_column(server_default="0")
     """Raised by each claim (fencing)."""
     lease_until: Mapped[datetime | None]
+    """Who works on it has until then; after that it is sent again. NULL: nobody does."""
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -93,7 +95,17 @@ class Publication(Base):
         CheckConstraint("state IN ('pending', 'published', 'failed', 'superseded')", name="state"),
         CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
         CheckConstraint("(state = 'failed') = (error_code IS NOT NULL) OR state = 'pending'", name="error"),
-        Index("ix_publications_due", "ready_at", postgresql_where=text("state = 'pending'")),
+        # Nobody was told of these yet: the dispatcher goes from publisher to publisher, and takes a few of each.
+        Index(
+            "ix_publications_due",
+            "publisher_id",
+            "ready_at",
+            "number",
+            postgresql_where=text("state = 'pending' AND sent_at IS NULL"),
+        ),
+        # On their way to a worker, or in its hands: never more than a quarter of io's places.
+        Index("ix_publications_sent", "sent_at", postgresql_where=text("state = 'pending' AND sent_at IS NOT NULL")),
+        Index("ix_publications_order", "publisher_id", "ref", "number", postgresql_where=text("state = 'pending'")),
         Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_publications_render", "render_id"),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),

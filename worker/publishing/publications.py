@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
+from worker.publishing import ending
 from worker.publishing.models import Publication, PublicationState
 from worker.renders.models import Render
 from worker.renders.states import Status
@@ -63,6 +64,9 @@ def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequ
             continue
         row = {"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}}
         made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
+        if last is not None:
+            its = Publication.publisher_id == one.publisher_id, Publication.ref == one.ref
+            ending.end_needless(session, *its)
     return made
 
 
@@ -70,6 +74,13 @@ def alone(session: Session, publisher_id: str, ref: str) -> None:
     """What is decided of one product's publications comes one after the other, to this transaction's end."""
     product = f"publications\n{publisher_id}\n{ref}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(product, 0))))
+
+
+def end_of_render(session: Session, render_id: str) -> None:
+    """End what waits of a render that was purged in this transaction. One that a worker has in hand ends when it is let
+    go of."""
+    session.flush()
+    ending.end_needless(session, Publication.render_id == render_id)
 
 
 def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:

@@ -46,7 +46,7 @@ def hand_out(session: Session) -> list[Due]:
     if not places:
         return []
     given = {"half": max(1, places // 2), "quarter": max(1, places // 4), "most": MOST}
-    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS, "redispatch": settings().waits.redispatch_seconds}
+    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS}
     return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
 
 
@@ -84,9 +84,20 @@ HAND_OUT = text(
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
         WHERE disabled_at IS NULL AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
-    others AS (SELECT greatest(count(*) FILTER (WHERE lease_until >= now()
-                OR sent_at >= now() - CAST(:redispatch AS interval)), least(count(*), 1)) AS number
-        FROM publications WHERE state = 'pending' AND (ready_at <= now() OR lease_until >= now())),
+    publishers_waiting AS (
+        (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL
+            ORDER BY publisher_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.publisher_id FROM publications AS next WHERE state = 'pending' AND sent_at IS NULL
+            AND next.publisher_id > before.publisher_id ORDER BY next.publisher_id LIMIT 1)
+        FROM publishers_waiting AS before WHERE before.publisher_id IS NOT NULL),
+    others AS (SELECT CASE WHEN number > 0 THEN number
+            ELSE EXISTS (SELECT 1 FROM publishers_waiting AS its JOIN publishers ON publishers.id = its.publisher_id
+                    AND publishers.disabled_at IS NULL
+                CROSS JOIN LATERAL (SELECT 1 FROM publications AS one WHERE one.publisher_id = its.publisher_id
+                    AND one.state = 'pending' AND one.sent_at IS NULL AND one.ready_at <= now() LIMIT 1) AS due
+                )::int END AS number
+        FROM (SELECT count(*) AS number FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS sent),
     free AS (SELECT greatest(:half - mine.number - others.number, 1 - mine.number) AS places,
             :quarter - coalesce((SELECT sum(number) FROM standing WHERE troubled), 0) AS of_troubled,
             (SELECT count(*) FROM standing WHERE NOT troubled) AS well
@@ -112,5 +123,5 @@ HAND_OUT = text(
 backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no
 more is looked at than its share of the free places: whether a delivery is held back is asked of every candidate.
 
-Publications are counted as `worker.publishing.due` counts them; one that waits while none is under way keeps a place.
+Publications are counted as `worker.publishing.due` counts them; one that is due while none is in hand keeps a place.
 Where half are too few to share, each of the two has one."""

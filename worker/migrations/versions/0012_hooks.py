@@ -251,7 +251,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publications")),
     )
     op.create_index(
-        "ix_publications_due", "publications", ["ready_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
+        "ix_publications_due",
+        "publications",
+        ["publisher_id", "ready_at", "number"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending' AND sent_at IS NULL"),
+    )
+    op.create_index(
+        "ix_publications_sent",
+        "publications",
+        ["sent_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending' AND sent_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_publications_order",
+        "publications",
+        ["publisher_id", "ref", "number"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
         "ix_publications_list",
