@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.publishing.conftest import asked, at_shopify, change, events_of, published, settled, the, the_publisher
-from tests.publishing.shopify_standin import Shopify
+from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.standin import Reply
 from worker.database import transact
 from worker.publishing import driving, publications
@@ -81,6 +81,52 @@ def test_a_lost_answer_brings_nothing_twice(shopify: Shopify, tools: Tools, rend
     assert len(shopify.videos(product)) == 1
 
 
+def _merchants_own() -> Record:
+    video = {"__typename": "Video", "id": "gid://shopify/Video/1000", "filename": "mine.mp4", "status": "READY"}
+    return Record(video | {"mediaContentType": "VIDEO", "mediaErrors": [], "alt": None})
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_somebody_elses_video_is_not_taken_for_ours(shopify: Shopify, tools: Tools, render: Make, before: bool):
+    """It came in the moment in which our answer was lost, whether ours was carried out or not."""
+    product = shopify.has(7, "lamp")
+    shopify.fails("productUpdate", None, before=before)
+    if before:
+        publication = asked(at_shopify(shopify), render(), handle="lamp")
+        driving.drive(publication, 0, tools)
+        product["shown"].append(_merchants_own())
+        change(publication, ready_at=the(publication).created_at)
+    else:
+        shopify.joining = [_merchants_own()]
+        publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    media = published(publication).remote["media_id"]
+    assert [one["id"] for one in shopify.videos(product)] == ["gid://shopify/Video/1000", media]
+
+
+def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools: Tools, render: Make):
+    """The answer was no fault: what the product did not have before is ours, and the text is left alone."""
+    product = shopify.has(7, "lamp")
+    product["shown"].append(_merchants_own())
+    shopify.rewrites = True
+    publication = asked(at_shopify(shopify, alt="A lamp"), render(), handle="lamp")
+    settled(tools)
+    _, ours = shopify.videos(product)
+    assert (published(publication).remote["media_id"], ours["alt"]) == (ours["id"], "rewritten")
+
+
+@pytest.mark.parametrize(("looks", "state"), [(5, "published"), (1000, "failed")])
+def test_what_was_taken_is_never_sent_again(shopify: Shopify, tools: Tools, render: Make, looks: int, state: str):
+    """Though the product does not show it for a while, or ever."""
+    shopify.has(7, "lamp")
+    shopify.hides = looks
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.state, shopify.calls.count("productUpdate")) == (state, 1)
+    assert row.error_code == (None if state == "published" else "publish.media_failed")
+
+
 def test_a_throttled_query_waits_for_its_points(shopify: Shopify, tools: Tools, render: Make):
     """12 points wanted, 2 there, 100 more a second: a tenth of a second."""
     shopify.has(7, "lamp")
@@ -122,7 +168,7 @@ def test_a_right_that_lacks_is_refused(shopify: Shopify, tools: Tools, render: M
     publisher = at_shopify(shopify)
     asked(publisher, render(), handle="lamp")
     settled(tools)
-    shopify.may_delete = False
+    shopify.may_write_files = False
     second = asked(publisher, render(), handle="lamp")
     settled(tools)
     row = the(second)

@@ -11,6 +11,8 @@ from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import Job, quick, upload
 
 PASSING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+MOST_KEPT = 2000
+"""Characters of an id or an address that a shop gives."""
 
 
 def call(
@@ -80,6 +82,13 @@ def mapping(value: Any) -> dict[str, Any]:
 def listing(value: Any) -> list[dict[str, Any]]:
     """The objects of a list."""
     return [mapping(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def kept(text: Any) -> str:
+    """An id or address that a shop gave, as it can be kept in the database and sent back. Raises Again."""
+    if isinstance(text, str) and 0 < len(text) <= MOST_KEPT and text.isprintable():
+        return text
+    raise Again("publish.unavailable", f"the shop's answer cannot be used: {str(text)[:50]!r}")
 
 
 def said(body: bytes) -> str:
