@@ -17,6 +17,7 @@ from api.routes.documented import IDEMPOTENT, JSON_BODY, answer, problems, takes
 from api.schemas import Priority, RenderChange, RenderRequest, RetryRequest
 from api.views import render_bodies, render_body
 from api.waiting import Patience
+from worker.publishing import publications
 from worker.renders import purge, store
 from worker.renders.states import FINAL, Status
 from worker.triggers import store as triggers
@@ -177,6 +178,7 @@ def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
         etags.demand(request, etags.of(render_body(session, render)))
         purge.purge(session, render)
         triggers.scrub(session, render)
+        publications.scrub(session, render)
         done = True
 
     transact(work)

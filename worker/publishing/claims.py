@@ -86,9 +86,10 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     query = select(Publication).where(
         Publication.publisher_id == row.publisher_id,
-        Publication.ref == row.ref,
+        Publication.ref.in_((row.ref, publications.digested(row.publisher_id, row.ref))),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
+        ~Publication.remote.has_key(publications.ELSEWHERE),
         ~Publication.remote.has_key("removed"),
     )
     return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
@@ -162,6 +163,9 @@ def end(session: Session, held: Held, fault: GivenUp) -> None:
 
 def _finish(session: Session, held: Held, state: PublicationState, **values: Any) -> None:
     _write(session, held, state=state.value, finished_at=func.now(), lease_until=None, **values)
+    mine, purged = held.publication, exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
+    wordless = update(Publication).where(Publication.id == mine.id, purged).values(**publications.wordless())
+    session.execute(wordless.execution_options(**_AS_IS))
 
 
 def _on_publisher(session: Session, held: Held, **values: Any) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from config.settings import settings
 from worker.database import ago
+from worker.publishing import publications
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.renders import queue
 from worker.renders.models import Render
@@ -53,9 +54,10 @@ def end_needless(session: Session, *only: ColumnElement[bool]) -> None:
         newer.state.in_((PublicationState.PENDING.value, PublicationState.PUBLISHED.value)),
         newer.number > Publication.number,
     )
-    _end(session, and_(*free, overtaken), state=PublicationState.SUPERSEDED.value, error_code=None)
     purged = exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
-    _end(session, and_(*free, purged), state=PublicationState.FAILED.value, error_code="publish.no_video")
+    without = {"state": PublicationState.FAILED.value, "error_code": "publish.no_video", **publications.wordless()}
+    _end(session, and_(*free, purged), **without)
+    _end(session, and_(*free, overtaken), state=PublicationState.SUPERSEDED.value, error_code=None)
 
 
 def _end(session: Session, which: ColumnElement[bool], **values: Any) -> None:

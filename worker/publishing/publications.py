@@ -1,11 +1,12 @@
 """Publications as their owner sees them: asked for, listed, shown, retried."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,10 @@ from worker.database import new_id
 from worker.publishing.models import Publication, PublicationState
 from worker.renders.models import Render
 from worker.renders.states import Status
+
+ELSEWHERE = "elsewhere"
+"""In `remote`: its publisher's place is another one since, and what it has of the shop means nothing there."""
+_DELETED = "deleted:"
 
 
 class NotFailed(Exception):
@@ -132,6 +137,7 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
         .values(
             state=PublicationState.PENDING.value,
             step="begin",
+            remote=case((Publication.remote.has_key(ELSEWHERE), text("'{}'::jsonb")), else_=Publication.remote),
             tries=0,
             failing_since=None,
             sent_at=None,
@@ -145,3 +151,58 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
     )
     session.refresh(row)
     return row
+
+
+def begin_anew(session: Session, publisher_id: str) -> None:
+    """A publisher's place is another one: what waits begins there, whoever has it in hand writes nothing more, and what
+    is final belongs to the old place and is left alone there."""
+    its = Publication.publisher_id == publisher_id
+    pending = Publication.state == PublicationState.PENDING.value
+    afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
+    free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
+    _set(session, and_(its, pending), afresh | free)
+    _set(session, and_(its, ~pending), {"remote": Publication.remote.op("||")(text("'{\"elsewhere\": true}'::jsonb"))})
+
+
+def scrub(session: Session, render: Render) -> None:
+    """Take the words out of a deleted render's publications, and end those that wait. One that a worker has in hand
+    loses them when it is over."""
+    its = Publication.render_id == render.id
+    pending = Publication.state == PublicationState.PENDING.value
+    free = or_(Publication.lease_until.is_(None), Publication.lease_until < func.now())
+    _set(session, and_(its, ~pending), wordless())
+    ended = {"state": PublicationState.FAILED.value, "error_code": "publish.no_video", "finished_at": func.now()}
+    void = {"lease": Publication.lease + 1, "lease_until": None, "sent_at": None}
+    _set(session, and_(its, pending, free), wordless() | ended | void)
+
+
+def wordless() -> dict[str, Any]:
+    """Values for a publication whose render was deleted. What the shop calls the video stays: the product's next one
+    replaces it. So does the reference, as a digest that tells it again to who knows it."""
+    its = Publication.remote
+    named = func.jsonb_strip_nulls(
+        func.jsonb_build_object(
+            *(part for name in _KEPT for part in (text(f"'{name}'"), func.jsonb_extract_path(its, name)))
+        )
+    )
+    return {"ref": digest(), "product": {}, "remote": named, "error_detail": None}
+
+
+def digest() -> ColumnElement[str]:
+    """Of a publication's reference; of a digest, itself."""
+    told = func.convert_to(Publication.publisher_id + "\n" + Publication.ref, "UTF8")
+    hashed = literal(_DELETED) + func.encode(func.sha256(told), "hex")
+    return case((Publication.ref.startswith(_DELETED), Publication.ref), else_=hashed)
+
+
+def digested(publisher_id: str, ref: str) -> str:
+    """As `digest`, of what is not on file yet."""
+    return _DELETED + hashlib.sha256(f"{publisher_id}\n{ref}".encode()).hexdigest()
+
+
+def _set(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+    session.execute(update(Publication).where(which).values(**values).execution_options(synchronize_session=False))
+
+
+_KEPT = ("media_id", "product_id", "removed", ELSEWHERE)
+"""Of `remote`: nothing that anybody wrote, and no address."""
