@@ -100,6 +100,7 @@ class Shopify(Standin):
     def _root(self) -> dict[str, Any]:
         return {
             "shop": {"name": "A lamp shop"},
+            "currentAppInstallation": {"accessScopes": [{"handle": one} for one in self._scopes()]},
             "node": self._node,
             "productByIdentifier": self._by_identifier,
             "productVariants": self._variants,
@@ -108,6 +109,9 @@ class Shopify(Standin):
             "fileUpdate": self._change,
             "fileDelete": self._delete,
         }
+
+    def _scopes(self) -> list[str]:
+        return ["read_products", "write_products", *(["write_files"] if self.may_write_files else [])]
 
     def _by_identifier(self, info: Any, identifier: dict[str, str]) -> Record | None:
         if len(identifier) != 1:

@@ -162,18 +162,41 @@ def test_a_wrong_token_is_refused_and_shown(shopify: Shopify, tools: Tools, rend
     assert len(shopify.videos(product)) == 1
 
 
-def test_a_right_that_lacks_is_refused(shopify: Shopify, tools: Tools, render: Make):
-    """Deleting the older video needs `write_files`."""
-    shopify.has(7, "lamp")
-    publisher = at_shopify(shopify)
+def test_a_right_that_lacks_is_a_remark(shopify: Shopify, tools: Tools, render: Make):
+    """Deleting the older video needs `write_files`: the new one is live all the same. With the right, the next does
+    what was left."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
     asked(publisher, render(), handle="lamp")
     settled(tools)
     shopify.may_write_files = False
     second = asked(publisher, render(), handle="lamp")
     settled(tools)
-    row = the(second)
-    assert row.error_code == "publish.refused"
-    assert "write_files" in (row.error_detail or "")
+    assert "write_files" in published(second).remote["remark"]
+    assert len(shopify.videos(product)) == 2
+    shopify.may_write_files = True
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(third).remote["media_id"]]
+
+
+def test_a_product_that_is_deleted_before_the_end(shopify: Shopify, tools: Tools, render: Make):
+    """Nothing is there, so nothing was published."""
+    shopify.has(7, "lamp")
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    shopify.products["gid://shopify/Product/7"]["shown"][-1]["status"] = "READY"
+    shopify.products["gid://shopify/Product/8"] = Record(shown=shopify.products.pop("gid://shopify/Product/7")["shown"])
+    settled(tools)
+    assert (the(publication).step, the(publication).error_code) == ("tidy", "publish.no_product")
+
+
+def test_the_storage_that_refuses_is_not_the_shop(shopify: Shopify, tools: Tools, render: Make):
+    """Nothing is wrong with the credentials, and the publisher does not say so."""
+    shopify.has(7, "lamp")
+    shopify.fails("upload", Reply(403, b"<Error>AccessDenied</Error>"), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert the(publication).error_code == "publish.rejected"
 
 
 def test_a_product_that_is_not_there(shopify: Shopify, tools: Tools, render: Make):

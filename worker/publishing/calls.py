@@ -32,23 +32,31 @@ def call(
 
 
 def send(
-    job: Job, method: str, url: str, *, headers: Mapping[str, str], pieces: Iterator[bytes], length: int
+    job: Job,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    pieces: Iterator[bytes],
+    length: int,
+    ours: bool = True,
 ) -> Fetched:
-    """Send a file of a known length, in pieces; an answer with 2xx. Raises Again, GivenUp, and what reading raises."""
+    """Send a file of a known length, in pieces; an answer with 2xx. `ours`: with the publisher's credentials, else to
+    somebody who never saw them. Raises Again, GivenUp, and what reading raises."""
     try:
         with job.fetch.open(method, url, headers=headers, content=pieces, length=length, limits=upload()) as answer:
-            return judged(Fetched(answer.status, answer.headers, answer.read(), answer.url))
+            return judged(Fetched(answer.status, answer.headers, answer.read(), answer.url), ours=ours)
     except AddressError as error:
         unreachable(error)
 
 
-def judged(answer: Fetched, allow: tuple[int, ...] = ()) -> Fetched:
+def judged(answer: Fetched, allow: tuple[int, ...] = (), *, ours: bool = True) -> Fetched:
     """The answer, where it is one to go on with. Raises Again, GivenUp."""
     status = answer.status
     if 200 <= status < 300 or status in allow:
         return answer
     told = f"HTTP {status} {said(answer.body)}"
-    if status in (401, 403):
+    if status in (401, 403) and ours:
         raise GivenUp("publish.refused", told)
     if status == 429:
         raise Again("publish.throttled", told, after=retry_after(answer))

@@ -27,7 +27,7 @@ from worker.publishing import shopify_media as media
 from worker.publishing.calls import kept, listing, mapping, send
 from worker.publishing.errors import GivenUp, words
 from worker.publishing.graphql import ask, payload, told
-from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps
+from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps, remarked
 from worker.publishing.multipart import Form
 from worker.publishing.settings import ShopifySettings
 
@@ -54,7 +54,9 @@ ATTACH = f"""mutation Attach($product: ProductUpdateInput!, $media: [CreateMedia
 LOOK = """query Media($id: ID!) {
   node(id: $id) { id ... on Video { status mediaErrors { code details message } } }
 }"""
-CHECK = "query Check { shop { name } }"
+CHECK = "query Check { shop { name } currentAppInstallation { accessScopes { handle } } }"
+SCOPES = ("write_products", "write_files")
+"""The first includes reading them."""
 
 
 def begin(job: Job) -> Outcome:
@@ -87,7 +89,7 @@ def upload(job: Job) -> Outcome:
     fields = {str(one.get("name")): str(one.get("value")) for one in listing(target.get("parameters"))}
     form = Form(fields, job.file_name, job.media_type, size)
     headers = {"Content-Type": form.content_type}
-    send(job, "POST", url, headers=headers, pieces=form.pieces(job.pieces()), length=form.length)
+    send(job, "POST", url, headers=headers, pieces=form.pieces(job.pieces()), length=form.length, ours=False)
     return Next("attach", {"resource_url": resource})
 
 
@@ -152,9 +154,12 @@ def tidy(job: Job) -> Outcome:
     ids: set[Any] = {one.remote.get("media_id") for one in earlier}
     marks = (job.mark, *(f"{MARK}{one.id}" for one in earlier))
     ids |= {one["id"] for mark in marks for one in media.marked(product, mark)}
-    media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
-    if any(one["id"] == mine for one in media.marked(product, job.mark)):
-        media.rename(job, mine, _rules(job).alt or "")
+    try:
+        media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
+        if any(one["id"] == mine for one in media.marked(product, job.mark)):
+            media.rename(job, mine, _rules(job).alt or "")
+    except GivenUp as refused:
+        return remarked(refused)
     return Published(tuple(one.id for one in earlier))
 
 
@@ -171,8 +176,13 @@ STEPS: Steps = {
 
 
 def check(job: Job) -> str:
-    """Prove the credentials by a query that costs a point; the shop's name."""
-    return str(mapping(ask(job, CHECK).get("shop")).get("name") or "")
+    """Prove the token, and what it may do ("currentAppInstallation", `accessScopes`), by a query that costs a point;
+    the shop's name."""
+    found = ask(job, CHECK)
+    scopes = {one.get("handle") for one in listing(mapping(found.get("currentAppInstallation")).get("accessScopes"))}
+    if missing := [one for one in SCOPES if one not in scopes]:
+        raise GivenUp("publish.refused", f"the token lacks {' and '.join(missing)}")
+    return str(mapping(found.get("shop")).get("name") or "")
 
 
 def _rules(job: Job) -> ShopifySettings:
