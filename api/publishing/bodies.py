@@ -60,6 +60,7 @@ class PublicationBody(BaseModel):
     media_id: str | None = Field(description="What the shop calls it.")
     tries: int
     error: PublishErrorBody | None
+    remark: str | None = Field(description="Of a published one: what was refused after it, such as a deletion.")
     next_try_at: datetime | None
     created_at: datetime
     finished_at: datetime | None

@@ -40,6 +40,7 @@ DONE: Example = {
     "media_id": "gid://shopify/Video/31415926",
     "tries": 0,
     "error": None,
+    "remark": None,
     "next_try_at": None,
     "created_at": "2026-03-02T09:11:02.412893Z",
     "finished_at": "2026-03-02T09:12:40.100000Z",

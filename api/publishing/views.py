@@ -39,6 +39,7 @@ def publication_body(row: Publication) -> PublicationBody:
         media_id=None if media is None else str(media),
         tries=row.tries,
         error=error_body(row.error_code, row.error_detail),
+        remark=row.remote.get("remark"),
         next_try_at=row.ready_at if row.state == PublicationState.PENDING else None,
         created_at=row.created_at,
         finished_at=row.finished_at,

@@ -178,7 +178,7 @@ def delete(id: RenderId, caller: RendersWriter, request: Request) -> Response:
         etags.demand(request, etags.of(render_body(session, render)))
         purge.purge(session, render)
         triggers.scrub(session, render)
-        publications.end_of_render(session, render.id)
+        publications.scrub(session, render)
         done = True
 
     transact(work)

@@ -28,8 +28,16 @@ class Receiver(Standin):
         self.requests.append(request)
         self._verify(request)
         assert hashlib.sha256(request.body).hexdigest() == request.headers["vivideo-sha256"]
+        self._verify_head(request)
         self.kept.setdefault(request.headers["webhook-id"], request.body)
         return Reply(204)
+
+    def _verify_head(self, request: Request) -> None:
+        """Before the body is read: what it is going to be was signed by itself."""
+        told = (request.headers[name] for name in ("webhook-id", "webhook-timestamp", "vivideo-sha256"))
+        expected = hmac_data(base64.b64decode(SECRET.removeprefix("whsec_")), ".".join(told).encode())
+        given = request.headers["vivideo-sha256-signature"].removeprefix("v1,")
+        assert base64.b64decode(given) == expected
 
     def _verify(self, request: Request) -> None:
         """The library decodes a body as text before it verifies: where the bytes are none, its parts are used."""

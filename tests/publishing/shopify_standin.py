@@ -1,15 +1,19 @@
 """A strict stand-in for a shop at Shopify, written from its public documentation; it shares no code with the service.
 
 Queries run against a schema of the documented types (graphql-core), so an unknown field or a variable of the wrong type
-is an error as it is there. Each `productUpdate` with media makes a new one, whatever was made before.
+is an error as it is there. Each `productUpdate` with media makes a new one, whatever was made before. A video is named
+as its `resourceUrl` is, a hash: what the staged upload was to be called is not kept, nor promised to be. `alt` is shown
+as it was given, and is changed by `fileUpdate` once the file is ready.
 """
 
+import hashlib
 import itertools
 import re
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from graphql import build_schema, graphql_sync, parse
 
@@ -42,7 +46,13 @@ class Shopify(Standin):
         """New videos cannot be processed."""
         self.throttled = 0
         """Queries to come that the bucket has no points for."""
-        self.may_delete = True
+        self.may_write_files = True
+        self.joining: list[Record] = []
+        """What somebody else adds to the product at the next `productUpdate`."""
+        self.rewrites = False
+        """Something in the shop gives each new video an alternative text of its own."""
+        self.hides = 0
+        """Looks at a product before it shows a new video."""
 
     def has(self, number: int, handle: str, sku: str = "") -> Record:
         """Put a product into the shop, with a picture."""
@@ -50,7 +60,7 @@ class Shopify(Standin):
         picture |= {"mediaContentType": "IMAGE", "mediaErrors": [], "alt": None}
         gid = f"gid://shopify/Product/{number}"
         product = Record(__typename="Product", id=gid, handle=handle, title=handle.title(), shown=[picture])
-        product["media"] = lambda info, first=None: {"nodes": product["shown"][:first]}
+        product["media"] = lambda info, first=None: {"nodes": [one for one in product["shown"] if _seen(one)][:first]}
         self.products[gid] = product
         if sku:
             self.skus[sku] = gid
@@ -90,13 +100,18 @@ class Shopify(Standin):
     def _root(self) -> dict[str, Any]:
         return {
             "shop": {"name": "A lamp shop"},
+            "currentAppInstallation": {"accessScopes": [{"handle": one} for one in self._scopes()]},
             "node": self._node,
             "productByIdentifier": self._by_identifier,
             "productVariants": self._variants,
             "stagedUploadsCreate": self._stage,
             "productUpdate": self._update,
+            "fileUpdate": self._change,
             "fileDelete": self._delete,
         }
+
+    def _scopes(self) -> list[str]:
+        return ["read_products", "write_products", *(["write_files"] if self.may_write_files else [])]
 
     def _by_identifier(self, info: Any, identifier: dict[str, str]) -> Record | None:
         if len(identifier) != 1:
@@ -133,7 +148,9 @@ class Shopify(Standin):
             number = str(next(self.numbers))
             parameters = {"policy": f"policy-{number}", "key": f"tmp/{number}", "x-goog-signature": "f" * 40}
             self.staged[number] = {"wish": wish, "parameters": parameters}
-            target = {"url": f"{self.url}/staged/{number}", "resourceUrl": f"{self.url}/resource/{number}"}
+            name = hashlib.sha256(number.encode()).hexdigest()[:32]
+            resource = f"{self.url}/video-originals/c/o/v/{name}.mp4?external_video_id={number}"
+            target = {"url": f"{self.url}/staged/{number}", "resourceUrl": resource}
             targets.append(target | {"parameters": [{"name": k, "value": v} for k, v in parameters.items()]})
         return {"stagedTargets": targets, "userErrors": []}
 
@@ -162,18 +179,36 @@ class Shopify(Standin):
         if found is None:
             return {"product": None, "userErrors": [{"field": ["id"], "message": "Product does not exist"}]}
         for one in media or []:
-            number = one["originalSource"].rpartition("/")[2]
+            source = urlsplit(one["originalSource"])
+            number = parse_qs(source.query).get("external_video_id", [""])[0]
             if number not in self.uploaded:
                 told = {"field": ["media"], "message": "Invalid video url"}
                 return {"product": found, "userErrors": [told]}
             made = Record(__typename="Video", id=f"gid://shopify/Video/{next(self.numbers)}", status="UPLOADED")
-            made |= {"filename": self.staged[number]["wish"]["filename"], "alt": one.get("alt"), "mediaErrors": []}
+            made |= {"filename": source.path.rpartition("/")[2], "alt": one.get("alt"), "mediaErrors": []}
             made |= {"mediaContentType": "VIDEO", "left": self.polls, "breaks": self.breaks, "source": number}
-            found["shown"].append(made)
+            made |= {"alt": "rewritten"} if self.rewrites else {}
+            found["shown"] += [*self.joining, Record(made | {"hidden": self.hides})]
+            self.joining = []
         return {"product": found, "userErrors": []}
 
+    def _change(self, info: Any, files: list[dict[str, Any]]) -> dict[str, Any]:
+        if not self.may_write_files:
+            raise PermissionError("Access denied for fileUpdate field. Required access: `write_files` access scope.")
+        everything = {media["id"]: media for product in self.products.values() for media in product["shown"]}
+        for one in files:
+            if one["id"] not in everything:
+                told = {"field": ["files"], "message": "File does not exist", "code": "FILE_DOES_NOT_EXIST"}
+                return {"files": None, "userErrors": [told]}
+            if everything[one["id"]]["status"] != "READY":
+                told = {"field": ["files"], "message": "Non-ready files", "code": "NON_READY_STATE"}
+                return {"files": None, "userErrors": [told]}
+        for one in files:
+            everything[one["id"]]["alt"] = one.get("alt")
+        return {"files": [everything[one["id"]] for one in files], "userErrors": []}
+
     def _delete(self, info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
-        if not self.may_delete:
+        if not self.may_write_files:
             raise PermissionError("Access denied for fileDelete field. Required access: `write_files` access scope.")
         problems, gone = [], []
         for one in fileIds:
@@ -189,6 +224,11 @@ class Shopify(Standin):
             gone.append(one)
         self.deleted += gone
         return {"deletedFileIds": gone, "userErrors": problems}
+
+
+def _seen(media: Record) -> bool:
+    media["hidden"] = media.get("hidden", 0) - 1
+    return media["hidden"] < 0
 
 
 def _refused(message: str) -> dict[str, Any]:

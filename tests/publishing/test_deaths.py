@@ -119,8 +119,9 @@ def test_shopify(shopify: Shopify, tools: Tools, render: Make, monkeypatch: pyte
         name = f"lamp-{len(products)}"
         product = shopify.has(100 + len(products), name)
         older = asked(publisher, made[0], ref=name, handle=name)
-        change(older, state="published", finished_at=func.now())
-        there = {"__typename": "Video", "id": f"gid://shopify/Video/{name}", "filename": f"vivideo-{older}.mp4"}
+        media_id = f"gid://shopify/Video/{name}"
+        change(older, state="published", finished_at=func.now(), remote={"media_id": media_id})
+        there = {"__typename": "Video", "id": media_id, "filename": "0f1e2d.mp4"}
         media = {"status": "READY", "mediaContentType": "VIDEO", "mediaErrors": [], "alt": None}
         product["shown"].append(Record(there | media))
         publication = asked(publisher, made[1], ref=name, handle=name)

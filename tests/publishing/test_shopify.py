@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.publishing.conftest import asked, at_shopify, change, events_of, published, settled, the, the_publisher
-from tests.publishing.shopify_standin import Shopify
+from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.standin import Reply
 from worker.database import transact
 from worker.publishing import driving, publications
@@ -81,6 +81,52 @@ def test_a_lost_answer_brings_nothing_twice(shopify: Shopify, tools: Tools, rend
     assert len(shopify.videos(product)) == 1
 
 
+def _merchants_own() -> Record:
+    video = {"__typename": "Video", "id": "gid://shopify/Video/1000", "filename": "mine.mp4", "status": "READY"}
+    return Record(video | {"mediaContentType": "VIDEO", "mediaErrors": [], "alt": None})
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_somebody_elses_video_is_not_taken_for_ours(shopify: Shopify, tools: Tools, render: Make, before: bool):
+    """It came in the moment in which our answer was lost, whether ours was carried out or not."""
+    product = shopify.has(7, "lamp")
+    shopify.fails("productUpdate", None, before=before)
+    if before:
+        publication = asked(at_shopify(shopify), render(), handle="lamp")
+        driving.drive(publication, 0, tools)
+        product["shown"].append(_merchants_own())
+        change(publication, ready_at=the(publication).created_at)
+    else:
+        shopify.joining = [_merchants_own()]
+        publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    media = published(publication).remote["media_id"]
+    assert [one["id"] for one in shopify.videos(product)] == ["gid://shopify/Video/1000", media]
+
+
+def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools: Tools, render: Make):
+    """The answer was no fault: what the product did not have before is ours, and the text is left alone."""
+    product = shopify.has(7, "lamp")
+    product["shown"].append(_merchants_own())
+    shopify.rewrites = True
+    publication = asked(at_shopify(shopify, alt="A lamp"), render(), handle="lamp")
+    settled(tools)
+    _, ours = shopify.videos(product)
+    assert (published(publication).remote["media_id"], ours["alt"]) == (ours["id"], "rewritten")
+
+
+@pytest.mark.parametrize(("looks", "state"), [(5, "published"), (1000, "failed")])
+def test_what_was_taken_is_never_sent_again(shopify: Shopify, tools: Tools, render: Make, looks: int, state: str):
+    """Though the product does not show it for a while, or ever."""
+    shopify.has(7, "lamp")
+    shopify.hides = looks
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.state, shopify.calls.count("productUpdate")) == (state, 1)
+    assert row.error_code == (None if state == "published" else "publish.media_failed")
+
+
 def test_a_throttled_query_waits_for_its_points(shopify: Shopify, tools: Tools, render: Make):
     """12 points wanted, 2 there, 100 more a second: a tenth of a second."""
     shopify.has(7, "lamp")
@@ -116,18 +162,41 @@ def test_a_wrong_token_is_refused_and_shown(shopify: Shopify, tools: Tools, rend
     assert len(shopify.videos(product)) == 1
 
 
-def test_a_right_that_lacks_is_refused(shopify: Shopify, tools: Tools, render: Make):
-    """Deleting the older video needs `write_files`."""
-    shopify.has(7, "lamp")
-    publisher = at_shopify(shopify)
+def test_a_right_that_lacks_is_a_remark(shopify: Shopify, tools: Tools, render: Make):
+    """Deleting the older video needs `write_files`: the new one is live all the same. With the right, the next does
+    what was left."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
     asked(publisher, render(), handle="lamp")
     settled(tools)
-    shopify.may_delete = False
+    shopify.may_write_files = False
     second = asked(publisher, render(), handle="lamp")
     settled(tools)
-    row = the(second)
-    assert row.error_code == "publish.refused"
-    assert "write_files" in (row.error_detail or "")
+    assert "write_files" in published(second).remote["remark"]
+    assert len(shopify.videos(product)) == 2
+    shopify.may_write_files = True
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(third).remote["media_id"]]
+
+
+def test_a_product_that_is_deleted_before_the_end(shopify: Shopify, tools: Tools, render: Make):
+    """Nothing is there, so nothing was published."""
+    shopify.has(7, "lamp")
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    shopify.products["gid://shopify/Product/7"]["shown"][-1]["status"] = "READY"
+    shopify.products["gid://shopify/Product/8"] = Record(shown=shopify.products.pop("gid://shopify/Product/7")["shown"])
+    settled(tools)
+    assert (the(publication).step, the(publication).error_code) == ("tidy", "publish.no_product")
+
+
+def test_the_storage_that_refuses_is_not_the_shop(shopify: Shopify, tools: Tools, render: Make):
+    """Nothing is wrong with the credentials, and the publisher does not say so."""
+    shopify.has(7, "lamp")
+    shopify.fails("upload", Reply(403, b"<Error>AccessDenied</Error>"), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert the(publication).error_code == "publish.rejected"
 
 
 def test_a_product_that_is_not_there(shopify: Shopify, tools: Tools, render: Make):

@@ -7,7 +7,10 @@ import pytest
 from tests.publishing.conftest import a_publisher, asked, at_woocommerce, published, settled, the
 from tests.publishing.standin import Reply
 from tests.publishing.woocommerce_standin import KEY, PASSWORD, SECRET, USER, WooCommerce
+from worker.publishing import driving
 from worker.publishing.driving import Tools
+from worker.publishing.job import Next
+from worker.publishing.models import PublisherKind
 
 Make = Callable[..., str]
 
@@ -106,3 +109,41 @@ def test_a_page_of_maintenance_is_no_answer(woocommerce: WooCommerce, tools: Too
     publication = asked(at_woocommerce(woocommerce), render(), id=7)
     settled(tools)
     published(publication)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://x.example/a\x00b.mp4", "https://x.example/\ud800", "", "https://" + "x" * 3000, 7]
+)
+def test_an_address_that_cannot_be_kept(woocommerce: WooCommerce, tools: Tools, render: Make, address: object):
+    """A try that failed, so that it ends one day, not a claim that lapses and is taken again for ever."""
+    woocommerce.has(7)
+    told = Reply(201, {"id": 500, "media_type": "file", "source_url": address})
+    woocommerce.fails("POST /wp/v2/media", told, before=True)
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    driving.drive(publication, 0, tools)
+    row = the(publication)
+    assert (row.state, row.tries, row.error_code, row.lease_until) == ("pending", 1, "publish.unavailable", None)
+
+
+def test_what_the_database_refuses_is_a_try(
+    woocommerce: WooCommerce, tools: Tools, render: Make, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever slipped through: only a fault of the database's that passes is left to the next claim."""
+    woocommerce.has(7)
+    begin = lambda job: Next("upload", {"product_id": "\x00"})  # noqa: E731
+    monkeypatch.setitem(driving.STEPS, PublisherKind.WOOCOMMERCE, {"begin": begin})
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    driving.drive(publication, 0, tools)
+    assert (the(publication).tries, the(publication).error_code) == (1, "publish.internal")
+
+
+def test_a_right_to_delete_that_lacks_is_a_remark(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """The new video is on the product."""
+    woocommerce.has(7)
+    publisher = at_woocommerce(woocommerce)
+    asked(publisher, render(), id=7)
+    settled(tools)
+    woocommerce.fails("DELETE /wp/v2/media/N", Reply(403, {"message": "Sorry, not allowed."}), before=True)
+    second = asked(publisher, render(), id=7)
+    settled(tools)
+    assert "not allowed" in published(second).remote["remark"]

@@ -24,6 +24,7 @@ class WooCommerce(Standin):
         self.products: dict[int, dict[str, Any]] = {}
         self.deleted: list[int] = []
         self.password = PASSWORD
+        self.capabilities = {"upload_files": True, "edit_products": True, "delete_posts": True}
 
     def has(self, number: int, sku: str = "", *, parent_id: int = 0) -> dict[str, Any]:
         kind = "variation" if parent_id else "simple"
@@ -55,7 +56,8 @@ class WooCommerce(Standin):
             return _wrong(401, "incorrect_password", "The provided password is an invalid application password.")
         match self.name(request):
             case "GET /wp/v2/users/me":
-                return Reply(200, {"id": 1, "name": "The shopkeeper"})
+                more = {"capabilities": self.capabilities} if request.query.get("context") == "edit" else {}
+                return Reply(200, {"id": 1, "name": "The shopkeeper"} | more)
             case "GET /wp/v2/media":
                 return self._search(request.query)
             case "POST /wp/v2/media":

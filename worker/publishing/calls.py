@@ -11,6 +11,8 @@ from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import Job, quick, upload
 
 PASSING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+MOST_KEPT = 2000
+"""Characters of an id or an address that a shop gives."""
 
 
 def call(
@@ -30,23 +32,31 @@ def call(
 
 
 def send(
-    job: Job, method: str, url: str, *, headers: Mapping[str, str], pieces: Iterator[bytes], length: int
+    job: Job,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    pieces: Iterator[bytes],
+    length: int,
+    ours: bool = True,
 ) -> Fetched:
-    """Send a file of a known length, in pieces; an answer with 2xx. Raises Again, GivenUp, and what reading raises."""
+    """Send a file of a known length, in pieces; an answer with 2xx. `ours`: with the publisher's credentials, else to
+    somebody who never saw them. Raises Again, GivenUp, and what reading raises."""
     try:
         with job.fetch.open(method, url, headers=headers, content=pieces, length=length, limits=upload()) as answer:
-            return judged(Fetched(answer.status, answer.headers, answer.read(), answer.url))
+            return judged(Fetched(answer.status, answer.headers, answer.read(), answer.url), ours=ours)
     except AddressError as error:
         unreachable(error)
 
 
-def judged(answer: Fetched, allow: tuple[int, ...] = ()) -> Fetched:
+def judged(answer: Fetched, allow: tuple[int, ...] = (), *, ours: bool = True) -> Fetched:
     """The answer, where it is one to go on with. Raises Again, GivenUp."""
     status = answer.status
     if 200 <= status < 300 or status in allow:
         return answer
     told = f"HTTP {status} {said(answer.body)}"
-    if status in (401, 403):
+    if status in (401, 403) and ours:
         raise GivenUp("publish.refused", told)
     if status == 429:
         raise Again("publish.throttled", told, after=retry_after(answer))
@@ -80,6 +90,13 @@ def mapping(value: Any) -> dict[str, Any]:
 def listing(value: Any) -> list[dict[str, Any]]:
     """The objects of a list."""
     return [mapping(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def kept(text: Any) -> str:
+    """An id or address that a shop gave, as it can be kept in the database and sent back. Raises Again."""
+    if isinstance(text, str) and 0 < len(text) <= MOST_KEPT and text.isprintable():
+        return text
+    raise Again("publish.unavailable", f"the shop's answer cannot be used: {str(text)[:50]!r}")
 
 
 def said(body: bytes) -> str:

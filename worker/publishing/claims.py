@@ -20,6 +20,7 @@ from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
+from worker.publishing.scrubbing import ELSEWHERE, digested, wordless
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render, Result
@@ -87,9 +88,10 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     query = select(Publication).where(
         Publication.publisher_id == row.publisher_id,
-        Publication.ref == row.ref,
+        Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
+        ~Publication.remote.has_key(ELSEWHERE),
         ~Publication.remote.has_key("removed"),
     )
     return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
@@ -174,6 +176,9 @@ def _let_go(session: Session, held: Held, pause: timedelta, **values: Any) -> No
 
 def _finish(session: Session, held: Held, state: PublicationState, **values: Any) -> None:
     _write(session, held, state=state.value, finished_at=func.now(), **_FREE, **values)
+    mine, purged = held.publication, exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
+    scrubbed = update(Publication).where(Publication.id == mine.id, purged).values(**wordless())
+    session.execute(scrubbed.execution_options(**_AS_IS))
 
 
 def _on_publisher(session: Session, held: Held, **values: Any) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from config.logging import get
 from worker.accounts.vault import SecretKeyChanged, SecretKeyMissing
 from worker.addresses.fetch import Guarded
-from worker.database import transact
+from worker.database import retryable, transact
 from worker.media.storage import Storage, StorageError
 from worker.metrics.declared import PUBLISH_SECONDS
 from worker.publishing import claims, http_target, publishers, shopify, woocommerce
@@ -75,11 +75,13 @@ def _worked(held: Held, tools: Tools) -> str:
         return _ended(held, fault)
     except Again as fault:
         return _tried(held, fault)
-    except (LeaseLost, DBAPIError, PoolTimeout):
-        raise  # the claim ends by itself, and what was done meanwhile is asked after
+    except LeaseLost:
+        raise
     except StorageError as fault:
         return _tried(held, Again("publish.internal", f"the storage: {type(fault).__name__}"))
     except Exception as fault:  # a bug must not end the worker, nor spin
+        if isinstance(fault, (DBAPIError, PoolTimeout)) and retryable(fault):
+            raise  # the claim ends by itself, and what was done meanwhile is asked after
         log.exception("publication.fault", publication=held.publication.id)
         return _tried(held, Again("publish.internal", type(fault).__name__))
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing.models import Publication, PublicationState, Publisher
+from worker.publishing.scrubbing import wordless
 from worker.renders.models import Render
 
 
@@ -28,19 +29,19 @@ def end_needless(session: Session, *only: ColumnElement[bool]) -> None:
         newer.state.in_((PublicationState.PENDING.value, PublicationState.PUBLISHED.value)),
         newer.number > Publication.number,
     )
-    _end(session, and_(*free, overtaken), PublicationState.SUPERSEDED, None)
     purged = exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
-    _end(session, and_(*free, purged), PublicationState.FAILED, "publish.no_video")
+    _end(session, and_(*free, purged), PublicationState.FAILED, "publish.no_video", **wordless())
+    _end(session, and_(*free, overtaken), PublicationState.SUPERSEDED, None)
 
 
-def _end(session: Session, which: ColumnElement[bool], state: PublicationState, code: str | None) -> None:
+def _end(session: Session, which: ColumnElement[bool], state: PublicationState, code: str | None, **more: Any) -> None:
     ids = select(Publication.id).where(which).with_for_update(skip_locked=True)
     ended = {"state": state.value, "error_code": code, "finished_at": func.now()}
     free = {"lease_until": None, "sent_at": None, "lease": Publication.lease + 1}
     kinds = session.scalars(
         update(Publication)
         .where(Publication.id.in_(ids), Publisher.id == Publication.publisher_id)
-        .values(**ended, **free)
+        .values(**ended, **free, **more)
         .returning(Publisher.kind)
         .execution_options(synchronize_session=False)
     ).all()

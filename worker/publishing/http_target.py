@@ -4,6 +4,8 @@
 
 The `webhook-id` is the publication's id, the same over all tries: by it a receiver that took the video and whose answer
 was lost knows it again. The signature is over the whole body: the file is read twice, once to sign and once to send.
+`vivideo-sha256-signature` is made in the same way over `vivideo-sha256` in the body's place: a receiver can verify who
+sends, and when, before he takes in a body that may be long under way.
 """
 
 import base64
@@ -50,20 +52,29 @@ def _headers(job: Job) -> dict[str, str]:
     credentials = job.credentials
     assert isinstance(credentials, HttpCredentials)
     key = base64.b64decode(credentials.secret.get_secret_value().removeprefix("whsec_"))
-    signing = hmac.new(key, f"{row.id}.{seconds}.".encode(), hashlib.sha256)
+    signed = f"{row.id}.{seconds}."
+    signing = hmac.new(key, signed.encode(), hashlib.sha256)
     content = hashlib.sha256()
     for piece in job.pieces():
         signing.update(piece)
         content.update(piece)
+    digest = content.hexdigest()
     headers = {
         "Content-Type": job.media_type,
         "webhook-id": row.id,
         "webhook-timestamp": seconds,
-        "webhook-signature": f"v1,{base64.b64encode(signing.digest()).decode()}",
+        "webhook-signature": _signature(signing),
         "vivideo-render": row.render_id,
         "vivideo-ref": quote(row.ref, safe=""),
-        "vivideo-sha256": content.hexdigest(),
+        "vivideo-sha256": digest,
+        "vivideo-sha256-signature": _signature(
+            hmac.new(key, f"{signed}{content.hexdigest()}".encode(), hashlib.sha256)
+        ),
     }
     if job.held.external_ref:
         headers["vivideo-external-ref"] = quote(job.held.external_ref, safe="")
     return headers
+
+
+def _signature(signing: hmac.HMAC) -> str:
+    return f"v1,{base64.b64encode(signing.digest()).decode()}"

@@ -50,6 +50,11 @@ class Published:
 Outcome = Next | Later | Published
 
 
+def remarked(refused: GivenUp) -> Published:
+    """The video is there, but what is done after it was refused: said, and left to the product's next one."""
+    return Published(remote={"remark": str(refused)})
+
+
 @dataclass
 class Job:
     """A claimed publication, with the tools to bring it to its place."""

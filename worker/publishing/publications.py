@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
 from worker.publishing import ending
 from worker.publishing.models import Publication, PublicationState
+from worker.publishing.scrubbing import ELSEWHERE, wordless
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -76,13 +77,6 @@ def alone(session: Session, publisher_id: str, ref: str) -> None:
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(product, 0))))
 
 
-def end_of_render(session: Session, render_id: str) -> None:
-    """End what waits of a render that was purged in this transaction. One that a worker has in hand ends when it is let
-    go of."""
-    session.flush()
-    ending.end_needless(session, Publication.render_id == render_id)
-
-
 def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
     """What was asked for last for a product."""
     its = Publication.publisher_id == publisher_id, Publication.ref == ref
@@ -143,6 +137,7 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
         .values(
             state=PublicationState.PENDING.value,
             step="begin",
+            remote=case((Publication.remote.has_key(ELSEWHERE), text("'{}'::jsonb")), else_=Publication.remote),
             tries=0,
             failing_since=None,
             sent_at=None,
@@ -156,3 +151,27 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
     )
     session.refresh(row)
     return row
+
+
+def begin_anew(session: Session, publisher_id: str) -> None:
+    """A publisher's place is another one: what waits begins there, whoever has it in hand writes nothing more, and what
+    is final belongs to the old place and is left alone there."""
+    its = Publication.publisher_id == publisher_id
+    pending = Publication.state == PublicationState.PENDING.value
+    afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
+    free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
+    _set(session, and_(its, pending), afresh | free)
+    _set(session, and_(its, ~pending), {"remote": Publication.remote.op("||")(text("'{\"elsewhere\": true}'::jsonb"))})
+
+
+def scrub(session: Session, render: Render) -> None:
+    """Take the words out of the publications of a render that was deleted in this transaction, and end those that wait.
+    One that a worker has in hand loses them when it is over."""
+    session.flush()
+    its = Publication.render_id == render.id
+    ending.end_needless(session, its)
+    _set(session, and_(its, Publication.state != PublicationState.PENDING.value), wordless())
+
+
+def _set(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+    session.execute(update(Publication).where(which).values(**values).execution_options(synchronize_session=False))

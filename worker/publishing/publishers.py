@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from worker.accounts import vault
 from worker.database import new_id
+from worker.publishing import publications
 from worker.publishing.models import Publisher, PublisherKind
 from worker.publishing.settings import CREDENTIALS, SETTINGS, Credentials, Settings, plain
 
@@ -70,9 +71,12 @@ def change(
     credentials: Credentials | None = None,
     enabled: bool | None = None,
 ) -> Publisher:
-    """Change a locked publisher; what is under way goes on as it began. New credentials or settings are a new start:
-    it no longer counts as failing."""
+    """Change a locked publisher. What is under way goes on by what is told now, at another place from its beginning;
+    what was brought to the old place stays there. New credentials or settings are a new start: it no longer counts as
+    failing."""
     if settings is not None:
+        if settings.place != settings_of(row).place:
+            publications.begin_anew(session, row.id)
         row.settings = settings.model_dump(mode="json")
     if credentials is not None:
         row.credentials_encrypted = vault.lock(json.dumps(plain(credentials)))

@@ -60,6 +60,11 @@ class ShopifySettings(_Model):
         """Without a slash at its end."""
         return self.shop if "://" in self.shop else f"https://{self.shop}"
 
+    @property
+    def place(self) -> str:
+        """Whose ids mean nothing anywhere else."""
+        return self.base
+
 
 class WooCommerceSettings(_Model):
     """A WordPress with WooCommerce."""
@@ -70,12 +75,22 @@ class WooCommerceSettings(_Model):
     )
     replace: bool = Field(True, description="Delete the video that was brought to the product before.")
 
+    @property
+    def place(self) -> str:
+        """Whose ids mean nothing anywhere else."""
+        return self.url
+
 
 class HttpSettings(_Model):
     """Any address."""
 
     url: Annotated[str, Field(max_length=2000), AfterValidator(_target)] = Field(description="Where the video is sent.")
     method: Literal["POST", "PUT"] = "POST"
+
+    @property
+    def place(self) -> str:
+        """Who knows by `webhook-id` what he has."""
+        return self.url
 
 
 class ShopifyCredentials(_Model):

@@ -1,41 +1,44 @@
 """A video becomes media of a product at Shopify, by its GraphQL Admin API (version 2026-10).
 
-    begin → upload → attach → ready → tidy → published
-                                └→ withdraw → failed        (Shopify could not process it)
+    begin → upload → attach → add → (seek →) ready → tidy → published
+                                               └→ withdraw → failed        (Shopify could not process it)
 
-Once more after any lost answer, each step first asks what is there: a file's name begins with the publication's id, so
-the product's own media say whether it was attached. Should an answer be so late that it was attached twice all the
-same, `tidy` removes the second. `productCreateMedia` and `productDeleteMedia` are deprecated: media come with
-`productUpdate` and go with `fileDelete`, which also takes them off the product and, unlike `fileUpdate`, frees the
-place that each video has among those that the shop's plan allows.
+Which of a product's videos is ours is told by its alternative text, which "CreateMediaInput" takes and "Media" shows:
+it ends with our mark and the publication's id until the video is ready, when `tidy` sets the one that is wanted. No
+file's name is looked at: what `productUpdate` makes of it is not documented. After any lost answer the product is asked
+first. What somebody else adds in the same moment lacks the mark: it is never taken for ours, and ours, if it is there,
+is found beside it, so nothing is attached twice. Should a lost call be carried out so late that the product did not
+show its video yet, the second has the mark as well, and `tidy` removes it.
+
+A `productUpdate` that answered without errors is never sent again. Should something in the shop have rewritten the text
+at once, the one video that the product did not have before (`remote.before`) is ours; only a call that is known to have
+been carried out is believed that far, for after a lost one it may be anybody's.
+
+`productCreateMedia` and `productDeleteMedia` are deprecated: media come with `productUpdate` and go with `fileDelete`,
+which also takes them off the product and, unlike `fileUpdate`, frees the place that each video has among those that the
+shop's plan allows.
 """
 
 from datetime import timedelta
 from typing import Any
 
 from config.settings import settings
-from worker.publishing.calls import listing, mapping, send
-from worker.publishing.errors import Again, GivenUp
+from worker.publishing import shopify_media as media
+from worker.publishing.calls import kept, listing, mapping, send
+from worker.publishing.errors import GivenUp, words
 from worker.publishing.graphql import ask, payload, told
-from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps
+from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps, remarked
 from worker.publishing.multipart import Form
 from worker.publishing.settings import ShopifySettings
 
-MOST_MEDIA = 250
-"""Of a product, by Shopify's limits: one page has them all."""
 LONGEST_POLL = timedelta(minutes=1)
 MOST_POLLS = 1500
 """A day of them: Shopify processes a video in minutes."""
+MOST_SEEKS = 30
+"""Half an hour of them, for a video that was taken and is not shown."""
+LONGEST_ALT = 512
+"""Characters of an alternative text."""
 
-_MEDIA = f"""media(first: {MOST_MEDIA}) {{
-  nodes {{ id status mediaContentType ... on Video {{ filename mediaErrors {{ code details message }} }} }}
-}}"""
-BY_IDENTIFIER = f"""query Product($identifier: ProductIdentifierInput!) {{
-  productByIdentifier(identifier: $identifier) {{ id {_MEDIA} }}
-}}"""
-BY_SKU = """query Variant($query: String!) {
-  productVariants(first: 2, query: $query) { nodes { sku product { id } } }
-}"""
 STAGE = """mutation Stage($input: [StagedUploadInput!]!) {
   stagedUploadsCreate(input: $input) {
     stagedTargets { url resourceUrl parameters { name value } }
@@ -44,25 +47,28 @@ STAGE = """mutation Stage($input: [StagedUploadInput!]!) {
 }"""
 ATTACH = f"""mutation Attach($product: ProductUpdateInput!, $media: [CreateMediaInput!]) {{
   productUpdate(product: $product, media: $media) {{
-    product {{ id {_MEDIA} }}
+    product {{ id {media.MEDIA} }}
     userErrors {{ field message }}
   }}
 }}"""
 LOOK = """query Media($id: ID!) {
-  node(id: $id) { id ... on Video { status filename mediaErrors { code details message } } }
+  node(id: $id) { id ... on Video { status mediaErrors { code details message } } }
 }"""
-REMOVE = """mutation Remove($ids: [ID!]!) {
-  fileDelete(fileIds: $ids) { deletedFileIds userErrors { field message code } }
-}"""
-CHECK = "query Check { shop { name } }"
+CHECK = "query Check { shop { name } currentAppInstallation { accessScopes { handle } } }"
+SCOPES = ("write_products", "write_files")
+"""The first includes reading them."""
 
 
 def begin(job: Job) -> Outcome:
     """Find the product ("productByIdentifier", by id or handle; by SKU through its variant), and on it our video."""
     product = _product(job)
-    if ours := _ours(product, job.mark):
-        return Next("ready", {"product_id": product["id"], "media_id": ours[0]["id"], "polls": 0})
-    return Next("upload", {"product_id": product["id"]})
+    place = {"product_id": kept(product["id"])}
+    there = [one["id"] for one in media.videos(product)]
+    if job.remote.get("media_id") in there:
+        return Next("ready", {**place, "polls": 0})
+    if ours := media.marked(product, job.mark):
+        return _found(ours[0], **place)
+    return Next("upload", {**place, "media_id": None})
 
 
 def upload(job: Job) -> Outcome:
@@ -79,79 +85,90 @@ def upload(job: Job) -> Outcome:
     }
     made = payload(ask(job, STAGE, input=[wish]), "stagedUploadsCreate")
     target = next(iter(listing(made.get("stagedTargets"))), {})
-    url, resource = target.get("url"), target.get("resourceUrl")
-    if not isinstance(url, str) or not isinstance(resource, str):
-        raise Again("publish.unavailable", "the shop gave no place to upload to")
+    url, resource = kept(target.get("url")), kept(target.get("resourceUrl"))
     fields = {str(one.get("name")): str(one.get("value")) for one in listing(target.get("parameters"))}
     form = Form(fields, job.file_name, job.media_type, size)
     headers = {"Content-Type": form.content_type}
-    send(job, "POST", url, headers=headers, pieces=form.pieces(job.pieces()), length=form.length)
+    send(job, "POST", url, headers=headers, pieces=form.pieces(job.pieces()), length=form.length, ours=False)
     return Next("attach", {"resource_url": resource})
 
 
 def attach(job: Job) -> Outcome:
+    """What the product has is on file before anything is added."""
+    product = _there(job)
+    if ours := media.marked(product, job.mark):
+        return _found(ours[0])
+    return Next("add", {"before": [one["id"] for one in media.videos(product)]})
+
+
+def add(job: Job) -> Outcome:
     """Make it media of the product ("productUpdate" with `media`), unless that was done."""
-    product_id = job.remote["product_id"]
-    product = _by_identifier(job, {"id": product_id})
-    if product is None:
-        raise GivenUp("publish.no_product", "the product was deleted in the shop")
-    ours = _ours(product, job.mark) or _ours(_attached(job, product_id), job.mark)
-    if not ours:
-        raise Again("publish.unavailable", "the shop took the video, but does not show it yet")
-    return Next("ready", {"media_id": ours[0]["id"], "polls": 0})
+    if ours := media.marked(_there(job), job.mark):
+        return _found(ours[0])
+    wanted = {"originalSource": job.remote["resource_url"], "mediaContentType": "VIDEO", "alt": _marked_alt(job)}
+    identified = {"id": job.remote["product_id"]}
+    answered = payload(ask(job, ATTACH, product=identified, media=[wanted]), "productUpdate")
+    found = _new(job, mapping(answered.get("product")))
+    return Next("seek", {"seeks": 0}) if found is None else _found(found)
 
 
-def _attached(job: Job, product_id: str) -> dict[str, Any]:
-    told = job.settings
-    assert isinstance(told, ShopifySettings)
-    media = {"originalSource": job.remote["resource_url"], "mediaContentType": "VIDEO"}
-    if told.alt:
-        media["alt"] = told.alt
-    answered = payload(ask(job, ATTACH, product={"id": product_id}, media=[media]), "productUpdate")
-    return mapping(answered.get("product"))
+def seek(job: Job) -> Outcome:
+    """Shopify has taken it: wait until the product shows it."""
+    if (found := _new(job, _there(job))) is not None:
+        return _found(found)
+    seeks = int(job.remote.get("seeks", 0)) + 1
+    if seeks > MOST_SEEKS:
+        raise GivenUp("publish.media_failed", "the shop took the video, but never showed it on the product")
+    return Later(_pause(seeks), {"seeks": seeks})
 
 
 def ready(job: Job) -> Outcome:
     """Wait until it is processed ("MediaStatus": UPLOADED, PROCESSING, READY, FAILED)."""
-    media = mapping(ask(job, LOOK, id=job.remote["media_id"]).get("node"))
-    if not media:
+    video = mapping(ask(job, LOOK, id=job.remote["media_id"]).get("node"))
+    if not video:
         raise GivenUp("publish.media_failed", "the video was removed in the shop before it was ready")
     polls = int(job.remote.get("polls", 0)) + 1
-    match media.get("status"):
+    match video.get("status"):
         case "READY":
             return Next("tidy")
         case "FAILED":
-            return Next("withdraw", {"failure": told(listing(media.get("mediaErrors")))})
+            return Next("withdraw", {"failure": words(told(listing(video.get("mediaErrors"))))})
         case _ if polls > MOST_POLLS:
             raise GivenUp("publish.media_failed", "the shop has processed it for a day")
         case _:
-            pause = settings().waits.publish_poll_seconds * 1.5 ** min(polls - 1, 20)
-            return Later(min(pause, LONGEST_POLL), {"polls": polls})
+            return Later(_pause(polls), {"polls": polls})
 
 
 def withdraw(job: Job) -> Outcome:
     """Take a broken video off the product again, then say why."""
-    _remove(job, [job.remote["media_id"]])
+    media.remove(job, [job.remote["media_id"]])
     raise GivenUp("publish.media_failed", job.remote.get("failure") or "")
 
 
 def tidy(job: Job) -> Outcome:
-    """Remove what came twice and, with `replace`, what earlier publications of ours brought to this product."""
-    rules = job.settings
-    assert isinstance(rules, ShopifySettings)
-    earlier = [one.id for one in job.held.earlier] if rules.replace else []
-    product = _by_identifier(job, {"id": job.remote["product_id"]})
-    if product is not None:
-        marks = [job.mark, *(f"{MARK}{one}" for one in earlier)]
-        found = [media["id"] for mark in marks for media in _ours(product, mark)]
-        _remove(job, [one for one in found if one != job.remote["media_id"]])
-    return Published(tuple(earlier))
+    """Remove what came twice and, with `replace`, what earlier publications of ours brought to this product; give the
+    video its alternative text."""
+    product = _there(job)
+    earlier = job.held.earlier if _rules(job).replace else ()
+    mine = job.remote["media_id"]
+    ids: set[Any] = {one.remote.get("media_id") for one in earlier}
+    marks = (job.mark, *(f"{MARK}{one.id}" for one in earlier))
+    ids |= {one["id"] for mark in marks for one in media.marked(product, mark)}
+    try:
+        media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
+        if any(one["id"] == mine for one in media.marked(product, job.mark)):
+            media.rename(job, mine, _rules(job).alt or "")
+    except GivenUp as refused:
+        return remarked(refused)
+    return Published(tuple(one.id for one in earlier))
 
 
 STEPS: Steps = {
     "begin": begin,
     "upload": upload,
     "attach": attach,
+    "add": add,
+    "seek": seek,
     "ready": ready,
     "withdraw": withdraw,
     "tidy": tidy,
@@ -159,13 +176,50 @@ STEPS: Steps = {
 
 
 def check(job: Job) -> str:
-    """Prove the credentials by a query that costs a point; the shop's name."""
-    return str(mapping(ask(job, CHECK).get("shop")).get("name") or "")
+    """Prove the token, and what it may do ("currentAppInstallation", `accessScopes`), by a query that costs a point;
+    the shop's name."""
+    found = ask(job, CHECK)
+    scopes = {one.get("handle") for one in listing(mapping(found.get("currentAppInstallation")).get("accessScopes"))}
+    if missing := [one for one in SCOPES if one not in scopes]:
+        raise GivenUp("publish.refused", f"the token lacks {' and '.join(missing)}")
+    return str(mapping(found.get("shop")).get("name") or "")
+
+
+def _rules(job: Job) -> ShopifySettings:
+    assert isinstance(job.settings, ShopifySettings)
+    return job.settings
+
+
+def _pause(asked: int) -> timedelta:
+    return min(settings().waits.publish_poll_seconds * 1.5 ** min(asked - 1, 20), LONGEST_POLL)
+
+
+def _found(video: media.Video, **more: str) -> Next:
+    return Next("ready", {"media_id": video["id"], "polls": 0, **more})
+
+
+def _new(job: Job, product: dict[str, Any]) -> media.Video | None:
+    """What a call that was carried out has added."""
+    if ours := media.marked(product, job.mark):
+        return ours[0]
+    new = [one for one in media.videos(product) if one["id"] not in job.remote["before"]]
+    return new[0] if len(new) == 1 else None
+
+
+def _marked_alt(job: Job) -> str:
+    return f"{(_rules(job).alt or '')[: LONGEST_ALT - len(job.mark) - 1]} {job.mark}".strip()
+
+
+def _there(job: Job) -> dict[str, Any]:
+    product = media.by_identifier(job, {"id": job.remote["product_id"]})
+    if product is None:
+        raise GivenUp("publish.no_product", "the product was deleted in the shop")
+    return product
 
 
 def _product(job: Job) -> dict[str, Any]:
     for identifier in _identifiers(job):
-        if (found := _by_identifier(job, identifier)) is not None:
+        if (found := media.by_identifier(job, identifier)) is not None:
             return found
     raise GivenUp("publish.no_product", f"{job.held.publication.ref} is not in the shop")
 
@@ -179,38 +233,10 @@ def _identifiers(job: Job) -> list[dict[str, str]]:
     if "handle" in given:
         return [{"handle": given["handle"]}]
     if (sku := given.get("sku") or where.get("sku_or_id")) is not None:
-        return _of_variant(job, str(sku))
+        found = media.by_sku(job, str(sku))
+        return [] if found is None else [{"id": found}]
     return [{"id": _gid(ref)}] if ref.isdecimal() else [{"handle": ref}]
 
 
 def _gid(number: str) -> str:
     return number if number.startswith("gid://") else f"gid://shopify/Product/{number}"
-
-
-def _of_variant(job: Job, sku: str) -> list[dict[str, str]]:
-    quoted = sku.replace("\\", "\\\\").replace('"', '\\"')
-    found = mapping(ask(job, BY_SKU, query=f'sku:"{quoted}"').get("productVariants"))
-    exact = [one for one in listing(found.get("nodes")) if one.get("sku") == sku]  # the search goes by words
-    return [{"id": str(mapping(one.get("product")).get("id"))} for one in exact[:1]]
-
-
-def _by_identifier(job: Job, identifier: dict[str, str]) -> dict[str, Any] | None:
-    return mapping(ask(job, BY_IDENTIFIER, identifier=identifier).get("productByIdentifier")) or None
-
-
-def _ours(product: dict[str, Any], mark: str) -> list[dict[str, Any]]:
-    """Videos whose file has this mark; Shopify may have put something behind it."""
-    nodes = listing(mapping(product.get("media")).get("nodes"))
-    return [one for one in nodes if str(one.get("filename") or "").startswith(mark)]
-
-
-def _remove(job: Job, ids: list[str]) -> None:
-    """By "fileDelete"; what is gone already is no fault, what is being processed is tried again."""
-    if not ids:
-        return
-    answered = mapping(ask(job, REMOVE, ids=ids).get("fileDelete"))
-    problems = [one for one in listing(answered.get("userErrors")) if one.get("code") != "FILE_DOES_NOT_EXIST"]
-    if any(one.get("code") == "FILE_LOCKED" for one in problems):
-        raise Again("publish.unavailable", told(problems))
-    if problems:
-        raise GivenUp("publish.rejected", f"fileDelete: {told(problems)}")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from worker.publishing.calls import call, listing, mapping, parsed, send
+from worker.publishing.calls import call, kept, listing, mapping, parsed, send
 from worker.publishing.errors import Again, GivenUp
-from worker.publishing.job import MARK, Job, Next, Outcome, Published, Steps
+from worker.publishing.job import MARK, Job, Next, Outcome, Published, Steps, remarked
 from worker.publishing.settings import WooCommerceCredentials, WooCommerceSettings
 
 MEDIA = "/wp-json/wp/v2/media"
@@ -27,16 +27,14 @@ def begin(job: Job) -> Outcome:
     found = next((one for one in (look() for look in _ways(job)) if one), None)
     if not found:
         raise GivenUp("publish.no_product", f"{job.held.publication.ref} is not in the shop")
-    return Next("upload", {"product_id": found.get("parent_id") or found["id"]})
+    return Next("upload", {"product_id": _number(found, "parent_id") if found.get("parent_id") else _number(found)})
 
 
 def upload(job: Job) -> Outcome:
     """Put the file into the library ("Create a Media Item": its bytes as the body, its name in
     `Content-Disposition`), unless it is there."""
     media = next(iter(_library(job, job.mark)), None) or _uploaded(job)
-    if not isinstance(media.get("id"), int) or not isinstance(media.get("source_url"), str):
-        raise Again("publish.unavailable", "the shop took the video, but did not say where it is")
-    return Next("attach", {"media_id": media["id"], "source_url": media["source_url"]})
+    return Next("attach", {"media_id": _number(media), "source_url": kept(media.get("source_url"))})
 
 
 def attach(job: Job) -> Outcome:
@@ -58,11 +56,14 @@ def tidy(job: Job) -> Outcome:
     """Delete what came twice and, with `replace`, what earlier publications of ours put there for this product
     ("Delete a Media Item": `force`, as media know no trash)."""
     earlier = [one.id for one in job.held.earlier] if _rules(job).replace else []
-    for mark in [job.mark, *(f"{MARK}{one}" for one in earlier)]:
-        for media in _library(job, mark):
-            if media["id"] != job.remote["media_id"]:
-                path = f"{MEDIA}/{media['id']}?force=true"
-                call(job, "DELETE", _at(job, path), headers=_of_site(job), allow=(404, 410))
+    try:
+        for mark in [job.mark, *(f"{MARK}{one}" for one in earlier)]:
+            for media in _library(job, mark):
+                if media["id"] != job.remote["media_id"]:
+                    path = f"{MEDIA}/{media['id']}?force=true"
+                    call(job, "DELETE", _at(job, path), headers=_of_site(job), allow=(404, 410))
+    except GivenUp as refused:
+        return remarked(refused)
     return Published(tuple(earlier))
 
 
@@ -70,8 +71,12 @@ STEPS: Steps = {"begin": begin, "upload": upload, "attach": attach, "tidy": tidy
 
 
 def check(job: Job) -> str:
-    """Prove both credentials by reading: who the user is, and one product."""
-    user = mapping(parsed(call(job, "GET", _at(job, ME), headers=_of_site(job))))
+    """Prove both credentials by reading: who the user is and what he may do (`context=edit` shows `capabilities`), and
+    one product. Of WooCommerce's own keys nothing says whether they may write."""
+    user = mapping(parsed(call(job, "GET", _at(job, f"{ME}?context=edit"), headers=_of_site(job))))
+    rights = ("upload_files",) if _has_keys(job) else ("upload_files", "edit_products")
+    if missing := [one for one in rights if not mapping(user.get("capabilities")).get(one)]:
+        raise GivenUp("publish.refused", f"the user lacks {' and '.join(missing)}")
     call(job, "GET", _at(job, f"{PRODUCTS}?per_page=1"), headers=_of_shop(job))
     return str(user.get("name") or "")
 
@@ -121,11 +126,25 @@ def _uploaded(job: Job) -> dict[str, Any]:
     return mapping(parsed(answer))
 
 
+def _number(row: dict[str, Any], name: str = "id") -> int:
+    """Raises Again."""
+    number = row.get(name)
+    if isinstance(number, int) and 0 < number < 2**63:
+        return number
+    raise Again("publish.unavailable", f"the shop's answer has no {name} that can be used")
+
+
 def _missing(problem: dict[str, Any]) -> None:
     text = str(problem.get("message") or problem.get("code") or "")
     if str(problem.get("code")).endswith("_invalid_id"):
         raise GivenUp("publish.no_product", text)
     raise GivenUp("publish.rejected", text)
+
+
+def _has_keys(job: Job) -> bool:
+    given = job.credentials
+    assert isinstance(given, WooCommerceCredentials)
+    return given.consumer_key is not None
 
 
 def _at(job: Job, path: str) -> str:

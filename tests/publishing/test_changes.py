@@ -1,0 +1,145 @@
+"""What is changed, or goes, while a publication is on its way."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.publishing.conftest import (
+    asked,
+    at_address,
+    at_woocommerce,
+    change,
+    events_of,
+    owner_id,
+    published,
+    settled,
+    the,
+)
+from tests.publishing.receiver_standin import Receiver
+from tests.publishing.standin import Reply, running
+from tests.publishing.woocommerce_standin import WooCommerce
+from worker.database import transact
+from worker.publishing import claims, driving, publications, publishers
+from worker.publishing.driving import Tools
+from worker.publishing.models import Publication
+from worker.publishing.settings import WooCommerceSettings
+from worker.renders import purge, store
+
+Make = Callable[..., str]
+
+
+def _moved(publisher: str, url: str) -> None:
+    def work(session: Any) -> None:
+        row = publishers.locked(session, owner_id(), publisher)
+        assert row is not None
+        publishers.change(session, row, settings=WooCommerceSettings(url=url))
+
+    transact(work)
+
+
+def _deleted(render: str) -> None:
+    def work(session: Any) -> None:
+        row = store.locked(session, owner_id(), render)
+        assert row is not None
+        purge.purge(session, row)
+        publications.scrub(session, row)
+
+    transact(work)
+
+
+def test_another_shop_is_begun_with_anew(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """The old shop's ids mean nothing there; what was in hand writes nothing more; what was brought to the old shop
+    stays, and its number is not asked for in the new one."""
+    woocommerce.has(7)
+    publisher = at_woocommerce(woocommerce)
+    first = asked(publisher, render(), handle="lamp-7")
+    settled(tools)
+    woocommerce.fails("PUT /wc/v3/products/N", Reply(503), before=True)
+    second = asked(publisher, render(), handle="lamp-7")
+    driving.drive(second, 0, tools)
+    assert the(second).step == "attach"
+    lease = the(second).lease
+    other = WooCommerce()
+    other.has(9)["slug"] = "lamp-7"
+    other.has(7)
+    with running(other):
+        _moved(publisher, other.url)
+        row = the(second)
+        assert (row.step, row.remote, row.lease) == ("begin", {}, lease + 1)
+        settled(tools)
+    assert woocommerce.meta(other.products[9])["_vivideo_video_id"] == str(published(second).remote["media_id"])
+    assert (other.products[7]["meta_data"], other.deleted, woocommerce.deleted) == ([], [], [])
+    assert "removed" not in the(first).remote
+
+
+def test_the_same_shop_goes_on(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """Another field is no other place."""
+    woocommerce.has(7)
+    publisher = at_woocommerce(woocommerce)
+    woocommerce.fails("PUT /wc/v3/products/N", Reply(503), before=True)
+    publication = asked(publisher, render(), id=7)
+    driving.drive(publication, 0, tools)
+    _moved(publisher, woocommerce.url)
+    assert the(publication).step == "attach"
+
+
+def test_a_publisher_that_goes_takes_what_is_in_hand(receiver: Receiver, tools: Tools, render: Make):
+    """Its worker ends without a word: there is nothing to write to."""
+    publisher, made = at_address(receiver), render()
+    publication = asked(publisher, made)
+    answer = receiver.answer
+
+    def deletes(request: Any) -> Reply:
+        transact(lambda session: publishers.delete(session, publishers.locked(session, owner_id(), publisher)))
+        return answer(request)
+
+    receiver.answer = deletes  # type: ignore[method-assign]
+    driving.drive(publication, 0, tools)
+    assert transact(lambda session: session.get(Publication, publication)) is None
+    assert not [name for name, _ in events_of(made) if name.startswith("render.publish")]
+
+
+def test_a_deleted_render_leaves_no_words(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """And the next video of the product replaces the one that was brought for it all the same."""
+    woocommerce.has(7)
+    publisher, made = at_woocommerce(woocommerce), render()
+    publication = asked(publisher, made, ref="a secret lamp", id=7)
+    settled(tools)
+    media = published(publication).remote["media_id"]
+    _deleted(made)
+    row = the(publication)
+    assert "secret" not in row.ref
+    assert (row.product, row.error_detail, row.state) == ({}, None, "published")
+    assert row.remote == {"media_id": media, "product_id": 7}
+    newer = asked(publisher, render(), ref="a secret lamp", id=7)
+    settled(tools)
+    assert list(woocommerce.library) == [published(newer).remote["media_id"]]
+
+
+def test_a_render_that_is_deleted_while_its_video_is_in_hand(
+    woocommerce: WooCommerce, receiver: Receiver, tools: Tools, render: Make
+):
+    """What is final later has no words either, however it ends."""
+    woocommerce.has(7)
+    ends, lapses, waits = render(), render(), render()
+    ending = asked(at_woocommerce(woocommerce), ends, ref="a secret lamp", id=7)
+    lapsing, waiting = (asked(at_address(receiver), one, ref="a secret lamp") for one in (lapses, waits))
+    transact(lambda session: claims.claim(session, lapsing, lease=0))
+    answer = woocommerce.answer
+
+    def deletes(request: Any) -> Reply:
+        if request.method == "PUT":
+            _deleted(ends)
+        return answer(request)
+
+    woocommerce.answer = deletes  # type: ignore[method-assign]
+    driving.drive(ending, 0, tools)
+    for one in (lapses, waits):
+        _deleted(one)
+    change(lapsing, lease_until=None)
+    settled(tools)
+    assert the(ending).state == "published"
+    for one in (ending, lapsing, waiting):
+        row = the(one)
+        assert (row.state == "pending", "secret" in row.ref, row.product) == (False, False, {})
+        assert row.remote.keys() <= {"media_id", "product_id"}
+    assert receiver.calls == []
