@@ -56,6 +56,7 @@ def usual() -> list[Chore]:
     """Those of the dispatcher."""
     return [
         Chore("webhooks.make", webhooks.make),
+        Chore("webhooks.send_again", webhooks.send_again),
         Chore("webhooks.hand_out", webhooks.hand_out),
         Chore("triggers", holding.go_on),
         Chore("publications", _publish),

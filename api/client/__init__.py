@@ -89,6 +89,7 @@ from .webhook_endpoints import (
     WebhookDisabled,
     WebhookEndpoint,
     WebhookHealth,
+    WebhookRedelivery,
     WebhookSecret,
 )
 from .webhooks import verify_webhook
@@ -199,6 +200,7 @@ __all__ = [
     "WebhookDisabled",
     "WebhookEndpoint",
     "WebhookHealth",
+    "WebhookRedelivery",
     "WebhookSecret",
     "__version__",
     "verify_webhook",

@@ -2,12 +2,17 @@
 
 from worker import app
 from worker.database import transact
-from worker.webhooks import due, relay
+from worker.webhooks import due, redeliveries, relay
 
 
 def make() -> bool:
     """Deliveries of the next events; whether there may be more."""
     return transact(relay.relay, retry_for=0)
+
+
+def send_again() -> bool:
+    """A piece of what somebody asked for since a time; whether there may be more."""
+    return transact(redeliveries.go_on, retry_for=0)
 
 
 def hand_out() -> bool:

@@ -64,9 +64,12 @@ _FORGET_LOST = text(
     """
     UPDATE webhook_deliveries SET sent_at = NULL, state = CASE WHEN overtaken THEN 'superseded' ELSE state END,
         ended_at = CASE WHEN overtaken THEN now() END
-    WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
-        AND (lease_until IS NULL OR lease_until < now())"""
+    WHERE id IN (SELECT id FROM webhook_deliveries
+        WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
+            AND (lease_until IS NULL OR lease_until < now())
+        FOR UPDATE SKIP LOCKED)"""
 )
+"""What somebody has locked at this moment waits for the next look: the dispatcher waits for nobody."""
 
 
 HAND_OUT = text(
@@ -98,9 +101,11 @@ HAND_OUT = text(
     chosen AS (SELECT id, place, ready_at, troubled,
             row_number() OVER (PARTITION BY troubled ORDER BY place, ready_at, id) AS among FROM candidates)
     UPDATE webhook_deliveries SET sent_at = now()
-    WHERE id IN (SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
-            ORDER BY place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0))
-        AND state = 'pending' AND sent_at IS NULL
+    WHERE id IN (SELECT id FROM webhook_deliveries
+        WHERE id IN (SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
+                ORDER BY place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0))
+            AND state = 'pending' AND sent_at IS NULL
+        FOR UPDATE SKIP LOCKED)
     RETURNING id, lease"""  # noqa: S608 - own names
 )
 """Who has least in hand is next. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a

@@ -80,8 +80,8 @@ def get(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | 
 
 
 def locked(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | None:
-    """As `get`, with the row locked until the transaction ends."""
-    query = _owned(owner_id, endpoint_id).with_for_update().execution_options(populate_existing=True)
+    """As `get`, with the row locked until the transaction ends; not its key: deliveries are made of it meanwhile."""
+    query = _owned(owner_id, endpoint_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
 

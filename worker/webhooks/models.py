@@ -146,6 +146,40 @@ class WebhookDelivery(Base):
     )
 
 
+class WebhookRedelivery(Base):
+    """What an endpoint is to be sent again since a moment: done in pieces, so that nobody waits for it."""
+
+    __tablename__ = "webhook_redeliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    since: Mapped[datetime]
+    """Up to `created_at`: what happens later goes out anyway."""
+    chosen: Mapped[str]
+    """`failed`, or `all`: also what was delivered."""
+    step: Mapped[str] = mapped_column(server_default="known")
+    after: Mapped[int] = mapped_column(BigInteger)
+    """The last event that this step is done with."""
+    redelivered: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    moved_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When it was last gone on with: they take turns."""
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("chosen IN ('failed', 'all')", name="chosen"),
+        CheckConstraint("step IN ('known', 'missing')", name="step"),
+        Index(
+            "uq_webhook_redeliveries_under_way",
+            "endpoint_id",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_webhook_redeliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_webhook_redeliveries_finished", "finished_at"),
+    )
+
+
 class WebhookAttempt(Base):
     """One try: what was sent, what was answered, how long it took."""
 

@@ -335,6 +335,42 @@ def upgrade() -> None:
     )
     op.create_index("ix_webhook_deliveries_subject", "webhook_deliveries", ["subject"], unique=False)
     op.create_table(
+        "webhook_redeliveries",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("chosen", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), server_default="known", nullable=False),
+        sa.Column("after", sa.BigInteger(), nullable=False),
+        sa.Column("redelivered", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("chosen IN ('failed', 'all')", name=op.f("ck_webhook_redeliveries_chosen")),
+        sa.CheckConstraint("step IN ('known', 'missing')", name=op.f("ck_webhook_redeliveries_step")),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"],
+            ["webhook_endpoints.id"],
+            name=op.f("fk_webhook_redeliveries_endpoint_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_redeliveries")),
+    )
+    op.create_index(
+        "uq_webhook_redeliveries_under_way",
+        "webhook_redeliveries",
+        ["endpoint_id"],
+        unique=True,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_redeliveries_list",
+        "webhook_redeliveries",
+        ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index("ix_webhook_redeliveries_finished", "webhook_redeliveries", ["finished_at"], unique=False)
+    op.create_table(
         "webhook_attempts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("delivery_id", sa.Text(), nullable=False),
