@@ -1,7 +1,7 @@
 """`make bench`: what the service holds and what it costs; every figure is printed with its aim, if any.
 
     python -m tests.bench [renders] [intake] [batches] [uploads] [waiters] [triggers] [fairness]
-        [dispatch] [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
+        [dispatch] [deliveries] [kill] [leave] [restart] [--quick] [--renders 1000] [--stream-seconds 20] [--contract]
 
 Without a name, all of them, one after the other; `--quick` is a small run that proves they work. Everything runs on
 this machine, on servers of its own.
@@ -13,7 +13,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import batches, dispatch, fairness, intake, kill, leave, renders, restart, triggers, uploads, waiters
+from tests.bench import (
+    batches,
+    deliveries,
+    dispatch,
+    fairness,
+    intake,
+    kill,
+    leave,
+    renders,
+    restart,
+    triggers,
+    uploads,
+    waiters,
+)
 from tests.bench.ground import Ground
 from tests.bench.report import Report
 
@@ -26,11 +39,12 @@ NAMES = (
     "triggers",
     "fairness",
     "dispatch",
+    "deliveries",
     "kill",
     "leave",
     "restart",
 )
-ALONE = ("renders", "fairness", "dispatch", "kill", "leave", "restart")
+ALONE = ("renders", "fairness", "dispatch", "deliveries", "kill", "leave", "restart")
 """On stacks of their own."""
 
 
@@ -55,6 +69,9 @@ def main() -> None:
         if "dispatch" in chosen:
             report.say("\ndispatch")
             dispatch.measure(report, Path(folder) / "dispatch")
+        if "deliveries" in chosen:
+            report.say("\ndeliveries")
+            deliveries.measure(report, Path(folder) / "deliveries")
         if "kill" in chosen:
             report.say("\nkill")
             kill.measure(report, Path(folder) / "kill", contract=wanted.contract)

@@ -3,6 +3,8 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import func, insert
+
 from tests.renders.conftest import a_render, a_worker
 from tests.webhooks.conftest import (
     Receiver,
@@ -17,8 +19,11 @@ from tests.webhooks.conftest import (
     the_delivery,
     tried,
 )
-from worker.database import transact
+from worker.database import new_id, transact
+from worker.publishing import due as publishing
+from worker.publishing.models import Publication, Publisher
 from worker.renders.events import EventType
+from worker.renders.models import Render
 from worker.webhooks import claims, due, outcomes, sending
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
@@ -154,3 +159,56 @@ def test_a_place_is_lent_for_a_tick_and_goes_on_with_what_is_due(receiver: Recei
         ("stage", "pending"),
     ]
     assert [one.headers["webhook-id"] for one in receiver.got] == [one.id for one in deliveries()[:3]]
+
+
+def publications(*, waiting: int = 0, claimed: int = 0) -> None:
+    """Of so many products, due; those that are claimed as workers claim them."""
+    render = a_render()
+
+    def work(session):
+        mine = session.get_one(Render, render).owner_id
+        publisher = Publisher(id=new_id("pub"), owner_id=mine, kind="http", credentials_encrypted=b"")
+        session.add(publisher)
+        session.flush()
+        for number in range(waiting + claimed):
+            row = {"id": new_id("pbn"), "owner_id": mine, "publisher_id": publisher.id, "render_id": render, "run": 1}
+            until = func.now() + timedelta(seconds=60) if number < claimed else None
+            session.execute(insert(Publication).values(**row, ref=str(number), lease_until=until))
+
+    transact(work)
+
+
+def test_publications_in_hand_take_their_share_of_the_half():
+    """A claimed one has no message on its way any more: its lease counts."""
+    a_worker(capacity=8)
+    an_endpoint()
+    publications(claimed=2)
+    for _ in range(10):
+        a_render()
+    relayed()
+    assert len(handed_out()) == 2
+
+
+def test_a_flood_of_deliveries_leaves_a_publication_its_place():
+    """Within the half; and once there is a publication in hand no more than that one is kept."""
+    a_worker(capacity=8)
+    an_endpoint()
+    publications(waiting=5)
+    for _ in range(10):
+        a_render()
+    relayed()
+    assert len(handed_out()) == 3
+    assert len(transact(publishing.due)) == 1
+    assert (handed_out(), transact(publishing.due)) == ([], [])
+
+
+def test_with_the_fewest_places_each_of_the_two_has_one():
+    """Half of two cannot be shared."""
+    a_worker(capacity=2)
+    an_endpoint()
+    publications(claimed=1, waiting=3)
+    for _ in range(4):
+        a_render()
+    relayed()
+    assert len(handed_out()) == 1
+    assert handed_out() == []

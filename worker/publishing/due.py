@@ -33,6 +33,7 @@ class Due:
 
 def due(session: Session) -> list[Due]:
     """Those to be sent, marked as sent."""
+    queue.by_index(session)
     end_needless(session)
     room = min(_room(session), AT_ONCE)
     if room <= 0:
@@ -95,18 +96,16 @@ def _count(session: Session, model: Any, pending: str) -> int:
 
 def _in_turn(room: int) -> Any:
     """The longest due first; of one product one at a time, of one publisher a few."""
-    other, same = aliased(Publication), aliased(Publication)
     pending = PublicationState.PENDING.value
-    busy = exists().where(
-        same.publisher_id == Publication.publisher_id,
-        same.ref == Publication.ref,
-        same.id != Publication.id,
-        same.state == pending,
-        _under_way(same),
+    # Read once: there are never more than places.
+    flight = (
+        select(Publication.publisher_id, Publication.ref)
+        .where(Publication.state == pending, _under_way(Publication))
+        .cte("flight")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    flying = select(func.count()).where(
-        other.publisher_id == Publication.publisher_id, other.state == pending, _under_way(other)
-    )
+    busy = exists().where(flight.c.publisher_id == Publication.publisher_id, flight.c.ref == Publication.ref)
+    flying = select(func.count()).select_from(flight).where(flight.c.publisher_id == Publication.publisher_id)
     place = func.row_number().over(
         partition_by=Publication.publisher_id, order_by=(Publication.ready_at, Publication.id)
     )

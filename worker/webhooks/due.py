@@ -46,9 +46,8 @@ def hand_out(session: Session) -> list[Due]:
     if not places:
         return []
     given = {"half": max(1, places // 2), "quarter": max(1, places // 4), "most": MOST}
-    return [
-        Due(row.id, row.lease) for row in session.execute(HAND_OUT, given | {"each": AT_ONCE, "slow": SLOW_SECONDS})
-    ]
+    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS, "redispatch": settings().waits.redispatch_seconds}
+    return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
 
 
 _LOCK = 0x77656268
@@ -87,17 +86,23 @@ HAND_OUT = text(
             coalesce(number, 0) AS number
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
         WHERE disabled_at IS NULL AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
-    free AS (SELECT
-            :half - coalesce((SELECT sum(number) FROM in_hand), 0)
-                - (SELECT count(*) FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS places,
-            :quarter - coalesce((SELECT sum(number) FROM standing WHERE troubled), 0) AS of_troubled),
+    mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
+    others AS (SELECT greatest(count(*) FILTER (WHERE lease_until >= now()
+                OR sent_at >= now() - CAST(:redispatch AS interval)), least(count(*), 1)) AS number
+        FROM publications WHERE state = 'pending' AND (ready_at <= now() OR lease_until >= now())),
+    free AS (SELECT greatest(:half - mine.number - others.number, 1 - mine.number) AS places,
+            :quarter - coalesce((SELECT sum(number) FROM standing WHERE troubled), 0) AS of_troubled,
+            (SELECT count(*) FROM standing WHERE NOT troubled) AS well
+        FROM mine, others),
     candidates AS (SELECT d.id, d.ready_at, standing.troubled,
             standing.number + row_number() OVER (PARTITION BY standing.id ORDER BY d.ready_at, d.id) AS place
-        FROM standing CROSS JOIN LATERAL (SELECT d.id, d.ready_at FROM webhook_deliveries AS d
+        FROM standing CROSS JOIN free CROSS JOIN LATERAL (SELECT d.id, d.ready_at FROM webhook_deliveries AS d
             WHERE d.endpoint_id = standing.id AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
                 AND NOT {HELD_BACK}
             ORDER BY d.ready_at, d.id
-            LIMIT greatest(CASE WHEN standing.troubled THEN 1 ELSE :each END - standing.number, 0)) AS d),
+            LIMIT greatest(CASE WHEN standing.troubled THEN 1 - standing.number
+                ELSE least(:each - standing.number, greatest(free.places, 0)::bigint / greatest(free.well, 1) + 1) END,
+                0)) AS d),
     chosen AS (SELECT id, place, ready_at, troubled,
             row_number() OVER (PARTITION BY troubled ORDER BY place, ready_at, id) AS among FROM candidates)
     UPDATE webhook_deliveries SET sent_at = now()
@@ -109,4 +114,8 @@ HAND_OUT = text(
     RETURNING id, lease"""  # noqa: S608 - own names
 )
 """Who has least in hand is next. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a
-backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short."""
+backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no
+more is looked at than its share of the free places: whether a delivery is held back is asked of every candidate.
+
+Publications are counted as `worker.publishing.due` counts them; one that waits while none is under way keeps a place.
+Where half are too few to share, each of the two has one."""

@@ -29,15 +29,6 @@ def _ref(play: Play, name: str) -> str:
     return f"{play.name} {name}".replace(" ", "-")
 
 
-def _template(play: Play) -> str:
-    name = play.name.replace(" ", "-").replace("_", "-").lower()
-    prompt = "A 1 second clip of {{ title }} for {{ price }}"
-    content = {"prompt": prompt, "variables": {"title": {}, "price": {"required": False}}}
-    made = play.ground.ask("POST", "/v1/templates", json={"name": name, **content}, headers=play.once("template"))
-    assert made.status_code == 201, made.text
-    return name
-
-
 def _of_file(play: Play, at: str, content: bytes, what: str, **options: Any) -> dict[str, Any]:
     headers = play.once(what) | {"Content-Type": "text/csv"}
     made = play.ground.ask("POST", at, params=options, content=content, headers=headers)
@@ -70,7 +61,7 @@ def _read(play: Play, catalog_id: str, refs: Sequence[str] = ()) -> Any:
 def catalog_of_a_file(play: Play) -> None:
     """A file of two chunks, most of its rows no good: tried, read, read again without news, read for another catalog,
     which takes the videos over, changed, looked at from all sides, forgotten."""
-    ground, template = play.ground, _template(play)
+    ground, template = play.ground, play.template()
     content = _feed(play, ("a", "b")) + "".join(f",,{number}.00 EUR\n" for number in range(CHUNK)).encode()
     content += _feed(play, ("c",)).partition(b"\n")[2]
     tried = ground.ask("POST", "/v1/catalogs", params={"dry_run": True, "template": template}, content=content)
@@ -113,7 +104,7 @@ def catalog_at_an_address(play: Play) -> None:
     """Its server is busy at first; read again it says that nothing changed; then one price did."""
     with serving() as shop:
         shop.answers["/feed.csv"] = answer("503 Service Unavailable")
-        body = {"url": shop.url("/feed.csv"), "template": _template(play), "name": play.name}
+        body = {"url": shop.url("/feed.csv"), "template": play.template(), "name": play.name}
         made = _at_address(play, "/v1/catalogs", body, "first")
         play.catalogs.append(made["id"])
         tried = "SELECT 1 FROM catalog_reads WHERE catalog_id = :id AND tries > 0"
@@ -143,7 +134,7 @@ def catalog_slow(play: Play) -> None:
     with serving() as shop:
         content = _feed(play, ("a",))
         shop.answers["/feed.csv"] = _dripping(shop, content)
-        body = {"url": shop.url("/feed.csv"), "template": _template(play), "name": play.name}
+        body = {"url": shop.url("/feed.csv"), "template": play.template(), "name": play.name}
         made = _at_address(play, "/v1/catalogs", body, "first")
         play.catalogs.append(made["id"])
         assert _read(play, made["id"], "a").counts["rendered"] == 1
@@ -162,7 +153,7 @@ def _dripping(shop: Said, content: bytes) -> Answer:
 @scenario
 def catalog_without_products(play: Play) -> None:
     """A head and no product: the reading fails, and what it had begun to receive is thrown away."""
-    options = {"template": _template(play), "name": play.name}
+    options = {"template": play.template(), "name": play.name}
     made = _of_file(play, "/v1/catalogs", f"{_HEAD}\n".encode(), "empty", **options)
     play.catalogs.append(made["id"])
     assert _read(play, made["id"]).error_code == "catalog.empty"

@@ -28,6 +28,10 @@ SHORT = {
     "VIVIDEO_RETRY_LONGEST_SECONDS": "0.3",
     "VIVIDEO_RATE_LIMIT_SECONDS": "0.2",
     "VIVIDEO_KEY_CHECK_SECONDS": "0.2",
+    "VIVIDEO_WEBHOOK_TIMEOUT_SECONDS": "2",
+    "VIVIDEO_WEBHOOK_RETRY_SECONDS": "0.2,0.4,1,2,4,8",
+    "VIVIDEO_PUBLISH_LEASE_SECONDS": "6",
+    "VIVIDEO_PUBLISH_POLL_SECONDS": "0.2",
 }
 BACKEND = ("--stream-seconds", "0.3", "--export-seconds", "0.1", "--min-poll-seconds", "0.3")
 

@@ -74,6 +74,31 @@ class Play:
         self.messages[answer.json()["id"]] = 1
         return answer.json()["id"]
 
+    def template(self) -> str:
+        """A template of products with a title and perhaps a price; its name."""
+        name = self.name.replace(" ", "-").replace("_", "-").lower()
+        prompt = "A 1 second clip of {{ title }} for {{ price }}"
+        content = {"prompt": prompt, "variables": {"title": {}, "price": {"required": False}}}
+        self.made("/v1/templates", {"name": name, **content}, "template")
+        return name
+
+    def made(self, at: str, body: dict[str, Any], what: str) -> dict[str, Any]:
+        """What the intake made of a request, perhaps at its second try."""
+        answer = self.ground.ask("POST", at, json=body, headers=self.once(what))
+        assert answer.status_code in (200, 201, 202), answer.text
+        return answer.json()
+
+    def seen(self, *pages: str) -> None:
+        """Each of them is answered."""
+        for page in pages:
+            answer = self.ground.ask("GET", page)
+            assert answer.status_code == 200, answer.text
+
+    def took_on(self, render_id: str) -> None:
+        """A render that the service made by itself: it has to succeed."""
+        self.ends[render_id] = WELL
+        self.messages[render_id] = 1
+
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         """Wait for a condition while whatever dies is put up again."""
 

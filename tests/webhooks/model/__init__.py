@@ -1,0 +1,1 @@
+"""Deliveries as they must be, in plain Python, beside the real ones."""
