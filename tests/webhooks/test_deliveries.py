@@ -12,6 +12,7 @@ from tests.webhooks.conftest import (
     an_endpoint,
     attempts,
     by_owner,
+    handed_out,
     happens,
     put,
     relayed,
@@ -278,6 +279,44 @@ def test_an_endpoint_changes_where_it_is_told():
     assert b"whsec_" not in the_endpoint(endpoint).secret_encrypted
     change(endpoints.delete)
     assert by_owner(lambda s, o: endpoints.get(s, o, endpoint)) is None
+
+
+def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    """Shown to nobody, sent nothing, nothing made for it or sent again; no transaction removes more than a piece, and
+    its renders stay. Renders that name the address anew have a new one."""
+    from worker.renders.models import Render
+
+    monkeypatch.setattr(retention, "PIECE", 2)
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
+    gone = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id)
+    named = [a_render() for _ in range(3)]
+    for render in named:
+        put(Render, render, webhook_endpoint_id=gone, webhook_events=["*"])
+    relayed()
+    delivery = rows(gone)[0].id
+    transact(lambda s: s.execute(text("UPDATE webhook_deliveries SET state = 'failed', ended_at = now()")))
+    transact(lambda s: begun(s, gone))
+    transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, gone)))
+    assert by_owner(lambda s, o: (endpoints.get(s, o, gone), endpoints.locked(s, o, gone))) == (None, None)
+    assert by_owner(lambda s, o: endpoints.page(s, o, limit=5)) == []
+    assert by_owner(lambda s, o: (deliveries.get(s, o, delivery), deliveries.page(s, o, limit=5))) == (None, [])
+    happens(named[0], EventType.STARTED)
+    relayed()
+    transact(redeliveries.go_on)
+    assert (handed_out(), len(rows(gone))) == ([], 3)
+    assert by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id) != gone
+
+    def left() -> int:
+        counted = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id)"
+        counted += " + (SELECT count(*) FROM renders WHERE webhook_endpoint_id = :id)"
+        counted += " + (SELECT count(*) FROM webhook_endpoints WHERE id = :id)"
+        return transact(lambda s: s.execute(text(counted), {"id": gone}).scalar_one())
+
+    counts = [left()]
+    while transact(retention.remove):
+        counts.append(left())
+    assert counts == [7, 5, 4, 2, 1, 0]
+    assert transact(lambda s: len([s.get_one(Render, id) for id in named])) == 3
 
 
 def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
@@ -36,7 +36,7 @@ def page(
     """Up to `limit` of the owner's deliveries, newest first, behind `after` (keyset: creation time and id); of one
     endpoint, of one render, batch or endpoint that they are about, or in one state where named."""
     place = WebhookDelivery.created_at, WebhookDelivery.id
-    query = select(WebhookDelivery).where(WebhookDelivery.owner_id == owner_id)
+    query = select(WebhookDelivery).where(*_shown(owner_id))
     for column, value in (
         (WebhookDelivery.endpoint_id, endpoint_id),
         (WebhookDelivery.subject, subject),
@@ -50,8 +50,16 @@ def page(
 
 def get(session: Session, owner_id: str, delivery_id: str) -> WebhookDelivery | None:
     """The owner's delivery, or None: somebody else's is as good as none."""
-    mine = WebhookDelivery.id == delivery_id, WebhookDelivery.owner_id == owner_id
+    mine = WebhookDelivery.id == delivery_id, *_shown(owner_id)
     return session.scalars(select(WebhookDelivery).where(*mine)).one_or_none()
+
+
+def _shown(owner_id: str) -> tuple[ColumnElement[bool], ...]:
+    """The owner's, without those of endpoints that are being removed."""
+    gone = select(WebhookEndpoint.id).where(
+        WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_not(None)
+    )
+    return WebhookDelivery.owner_id == owner_id, WebhookDelivery.endpoint_id.not_in(gone)
 
 
 def attempts(session: Session, delivery_id: str) -> Sequence[WebhookAttempt]:

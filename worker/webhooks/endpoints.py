@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
-from sqlalchemy import delete as deletion
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -62,6 +61,7 @@ def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
         WebhookEndpoint.owner_id == owner_id,
         WebhookEndpoint.url == url,
         WebhookEndpoint.kind == EndpointKind.RENDER.value,
+        WebhookEndpoint.deleted_at.is_(None),
     )
     if found := session.scalars(mine).one_or_none():
         return found
@@ -86,7 +86,8 @@ def locked(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint
 
 
 def _owned(owner_id: str, endpoint_id: str) -> Select[WebhookEndpoint]:
-    return select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.owner_id == owner_id)
+    mine = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_(None)
+    return select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, *mine)
 
 
 def page(
@@ -94,7 +95,7 @@ def page(
 ) -> Sequence[WebhookEndpoint]:
     """Up to `limit` of the owner's endpoints, newest first, behind `after` (keyset: creation time and id)."""
     place = WebhookEndpoint.created_at, WebhookEndpoint.id
-    query = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id)
+    query = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_(None))
     if after is not None:
         query = query.where(tuple_(*place) < tuple_(*after))
     return session.scalars(query.order_by(*(column.desc() for column in place)).limit(limit)).all()
@@ -144,8 +145,11 @@ def enable(session: Session, row: WebhookEndpoint) -> None:
 
 
 def delete(session: Session, row: WebhookEndpoint) -> None:
-    """Forget a locked endpoint, its deliveries and its own events."""
-    session.execute(deletion(WebhookEndpoint).where(WebhookEndpoint.id == row.id))
+    """Send a locked endpoint nothing more and show it to nobody; housekeeping removes it, its deliveries and its own
+    events in pieces (`retention.remove`)."""
+    values = {"deleted_at": func.now(), "disabled_at": func.coalesce(WebhookEndpoint.disabled_at, func.now())}
+    values["disabled_reason"] = func.coalesce(WebhookEndpoint.disabled_reason, DisabledReason.ASKED.value)
+    _set(session, row, values)
 
 
 def rotate(session: Session, row: WebhookEndpoint, *, overlap: timedelta, secret: str | None = None) -> str:

@@ -63,18 +63,28 @@ class WebhookEndpoint(Base):
     last_seconds: Mapped[float | None]
     """How long the last try took: a slow receiver gets fewer at a time."""
     event_number: Mapped[int] = mapped_column(server_default="0")
+    deleted_at: Mapped[datetime | None]
+    """Disabled and shown to nobody since then; `retention` removes it in pieces."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
     __table_args__ = (
         CheckConstraint("kind IN ('standing', 'render')", name="kind"),
         CheckConstraint("(disabled_at IS NULL) = (disabled_reason IS NULL)", name="disabled"),
+        CheckConstraint("deleted_at IS NULL OR disabled_at IS NOT NULL", name="deleted"),
         CheckConstraint("disabled_reason IN ('asked', 'gone', 'failing')", name="disabled_reason"),
         CheckConstraint(
             "(previous_secret_encrypted IS NULL) = (previous_secret_until IS NULL)", name="previous_secret"
         ),
         Index("ix_webhook_endpoints_list", "owner_id", text("created_at DESC"), text("id DESC")),
-        Index("uq_webhook_endpoints_render", "owner_id", "url", unique=True, postgresql_where=text("kind = 'render'")),
+        Index(
+            "uq_webhook_endpoints_render",
+            "owner_id",
+            "url",
+            unique=True,
+            postgresql_where=text("kind = 'render' AND deleted_at IS NULL"),
+        ),
+        Index("ix_webhook_endpoints_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
 

@@ -47,7 +47,11 @@ def go_on(session: Session) -> bool:
     oldest = waiting.order_by(WebhookRedelivery.moved_at, WebhookRedelivery.id).limit(1)
     row = session.scalars(oldest.with_for_update(skip_locked=True)).one_or_none()
     if row is not None:
-        _piece(session, row, session.get_one(WebhookEndpoint, row.endpoint_id))
+        endpoint = session.get_one(WebhookEndpoint, row.endpoint_id)
+        if endpoint.deleted_at is not None:
+            session.delete(row)
+        else:
+            _piece(session, row, endpoint)
     return row is not None
 
 

@@ -65,12 +65,14 @@ def upgrade() -> None:
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_seconds", sa.Double(), nullable=True),
         sa.Column("event_number", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
             "disabled_reason IN ('asked', 'gone', 'failing')", name=op.f("ck_webhook_endpoints_disabled_reason")
         ),
         sa.CheckConstraint("kind IN ('standing', 'render')", name=op.f("ck_webhook_endpoints_kind")),
+        sa.CheckConstraint("deleted_at IS NULL OR disabled_at IS NOT NULL", name=op.f("ck_webhook_endpoints_deleted")),
         sa.CheckConstraint(
             "(disabled_at IS NULL) = (disabled_reason IS NULL)", name=op.f("ck_webhook_endpoints_disabled")
         ),
@@ -92,7 +94,14 @@ def upgrade() -> None:
         "webhook_endpoints",
         ["owner_id", "url"],
         unique=True,
-        postgresql_where=sa.text("kind = 'render'"),
+        postgresql_where=sa.text("kind = 'render' AND deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_endpoints_deleted",
+        "webhook_endpoints",
+        ["deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_table(
         "triggers",
