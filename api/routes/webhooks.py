@@ -45,7 +45,7 @@ State = Annotated[DeliveryState | None, Query(description="These alone.")]
     dependencies=[Depends(json_only)],
     response_model=EndpointSecretBody,
     summary="Have events sent to an address",
-    responses=problems(*JSON_BODY, *IDEMPOTENT, _NO_KEY)
+    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.too_many", _NO_KEY)
     | {201: answer("From now on it is told; with its secret.", "Location", "Idempotent-Replayed")},
 )
 def create(given: EndpointRequest, caller: WebhooksWriter, key: KeyHere) -> Response:

@@ -34,18 +34,14 @@ class Answer(Generic[Body]):
 
 
 def create(caller: Caller, key: Key, request: EndpointRequest) -> Answer[EndpointSecretBody]:
-    """Take an endpoint on. Raises Problem `idempotency.…`, SecretKeyMissing."""
+    """Take an endpoint on. Raises Problem `webhook.too_many`, `idempotency.…`, SecretKeyMissing."""
+    given = request.model_dump(include={"url", "events", "description", "secret"})
 
     def make(session: Session) -> str:
-        row, _ = endpoints.create(
-            session,
-            caller.owner_id,
-            url=request.url,
-            events=request.events,
-            description=request.description,
-            secret=request.secret,
-        )
-        return row.id
+        try:
+            return endpoints.create(session, caller.owner_id, **given)[0].id
+        except endpoints.TooMany:
+            raise Problem("webhook.too_many", f"You have {endpoints.MOST} webhook endpoints.") from None
 
     def read(session: Session, id: str) -> EndpointSecretBody:
         return with_secret(session, found(session, caller, id))

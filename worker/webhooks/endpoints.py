@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from worker.accounts import vault
 from worker.database import from_now, new_id
+from worker.owners.models import Owner
 from worker.renders import events as feed
 from worker.renders.events import EventType, NewEvent
 from worker.webhooks import signing
@@ -21,6 +22,8 @@ from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 __all__ = [
     "DEFAULT_EVENTS",
     "EVENT_GROUPS",
+    "MOST",
+    "TooMany",
     "change",
     "create",
     "delete",
@@ -37,6 +40,14 @@ __all__ = [
 ]
 
 
+MOST = 50
+"""Standing ones of an owner: each of his events is a delivery to each of them."""
+
+
+class TooMany(Exception):
+    """The owner has `MOST` standing endpoints."""
+
+
 def create(
     session: Session,
     owner_id: str,
@@ -48,11 +59,21 @@ def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Put a standing endpoint on file; it, and its secret in clear, which is made where none is given.
 
-    Raises BadSecret.
+    Raises BadSecret, TooMany.
     """
     clear = signing.new_secret() if secret is None else signing.checked(secret)
+    _refuse_too_many(session, owner_id)
     row = _row(owner_id, url, clear) | {"events": list(events), "description": description}
     return session.scalars(insert(WebhookEndpoint).values(row).returning(WebhookEndpoint)).one(), clear
+
+
+def _refuse_too_many(session: Session, owner_id: str) -> None:
+    """Counted one call at a time, under the owner's row."""
+    session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
+    standing = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.kind == EndpointKind.STANDING.value
+    there = select(func.count()).where(*standing, WebhookEndpoint.deleted_at.is_(None))
+    if session.execute(there).scalar_one() >= MOST:
+        raise TooMany
 
 
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:

@@ -51,11 +51,12 @@ def renders(session: Session, events: Sequence[Event], *, owners: Collection[str
 def make(session: Session, wanted: Sequence[Wanted]) -> int:
     """Put deliveries on file, due now, in the order given; how many. None is made twice, and none of an event whose
     render is being purged at this moment: what it says must not outlive that."""
+    bodies = {one.event.id: messages.body(one.event, one.of) for one in {one.event.id: one for one in wanted}.values()}
     given = {
         "ids": [new_id("msg") for _ in wanted],
         "endpoints": [one.endpoint_id for one in wanted],
         "events": [one.event.id for one in wanted],
-        "bodies": [messages.body(one.event, one.of) for one in wanted],
+        "bodies": [bodies[one.event.id] for one in wanted],
         "finals": [type.value for type in FINAL],
     }
     return len(session.execute(_MAKE, given).all()) if wanted else 0

@@ -31,8 +31,8 @@ def begin(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only:
 
     Raises UnderWay.
     """
-    row = {"id": new_id("whr"), "endpoint_id": endpoint.id, "since": since, "chosen": only}
-    row["after"] = deliveries.before(session, endpoint, since)
+    after = deliveries.before(session, endpoint, since)
+    row = {"id": new_id("whr"), "endpoint_id": endpoint.id, "since": since, "chosen": only, "after": after}
     new = insert(WebhookRedelivery).values(row).on_conflict_do_nothing().returning(WebhookRedelivery)
     made = session.scalars(new).one_or_none()
     if made is None:
