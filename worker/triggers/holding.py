@@ -5,10 +5,11 @@ once one of them is decided those before it are of yesterday.
 """
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import from_now, transact
+from worker.database import contended, from_now, in_passing, retryable
 from worker.triggers import acceptance, planning
 from worker.triggers.acceptance import LONGEST_PAUSE, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
@@ -21,7 +22,7 @@ AT_ONCE = 20
 
 def go_on() -> bool:
     """Try the next held messages that are due; whether there are more."""
-    due = transact(_due)
+    due = in_passing(_due)
     for delivery_id in due:
         _try(delivery_id)
     return len(due) == AT_ONCE
@@ -35,12 +36,22 @@ def _due(session: Session) -> list[str]:
 
 def _try(delivery_id: str) -> None:
     try:
-        transact(lambda session: again(session, delivery_id))
+        in_passing(lambda session: again(session, delivery_id))
     except Gone:
         return
+    except DBAPIError as error:
+        if contended(error):
+            return  # somebody has its trigger or its thing: the next look tries again
+        if retryable(error):
+            raise
+        _fault(delivery_id)
     except Exception:  # a bug that one message brings out must not end what the others wait for
-        log.exception("trigger.fault", delivery=delivery_id)
-        transact(lambda session: _put_off(session, delivery_id))
+        _fault(delivery_id)
+
+
+def _fault(delivery_id: str) -> None:
+    log.exception("trigger.fault", delivery=delivery_id)
+    in_passing(lambda session: _put_off(session, delivery_id))
 
 
 def again(session: Session, delivery_id: str) -> None:

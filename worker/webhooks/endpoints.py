@@ -168,8 +168,11 @@ def enable(session: Session, row: WebhookEndpoint) -> None:
 def delete(session: Session, row: WebhookEndpoint) -> None:
     """Send a locked endpoint nothing more and show it to nobody; housekeeping removes it, its deliveries and its own
     events in pieces (`retention.remove`)."""
-    values = {"deleted_at": func.now(), "disabled_at": func.coalesce(WebhookEndpoint.disabled_at, func.now())}
-    values["disabled_reason"] = func.coalesce(WebhookEndpoint.disabled_reason, DisabledReason.ASKED.value)
+    values = {
+        "deleted_at": func.now(),
+        "disabled_at": func.coalesce(WebhookEndpoint.disabled_at, func.now()),
+        "disabled_reason": func.coalesce(WebhookEndpoint.disabled_reason, DisabledReason.ASKED.value),
+    }
     _set(session, row, values)
 
 
