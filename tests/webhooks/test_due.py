@@ -213,3 +213,38 @@ def test_with_the_fewest_places_each_of_the_two_has_one():
     relayed()
     assert len(handed_out()) == 1
     assert handed_out() == []
+
+
+def test_one_owners_many_addresses_leave_another_owner_his_turn():
+    """However many wait there, and since when: owners take turns, and what one has in hand counts."""
+    a_worker(capacity=40)
+    for _ in range(20):
+        an_endpoint()
+    for _ in range(3):
+        a_render()
+    relayed()
+    his = an_endpoint(owner_name="demo")
+    for _ in range(12):
+        a_render("demo")
+    relayed()
+    first = per_endpoint(handed_out())
+    assert (first[his], first.total()) == (10, 20)
+    put(WebhookDelivery, deliveries(his)[0].id, state="delivered", ended_at=datetime.now(UTC))
+    assert per_endpoint(handed_out()) == {his: 1}, "who has least in hand"
+
+
+def test_a_delivery_from_which_no_worker_comes_back_is_given_up():
+    """After as many tries as any other; what was behind it goes on."""
+    a_worker(capacity=100)
+    an_endpoint()
+    happens(a_render(), EventType.STARTED)
+    relayed()
+    tries = 0
+    while tries < 10 and (found := [one for one in handed_out() if the_delivery(one.id).type == "render.queued"]):
+        assert transact(lambda s, one=found[0]: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+        tries += 1
+        later(35)
+    handed_out()
+    assert tries == 4, "the first and three retries"
+    ended = deliveries()[0]
+    assert (ended.type, ended.state, ended.last_error) == ("render.queued", "failed", "webhook.lost")
