@@ -161,7 +161,8 @@ def _asked_for(session: Session, endpoint: WebhookEndpoint, events: Sequence[Eve
     for event in events:
         said = asking.get(event.render_id or "")
         if standing or (said is not None and filters.lets_through(said.patterns, event.type)):
-            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE))
+            url = said.url if said is not None and not standing else None
+            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE, url))
     return found
 
 

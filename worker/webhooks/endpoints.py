@@ -77,7 +77,9 @@ def _refuse_too_many(session: Session, owner_id: str) -> None:
 
 
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
-    """The endpoint of renders that name this address; made on first use, once however many ask at the same time."""
+    """The endpoint of renders that name this address, made on first use, once however many ask at the same time. What
+    stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret."""
+    url = url.partition("?")[0]
     mine = select(WebhookEndpoint).where(
         WebhookEndpoint.owner_id == owner_id,
         WebhookEndpoint.url == url,

@@ -60,7 +60,7 @@ def _wanted(session: Session, events: Sequence[Event]) -> Iterator[tuple[Event, 
         if said is not None and filters.lets_through(said.patterns, event.type):
             endpoint = own.get(said.endpoint_id or "")
             if endpoint is not None and endpoint.owner_id == event.owner_id:
-                its.append(Wanted(endpoint.id, event, of))
+                its.append(Wanted(endpoint.id, event, of, said.url))
         yield event, its
 
 

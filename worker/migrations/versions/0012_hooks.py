@@ -279,6 +279,7 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ready_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -433,6 +434,7 @@ def upgrade() -> None:
         op.f("fk_events_endpoint_id"), "events", "webhook_endpoints", ["endpoint_id"], ["id"], ondelete="CASCADE"
     )
     op.add_column("renders", sa.Column("webhook_endpoint_id", sa.Text(), nullable=True))
+    op.add_column("renders", sa.Column("webhook_url", sa.Text(), nullable=True))
     op.add_column(
         "renders", sa.Column("webhook_events", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False)
     )
