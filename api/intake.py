@@ -147,7 +147,9 @@ def _announced(session: Session, caller: Caller, request: RenderRequest, new: Ne
     if request.webhook is None:
         return new
     endpoint = endpoints.of_render(session, caller.owner_id, request.webhook.url)
-    return replace(new, webhook_endpoint_id=endpoint.id, webhook_events=request.webhook.events)
+    return replace(
+        new, webhook_endpoint_id=endpoint.id, webhook_url=request.webhook.url, webhook_events=request.webhook.events
+    )
 
 
 def _webhook(request: RenderRequest) -> WebhookBody | None:

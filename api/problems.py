@@ -150,6 +150,14 @@ KINDS: dict[str, Kind] = {
     "webhook.disabled": Kind(
         409, "The endpoint is disabled", 'Mend what `disabled` names, then PATCH it with `{"enabled": true}`.'
     ),
+    "webhook.too_many": Kind(
+        409, "You have as many webhook endpoints as you may", "Delete one, or let one get more events."
+    ),
+    "webhook.redelivering": Kind(
+        409,
+        "The endpoint is being sent again what it missed",
+        "`redelivery` of the endpoint says how far it is; ask again once that is `done`.",
+    ),
     "webhook.of_renders": Kind(
         409,
         "The endpoint belongs to the renders that name its address",

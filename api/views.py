@@ -46,7 +46,8 @@ def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.Re
     if versions := {render.template_version_id for render in renders if render.template_version_id}:
         related.templates = templates.refs(session, versions)
     if endpoints := {render.webhook_endpoint_id for render in renders if render.webhook_endpoint_id}:
-        found = select(WebhookEndpoint.id, WebhookEndpoint.url).where(WebhookEndpoint.id.in_(endpoints))
+        there = WebhookEndpoint.id.in_(endpoints), WebhookEndpoint.deleted_at.is_(None)
+        found = select(WebhookEndpoint.id, WebhookEndpoint.url).where(*there)
         related.webhooks = dict(session.execute(found).tuples().all())
     seconds = durations.now(session)
     return [_render(render, related, seconds) for render in renders]
@@ -198,7 +199,9 @@ def _webhook(render: Render, related: _Related) -> bodies.WebhookBody | None:
         return None
     url = related.webhooks.get(render.webhook_endpoint_id or "")
     return bodies.WebhookBody(
-        endpoint_id=render.webhook_endpoint_id, url=shown_address(url) if url else None, events=render.webhook_events
+        endpoint_id=render.webhook_endpoint_id if url else None,
+        url=shown_address(url) if url else None,
+        events=render.webhook_events,
     )
 
 

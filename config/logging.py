@@ -31,6 +31,7 @@ EVENTS = frozenset(
         "catalog.fault",
         "catalog.lost",
         "catalog.read",
+        "chore.contended",
         "chore.fault",
         "claim.missed",
         "claim_link.missing",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config.logging import get
 from worker import app
-from worker.database import retryable, transact
+from worker.database import contended, in_passing, retryable
 from worker.publishing import due, relay
 from worker.triggers import holding
 from worker.webhooks import chores as webhooks
@@ -24,7 +24,8 @@ PASSED_OVER_SECONDS = 30.0
 
 @dataclass
 class Chore:
-    """`run` does a piece and says whether there is more at once. It opens its own transactions and does not retry."""
+    """`run` does a piece and says whether there is more at once. It opens its own transactions, by
+    `worker.database.in_passing`: they neither retry nor wait."""
 
     name: str
     run: Callable[[], bool]
@@ -43,6 +44,9 @@ def _do(chore: Chore) -> bool:
     try:
         return chore.run()
     except DBAPIError as error:
+        if contended(error):
+            log.info("chore.contended", chore=chore.name)
+            return False
         if retryable(error):
             raise
         log.exception("chore.fault", chore=chore.name)
@@ -56,6 +60,7 @@ def usual() -> list[Chore]:
     """Those of the dispatcher."""
     return [
         Chore("webhooks.make", webhooks.make),
+        Chore("webhooks.send_again", webhooks.send_again),
         Chore("webhooks.hand_out", webhooks.hand_out),
         Chore("triggers", holding.go_on),
         Chore("publications", _publish),
@@ -63,8 +68,8 @@ def usual() -> list[Chore]:
 
 
 def _publish() -> bool:
-    """Publications of what succeeded, and messages about those that are due."""
-    more = transact(relay.relay, retry_for=0)
-    for one in transact(due.due, retry_for=0):
-        app.send_publish(one.id, one.lease)
-    return more
+    """Publications of what succeeded, and messages about those that are due. The first that the broker does not take is
+    the last: the others would each wait for the same time-out, and all of them are sent again once overdue."""
+    more = in_passing(relay.relay)
+    found = in_passing(due.due)
+    return all(app.send_publish(one.id, one.lease) for one in found) and more

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal, make_url
+from sqlalchemy import DateTime, Engine, Text, create_engine, func, literal, make_url, text
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB
 from sqlalchemy.exc import DataError, DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -35,6 +35,12 @@ RETRY_FOR_SECONDS = 20.0
 # Serialization failure, deadlock, the server going down or coming up, an idle transaction ended: the transaction did
 # nothing, run it again.
 RETRYABLE_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300", "25P03"})
+
+# Serialization failure, deadlock, a lock that was not had in time.
+CONTENDED_STATES = frozenset({"40001", "40P01", "55P03"})
+
+PASSING_SECONDS = 1.0
+"""For which `in_passing` waits for a lock: a tick."""
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,
@@ -131,6 +137,11 @@ def retryable(error: DBAPIError | PoolTimeout) -> bool:
     return error.connection_invalidated or state in RETRYABLE_STATES or state is None
 
 
+def contended(error: DBAPIError) -> bool:
+    """Whether others had what the transaction needed: the database is there, and later it goes."""
+    return getattr(error.orig, "sqlstate", None) in CONTENDED_STATES
+
+
 def transact(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_SECONDS) -> Result:
     """Run `work` in one transaction and commit; again, with growing pauses, while PostgreSQL is away.
 
@@ -147,6 +158,17 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
     """As `transact`, for work of one statement (or of reads that need no common moment): each statement commits by
     itself, which saves the round trips of BEGIN and COMMIT."""
     return _persistently(lambda: _statement_by_statement(work), retry_for)
+
+
+def in_passing(work: Callable[[Session], Result]) -> Result:
+    """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has: for a thread
+    that others wait for."""
+    return _in_transaction(lambda session: work(_impatient(session)))
+
+
+def _impatient(session: Session) -> Session:
+    session.execute(text(f"SET LOCAL lock_timeout = '{round(PASSING_SECONDS * 1000)}ms'"))
+    return session
 
 
 def _in_transaction(work: Callable[[Session], Result]) -> Result:

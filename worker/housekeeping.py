@@ -50,6 +50,8 @@ def run() -> None:
     _forget_messages()
     while transact(retention.forget) >= retention.AT_ONCE:
         pass
+    while transact(retention.remove):
+        pass
     _expire_uploads()
     _clear_files()
 

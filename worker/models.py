@@ -28,7 +28,7 @@ from worker.renders.relays import Relay
 from worker.sessions.models import EditingSession
 from worker.templates.models import Template, TemplateVersion
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
-from worker.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from worker.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookRedelivery
 
 metadata = Base.metadata
 
@@ -72,6 +72,7 @@ __all__ = [
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "WebhookRedelivery",
     "Worker",
     "metadata",
 ]

@@ -211,10 +211,13 @@ def resend(
             return show_json(again.to_dict()) if as_json else _say_sent(again.id)
         assert endpoint is not None
         assert since is not None
-        count = client.redeliver_webhooks(endpoint, since, only="all" if everything else "failed")
+        many = client.redeliver_webhooks(endpoint, since, only="all" if everything else "failed")
         if as_json:
-            return show_json({"redelivered": count})
-        return words().print(f"{count} sent again: vivideo hooks deliveries --endpoint {endpoint}", markup=False)
+            return show_json(many.to_dict())
+        more = "" if many.state == "done" else " so far, and it goes on"
+        return words().print(
+            f"{many.redelivered} sent again{more}: vivideo hooks deliveries --endpoint {endpoint}", markup=False
+        )
 
 
 @app.command()

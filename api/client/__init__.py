@@ -98,6 +98,7 @@ from .webhook_endpoints import (
     WebhookDisabled,
     WebhookEndpoint,
     WebhookHealth,
+    WebhookRedelivery,
     WebhookSecret,
 )
 from .webhooks import verify_webhook
@@ -215,6 +216,7 @@ __all__ = [
     "WebhookDisabled",
     "WebhookEndpoint",
     "WebhookHealth",
+    "WebhookRedelivery",
     "WebhookSecret",
     "__version__",
     "verify_webhook",

@@ -38,6 +38,17 @@ class WebhookCounts(Model):
     complete: bool = True
 
 
+class WebhookRedelivery(Model):
+    """How many are sent again so far; `under_way` where there are more than are begun at once. What was asked for is
+    there where an endpoint tells of it."""
+
+    redelivered: int
+    state: Literal["under_way", "done"]
+    since: datetime | None = None
+    only: Literal["failed", "all"] | None = None
+    asked_at: datetime | None = None
+
+
 class WebhookEndpoint(Model):
     """An address that is told of events. `secret` is there when it was just made or rotated."""
 
@@ -51,6 +62,7 @@ class WebhookEndpoint(Model):
     disabled: WebhookDisabled | None = None
     health: WebhookHealth = WebhookHealth()
     last_day: WebhookCounts = WebhookCounts()
+    redelivery: WebhookRedelivery | None = None
     secret: str | None = None
     previous_secret_until: datetime | None = None
     created_at: datetime
@@ -101,10 +113,6 @@ class WebhookDelivery(Model):
     created_at: datetime
     ended_at: datetime | None = None
     links: dict[str, str] = {}
-
-
-class _Redelivered(Model):
-    redelivered: int
 
 
 class WebhookEndpoints(Connection):
@@ -179,15 +187,15 @@ class WebhookEndpoints(Connection):
         *,
         only: Literal["failed", "all"] = "failed",
         idempotency_key: str | None = None,
-    ) -> int:
-        """Send again what failed or was never sent since a moment, or all of it; how many. Without a zone it is local
-        time.
+    ) -> WebhookRedelivery:
+        """Send again what failed or was never sent since a moment, or all of it. Where it is much it goes on after the
+        answer: `redelivery` of the endpoint counts. Without a zone it is local time.
 
-        Raises Conflict where the endpoint is disabled.
+        Raises Conflict where the endpoint is disabled, or an earlier one goes on.
         """
         body = {"since": since.astimezone(UTC).isoformat(), "only": only}
         path = _at(endpoint_id, "redeliver")
-        return self._ask(_Redelivered, "POST", path, body=body, idempotency_key=idempotency_key).redelivered
+        return self._ask(WebhookRedelivery, "POST", path, body=body, idempotency_key=idempotency_key)
 
     def webhook_deliveries(
         self,

@@ -45,7 +45,7 @@ State = Annotated[DeliveryState | None, Query(description="These alone.")]
     dependencies=[Depends(json_only)],
     response_model=EndpointSecretBody,
     summary="Have events sent to an address",
-    responses=problems(*JSON_BODY, *IDEMPOTENT, _NO_KEY)
+    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.too_many", _NO_KEY)
     | {201: answer("From now on it is told; with its secret.", "Location", "Idempotent-Replayed")},
 )
 def create(given: EndpointRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
@@ -156,11 +156,12 @@ def test(id: EndpointId, given: TestRequest, caller: WebhooksWriter, key: KeyHer
     dependencies=[Depends(json_only)],
     response_model=RedeliveredBody,
     summary="Send again since a moment",
-    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.unknown", "webhook.disabled")
+    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.unknown", "webhook.disabled", "webhook.redelivering")
     | {202: answer("On their way.", "Idempotent-Replayed")},
 )
 def redeliver_since(id: EndpointId, given: RedeliverRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
-    """Send again what failed since a moment, and what was never sent; or all of it. Ids stay."""
+    """Send again what failed since a moment, and what was never sent; or all of it. Ids stay. Where it is much it
+    goes on after the answer: `redelivery` of the endpoint says how far it is."""
     return _answer(intake.redeliver_since(caller, key, id, given), 202)
 
 

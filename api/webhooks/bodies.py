@@ -1,7 +1,7 @@
 """What answers hold of webhooks."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -33,6 +33,23 @@ class CountsBody(BaseModel):
     complete: bool
 
 
+class RedeliveredBody(BaseModel):
+    """How many are sent again."""
+
+    redelivered: int = Field(description="So far.")
+    state: Literal["under_way", "done"] = Field(
+        description="`under_way`: there are more than are begun at once; `redelivery` of the endpoint goes on to count."
+    )
+
+
+class RedeliveryBody(RedeliveredBody):
+    """The last redelivery that was asked for."""
+
+    since: datetime
+    only: Literal["failed", "all"]
+    asked_at: datetime
+
+
 class EndpointBody(BaseModel):
     """An address that is told of events."""
 
@@ -45,6 +62,7 @@ class EndpointBody(BaseModel):
     disabled: DisabledBody | None
     health: EndpointHealthBody
     last_day: CountsBody
+    redelivery: RedeliveryBody | None = Field(description="How far the last `redeliver` is.")
     previous_secret_until: datetime | None = Field(description="Until then the secret before this one signs too.")
     created_at: datetime
     updated_at: datetime
@@ -119,9 +137,3 @@ class DeliveryDetailBody(DeliveryBody):
 
     body: str = Field(description="As it is sent, to the byte.")
     attempts: list[TryBody]
-
-
-class RedeliveredBody(BaseModel):
-    """How many are sent again."""
-
-    redelivered: int

@@ -31,6 +31,7 @@ KEPT: Example = {
         "last_seconds": 0.112,
     },
     "last_day": {"pending": 2, "delivered": 318, "failed": 0, "superseded": 0, "complete": True},
+    "redelivery": None,
     "previous_secret_until": None,
     "created_at": "2026-03-01T09:00:00.412893Z",
     "updated_at": "2026-03-01T09:00:00.412893Z",
@@ -113,7 +114,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "at the second try": DELIVERED
         | {"body": json.dumps(BODY, separators=(",", ":")), "attempts": [FAILED_TRY, TAKEN_TRY]}
     },
-    "RedeliveredBody": {"some": {"redelivered": 17}},
+    "RedeliveredBody": {
+        "some": {"redelivered": 17, "state": "done"},
+        "many": {"redelivered": 2000, "state": "under_way"},
+    },
 }
 """By the shape's name."""
 POSSIBLE: dict[tuple[str, str], tuple[str, ...]] = {

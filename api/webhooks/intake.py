@@ -15,9 +15,9 @@ from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.webhooks.bodies import DeliveryBody, EndpointBody, EndpointSecretBody, RedeliveredBody
 from api.webhooks.schemas import EndpointChange, EndpointRequest, RedeliverRequest, RotateRequest, TestRequest
-from api.webhooks.views import delivery_body, endpoint_body, with_secret
+from api.webhooks.views import delivery_body, endpoint_body, redelivered_body, with_secret
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, endpoints
+from worker.webhooks import deliveries, endpoints, redeliveries
 from worker.webhooks.models import EndpointKind, WebhookDelivery, WebhookEndpoint
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -34,18 +34,14 @@ class Answer(Generic[Body]):
 
 
 def create(caller: Caller, key: Key, request: EndpointRequest) -> Answer[EndpointSecretBody]:
-    """Take an endpoint on. Raises Problem `idempotency.…`, SecretKeyMissing."""
+    """Take an endpoint on. Raises Problem `webhook.too_many`, `idempotency.…`, SecretKeyMissing."""
+    given = request.model_dump(include={"url", "events", "description", "secret"})
 
     def make(session: Session) -> str:
-        row, _ = endpoints.create(
-            session,
-            caller.owner_id,
-            url=request.url,
-            events=request.events,
-            description=request.description,
-            secret=request.secret,
-        )
-        return row.id
+        try:
+            return endpoints.create(session, caller.owner_id, **given)[0].id
+        except endpoints.TooMany:
+            raise Problem("webhook.too_many", f"You have {endpoints.MOST} webhook endpoints.") from None
 
     def read(session: Session, id: str) -> EndpointSecretBody:
         return with_secret(session, found(session, caller, id))
@@ -78,14 +74,17 @@ def test(caller: Caller, key: Key, id: str, request: TestRequest) -> Answer[Deli
 
 def redeliver_since(caller: Caller, key: Key, id: str, request: RedeliverRequest) -> Answer[RedeliveredBody]:
     """Send what was to be sent since a moment again. Raises Problem `webhook.unknown`, `webhook.disabled`,
-    `idempotency.…`."""
+    `webhook.redelivering`, `idempotency.…`."""
 
     def make(session: Session) -> str:
         row = _enabled(held(session, caller, id))
-        return str(deliveries.redeliver_since(session, row, request.since, only=request.only))
+        try:
+            return redeliveries.begin(session, row, request.since, only=request.only).id
+        except redeliveries.UnderWay:
+            raise Problem("webhook.redelivering", f"{row.id} is being sent again what it missed.") from None
 
-    def read(_: Session, count: str) -> RedeliveredBody:
-        return RedeliveredBody(redelivered=int(count))
+    def read(session: Session, id: str) -> RedeliveredBody:
+        return redelivered_body(redeliveries.get(session, id))
 
     return _once(caller, f"POST {AT}/{id}/redeliver", key, request, make, read)
 

@@ -1,6 +1,7 @@
 """From rows to answers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,10 +15,12 @@ from api.webhooks.bodies import (
     EndpointBody,
     EndpointHealthBody,
     EndpointSecretBody,
+    RedeliveredBody,
+    RedeliveryBody,
     SecretBody,
     TryBody,
 )
-from worker.webhooks import counts, deliveries, endpoints
+from worker.webhooks import counts, deliveries, endpoints, redeliveries
 from worker.webhooks.counts import Counts
 from worker.webhooks.models import (
     DeliveryState,
@@ -25,6 +28,7 @@ from worker.webhooks.models import (
     WebhookAttempt,
     WebhookDelivery,
     WebhookEndpoint,
+    WebhookRedelivery,
 )
 
 REMEDIES = {
@@ -39,7 +43,8 @@ REMEDIES = {
 def endpoint_bodies(session: Session, rows: Sequence[WebhookEndpoint]) -> list[EndpointBody]:
     """The answers for some endpoints."""
     lately = counts.lately(session, [row.id for row in rows])
-    return [_endpoint(row, lately.get(row.id, Counts())) for row in rows]
+    again = redeliveries.latest(session, [row.id for row in rows])
+    return [_endpoint(row, lately.get(row.id, Counts()), again.get(row.id)) for row in rows]
 
 
 def endpoint_body(session: Session, row: WebhookEndpoint) -> EndpointBody:
@@ -64,7 +69,19 @@ def secret_body(session: Session, row: WebhookEndpoint) -> SecretBody:
     )
 
 
-def _endpoint(row: WebhookEndpoint, lately: Counts) -> EndpointBody:
+def redelivered_body(row: WebhookRedelivery) -> RedeliveredBody:
+    """How far a redelivery is."""
+    state: Any = "under_way" if row.finished_at is None else "done"
+    return RedeliveredBody(redelivered=row.redelivered, state=state)
+
+
+def _redelivery(row: WebhookRedelivery) -> RedeliveryBody:
+    only: Any = row.chosen
+    far = redelivered_body(row).model_dump()
+    return RedeliveryBody(since=row.since, only=only, asked_at=row.created_at, **far)
+
+
+def _endpoint(row: WebhookEndpoint, lately: Counts, again: WebhookRedelivery | None) -> EndpointBody:
     at = f"/v1/webhook-endpoints/{row.id}"
     return EndpointBody(
         id=row.id,
@@ -83,6 +100,7 @@ def _endpoint(row: WebhookEndpoint, lately: Counts) -> EndpointBody:
         last_day=CountsBody(
             complete=lately.complete, **{state.value: lately.by_state.get(state, 0) for state in DeliveryState}
         ),
+        redelivery=_redelivery(again) if again is not None else None,
         previous_secret_until=row.previous_secret_until,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -236,13 +236,16 @@ def test_what_an_endpoint_missed_is_sent_again(service: Service):
     render, at = service.make()["id"], f"{ENDPOINTS}/{endpoint}/redeliver"
     headers = {"Idempotency-Key": uuid4().hex}
     asked = [service.first.post(at, json={"since": since}, headers=headers) for _ in range(2)]
-    assert [(one.status_code, one.json()) for one in asked] == [(202, {"redelivered": 1})] * 2
+    assert [(one.status_code, one.json()) for one in asked] == [(202, {"redelivered": 1, "state": "done"})] * 2
     assert asked[1].headers["idempotent-replayed"] == "true"
     (found,) = service.first.get(DELIVERIES, params={"endpoint_id": endpoint, "render_id": render}).json()["data"]
     assert (found["type"], found["state"], found["test"]) == ("render.queued", "pending", False)
     for state, only, count in (("failed", "failed", 1), ("delivered", "failed", 0), ("delivered", "all", 1)):
         end(service, found["id"], state)
-        assert service.first.post(at, json={"since": since, "only": only}).json() == {"redelivered": count}
+        assert service.first.post(at, json={"since": since, "only": only}).json() == {
+            "redelivered": count,
+            "state": "done",
+        }
     end(service, found["id"], "delivered")
     again = service.first.post(found["links"]["redeliver"])
     assert (again.status_code, again.json()["state"], again.json()["id"]) == (202, "pending", found["id"])

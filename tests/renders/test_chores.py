@@ -1,12 +1,20 @@
 """What the dispatcher has done beside renders: one that fails keeps nobody waiting."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from worker import chores
 from worker.chores import Chore
 from worker.database import transact
+from worker.publishing import due as publishing_due
+from worker.publishing import relay as publishing_relay
+from worker.webhooks import due as webhook_due
+from worker.webhooks import redeliveries
+from worker.webhooks import relay as webhook_relay
 
 
 def test_a_fault_of_one_is_passed_over_and_the_others_are_done():
@@ -41,6 +49,47 @@ def test_a_database_that_is_away_is_no_fault_of_the_chore():
     with pytest.raises(OperationalError):
         chores.do([one])
     assert one.left_alone_until == 0.0
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03"])
+def test_a_row_that_somebody_else_has_is_no_database_that_is_away(state: str):
+    """A deadlock, a serialization failure or a lock that is not had in time: the next tick tries again."""
+
+    def locked() -> bool:
+        transact(lambda db: db.execute(text(f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$")), retry_for=0)
+        return True
+
+    one = Chore("locked", locked)
+    assert not chores.do([one])
+    assert one.left_alone_until == 0.0
+
+
+def test_no_chore_waits_long_for_a_row(monkeypatch: pytest.MonkeyPatch):
+    """Its transactions give up after a moment: they are in the thread that renders wait for."""
+    seen: list[str] = []
+
+    def shows(db: Session) -> list[Any]:
+        seen.append(db.execute(text("SHOW lock_timeout")).scalar_one())
+        return []
+
+    for module in (webhook_relay, webhook_due, publishing_relay, publishing_due):
+        for name in {"relay", "hand_out", "due"} & vars(module).keys():
+            monkeypatch.setattr(module, name, shows)
+    monkeypatch.setattr(redeliveries, "go_on", shows)
+    chores.do(chores.usual())
+    assert len(seen) >= 5
+    assert set(seen) == {"1s"}
+    assert transact(lambda db: db.execute(text("SHOW lock_timeout")).scalar_one()) == "0"
+
+
+def test_a_broker_that_refuses_is_asked_once_for_publications(monkeypatch: pytest.MonkeyPatch):
+    """The others would each wait for the same time-out: all of them are sent again once overdue."""
+    asked: list[str] = []
+    monkeypatch.setattr(publishing_due, "due", lambda _: [publishing_due.Due(str(n), 0) for n in range(3)])
+    monkeypatch.setattr(chores.app, "send_publish", lambda id, _: bool(asked.append(id)))
+    (publications,) = [one for one in chores.usual() if one.name == "publications"]
+    publications.run()
+    assert asked == ["0"]
 
 
 def test_more_to_do_is_said_by_any():

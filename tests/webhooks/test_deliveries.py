@@ -12,6 +12,7 @@ from tests.webhooks.conftest import (
     an_endpoint,
     attempts,
     by_owner,
+    handed_out,
     happens,
     put,
     relayed,
@@ -23,8 +24,8 @@ from tests.webhooks.conftest import (
 from tests.webhooks.conftest import deliveries as rows
 from worker.database import transact
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, endpoints, messages, retention
-from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
+from worker.webhooks import deliveries, due, endpoints, messages, redeliveries, relay, retention
+from worker.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookRedelivery
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -35,9 +36,11 @@ def _worker(_empty: None) -> None:
 
 
 def again_since(endpoint: str, only: str = "failed", since: datetime = LONG_AGO) -> int:
-    return transact(
-        lambda s: deliveries.redeliver_since(s, s.get_one(WebhookEndpoint, endpoint), since, only=only)  # type: ignore[arg-type]
-    )
+    return transact(lambda s: begun(s, endpoint, only, since)).redelivered
+
+
+def begun(session, endpoint: str, only: str = "failed", since: datetime = LONG_AGO) -> WebhookRedelivery:
+    return redeliveries.begin(session, session.get_one(WebhookEndpoint, endpoint), since, only=only)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("state", ["delivered", "failed", "superseded", "pending"])
@@ -101,16 +104,82 @@ def test_an_endpoint_that_did_not_exist_yet_gets_what_happened_since_then_alone(
     assert {row.subject for row in rows(endpoint)} == {render}
 
 
-def test_it_is_bounded_and_says_how_many(monkeypatch: pytest.MonkeyPatch):
-    """The oldest first; asked again it goes on."""
-    monkeypatch.setattr(deliveries, "MOST", 5)
-    monkeypatch.setattr(deliveries, "AT_ONCE", 2)
-    happens(a_render(), *[EventType.PROGRESS] * 7)
+def the_redelivery(id: str) -> WebhookRedelivery:
+    return transact(lambda s: s.get_one(WebhookRedelivery, id))
+
+
+@pytest.mark.parametrize("only", ["failed", "all"])
+def test_many_are_sent_again_in_pieces(monkeypatch: pytest.MonkeyPatch, only: str):
+    """The oldest first: at once no more than a piece, then one with each call of the chore, and how many is always
+    known. What is done is not done again, delivered or not; what happens later is not part of it."""
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 3)
+    endpoint, render = an_endpoint(), a_render()
+    happens(render, *[EventType.PROGRESS] * 6)
     relayed()
-    endpoint = an_endpoint()
-    assert again_since(endpoint) == 5
-    assert [row.sequence for row in rows(endpoint)] == [1, 2, 3, 4, 5]
-    assert again_since(endpoint) == 3
+    for row in rows(endpoint):
+        if row.sequence <= 5:
+            put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+        else:
+            transact(lambda s, row=row: s.delete(s.get_one(WebhookDelivery, row.id)))
+    mine = transact(lambda s: begun(s, endpoint, only))
+    assert (mine.redelivered, mine.finished_at) == (3, None)
+    happens(render, EventType.PROGRESS)
+    counts = []
+    while True:
+        for row in rows(endpoint):
+            if row.state == "pending":
+                put(WebhookDelivery, row.id, state="delivered", ended_at=LONG_AGO)
+        if not transact(redeliveries.go_on):
+            break
+        counts.append(the_redelivery(mine.id).redelivered)
+    assert counts == [6, 7]
+    assert the_redelivery(mine.id).finished_at is not None
+    assert [row.sequence for row in rows(endpoint)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_an_endpoint_has_one_redelivery_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    """Another while it is under way is refused; the latest is shown; another endpoint's does not wait."""
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 2)
+    happens(a_render(), *[EventType.PROGRESS] * 6)
+    relayed()
+    first, second = an_endpoint(), an_endpoint()
+    mine, other = (transact(lambda s, id=id: begun(s, id)) for id in (first, second))
+    with pytest.raises(redeliveries.UnderWay):
+        transact(lambda s: begun(s, first))
+    transact(redeliveries.go_on)
+    transact(redeliveries.go_on)
+    assert [the_redelivery(one.id).redelivered for one in (mine, other)] == [4, 4], "in turn"
+    while transact(redeliveries.go_on):
+        pass
+    assert transact(lambda s: redeliveries.latest(s, [first, second]))[first].redelivered == 7
+    assert transact(lambda s: begun(s, first)).finished_at is not None
+
+
+def test_an_endpoint_that_is_held_keeps_neither_the_relay_nor_the_dispatcher_waiting(monkeypatch: pytest.MonkeyPatch):
+    """While a call has the endpoint and its deliveries locked, others' are made and handed out."""
+    held, other = an_endpoint(), an_endpoint()
+    a_render()
+    relayed()
+    lost = rows(held)[0]
+    put(WebhookDelivery, lost.id, sent_at=LONG_AGO)
+    a_render()
+
+    def work(session):
+        assert by_owner_locked(session, held)
+        session.execute(text("SELECT id FROM webhook_deliveries WHERE endpoint_id = :id FOR UPDATE"), {"id": held})
+        transact(lambda s: (s.execute(text("SET LOCAL lock_timeout = '500ms'")), relay.relay(s)), retry_for=0)
+        return transact(
+            lambda s: (s.execute(text("SET LOCAL lock_timeout = '500ms'")), due.hand_out(s))[1], retry_for=0
+        )
+
+    found = {the_delivery(one.id).endpoint_id for one in transact(work)}
+    assert len(rows(held)) == len(rows(other)) == 2
+    assert other in found
+    assert the_delivery(lost.id).sent_at == LONG_AGO, "its turn comes"
+
+
+def by_owner_locked(session, endpoint: str):
+    return endpoints.locked(session, session.get_one(WebhookEndpoint, endpoint).owner_id, endpoint)
 
 
 def test_a_renders_endpoint_is_sent_that_renders_events_again():
@@ -210,6 +279,44 @@ def test_an_endpoint_changes_where_it_is_told():
     assert b"whsec_" not in the_endpoint(endpoint).secret_encrypted
     change(endpoints.delete)
     assert by_owner(lambda s, o: endpoints.get(s, o, endpoint)) is None
+
+
+def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    """Shown to nobody, sent nothing, nothing made for it or sent again; no transaction removes more than a piece, and
+    its renders stay. Renders that name the address anew have a new one."""
+    from worker.renders.models import Render
+
+    monkeypatch.setattr(retention, "PIECE", 2)
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
+    gone = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id)
+    named = [a_render() for _ in range(3)]
+    for render in named:
+        put(Render, render, webhook_endpoint_id=gone, webhook_events=["*"])
+    relayed()
+    delivery = rows(gone)[0].id
+    transact(lambda s: s.execute(text("UPDATE webhook_deliveries SET state = 'failed', ended_at = now()")))
+    transact(lambda s: begun(s, gone))
+    transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, gone)))
+    assert by_owner(lambda s, o: (endpoints.get(s, o, gone), endpoints.locked(s, o, gone))) == (None, None)
+    assert by_owner(lambda s, o: endpoints.page(s, o, limit=5)) == []
+    assert by_owner(lambda s, o: (deliveries.get(s, o, delivery), deliveries.page(s, o, limit=5))) == (None, [])
+    happens(named[0], EventType.STARTED)
+    relayed()
+    transact(redeliveries.go_on)
+    assert (handed_out(), len(rows(gone))) == ([], 3)
+    assert by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id) != gone
+
+    def left() -> int:
+        counted = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id)"
+        counted += " + (SELECT count(*) FROM renders WHERE webhook_endpoint_id = :id)"
+        counted += " + (SELECT count(*) FROM webhook_endpoints WHERE id = :id)"
+        return transact(lambda s: s.execute(text(counted), {"id": gone}).scalar_one())
+
+    counts = [left()]
+    while transact(retention.remove):
+        counts.append(left())
+    assert counts == [7, 5, 4, 2, 1, 0]
+    assert transact(lambda s: len([s.get_one(Render, id) for id in named])) == 3
 
 
 def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():

@@ -24,7 +24,7 @@ from worker.publishing import due as publishing
 from worker.publishing.models import Publication, Publisher
 from worker.renders.events import EventType
 from worker.renders.models import Render
-from worker.webhooks import claims, due, outcomes, sending
+from worker.webhooks import claims, due, endpoints, outcomes, sending
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
 
@@ -91,8 +91,9 @@ def test_a_message_that_is_lost_is_sent_again_and_the_late_one_finds_nothing():
     assert sending.deliver(first.id, first.lease, tools=sending.Tools()) == 0
 
 
-def test_a_slow_or_failing_endpoint_has_one_in_hand_and_delays_no_other():
+def test_a_slow_or_failing_endpoint_has_one_in_hand_and_delays_no_other(monkeypatch):
     """Sixteen for one that is well, however many wait at the others; all troubled ones together have a quarter."""
+    monkeypatch.setattr(endpoints, "MOST", 100)
     a_worker(capacity=200)
     well = an_endpoint()
     slow = [an_endpoint() for _ in range(60)]
@@ -112,14 +113,14 @@ def test_a_slow_or_failing_endpoint_has_one_in_hand_and_delays_no_other():
 
 def test_all_together_have_half_of_the_places_shared_by_who_has_least():
     """None without a worker; what is in hand counts; and who has least in hand comes first."""
-    endpoints = [an_endpoint() for _ in range(4)]
+    four = [an_endpoint() for _ in range(4)]
     for _ in range(20):
         a_render()
     relayed()
     assert handed_out() == []
     a_worker(capacity=40)
     first = handed_out()
-    assert per_endpoint(first) == dict.fromkeys(endpoints, 5)
+    assert per_endpoint(first) == dict.fromkeys(four, 5)
     assert handed_out() == []
     ended(first[0], 204)
     (one,) = handed_out()
@@ -213,3 +214,38 @@ def test_with_the_fewest_places_each_of_the_two_has_one():
     relayed()
     assert len(handed_out()) == 1
     assert handed_out() == []
+
+
+def test_one_owners_many_addresses_leave_another_owner_his_turn():
+    """However many wait there, and since when: owners take turns, and what one has in hand counts."""
+    a_worker(capacity=40)
+    for _ in range(20):
+        an_endpoint()
+    for _ in range(3):
+        a_render()
+    relayed()
+    his = an_endpoint(owner_name="demo")
+    for _ in range(12):
+        a_render("demo")
+    relayed()
+    first = per_endpoint(handed_out())
+    assert (first[his], first.total()) == (10, 20)
+    put(WebhookDelivery, deliveries(his)[0].id, state="delivered", ended_at=datetime.now(UTC))
+    assert per_endpoint(handed_out()) == {his: 1}, "who has least in hand"
+
+
+def test_a_delivery_from_which_no_worker_comes_back_is_given_up():
+    """After as many tries as any other; what was behind it goes on."""
+    a_worker(capacity=100)
+    an_endpoint()
+    happens(a_render(), EventType.STARTED)
+    relayed()
+    tries = 0
+    while tries < 10 and (found := [one for one in handed_out() if the_delivery(one.id).type == "render.queued"]):
+        assert transact(lambda s, one=found[0]: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+        tries += 1
+        later(35)
+    handed_out()
+    assert tries == 4, "the first and three retries"
+    ended = deliveries()[0]
+    assert (ended.type, ended.state, ended.last_error) == ("render.queued", "failed", "webhook.lost")

@@ -16,7 +16,7 @@ from worker.database import transact
 from worker.renders import events, purge, relays
 from worker.renders.events import Cursor, EventType
 from worker.renders.models import Render
-from worker.webhooks import endpoints, making, relay
+from worker.webhooks import endpoints, making, messages, relay
 from worker.webhooks.making import Wanted
 from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import WebhookEndpoint
@@ -95,6 +95,61 @@ def test_a_final_event_supersedes_what_is_pending_of_its_render():
     ]
     assert [one.state for one in deliveries(first) if one.subject == other] == ["pending"]
     assert states(second) == [("started", "pending")]
+
+
+def test_a_relay_takes_no_more_events_than_it_can_make_deliveries_of(monkeypatch: pytest.MonkeyPatch):
+    """Its place is behind what it made: nothing is missed or made twice; one event is made of in any case, and its body
+    once for all of its endpoints."""
+    made: list[str] = []
+    body = messages.body
+    monkeypatch.setattr(messages, "body", lambda event, of: made.append(event.type) or body(event, of))
+    monkeypatch.setattr(relay, "MOST", 7)
+    listening = [an_endpoint() for _ in range(3)]
+    happens(a_render(), *[EventType.PROGRESS] * 4)
+    counts = []
+    while transact(relay.relay):
+        counts.append(len(deliveries()))
+    assert counts == [6, 12]
+    assert [[one.sequence for one in deliveries(endpoint)] for endpoint in listening] == [[1, 2, 3, 4, 5]] * 3
+    assert len(made) == 5
+    monkeypatch.setattr(relay, "MOST", 1)
+    happens(a_render())
+    relayed()
+    assert len(deliveries()) == 18
+
+
+def test_where_nobody_listens_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch):
+    """The place moves on: who comes later is told of what happens then."""
+    off = an_endpoint()
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, off)))
+    a_render()
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "renders", lambda *_, **__: pytest.fail("looked up"))
+        relayed()
+    an_endpoint()
+    relayed()
+    assert deliveries() == []
+
+
+def test_an_owner_has_so_many_standing_endpoints_at_most(monkeypatch: pytest.MonkeyPatch):
+    """However many are made at once; those of renders, deleted ones and other owners' do not count."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(endpoints, "MOST", 3)
+    by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own"))
+    an_endpoint(owner_name="demo")
+
+    def ask(_):
+        try:
+            return an_endpoint()
+        except endpoints.TooMany:
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        made = [id for id in pool.map(ask, range(8)) if id is not None]
+    assert len(made) == 3
+    transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, made[0])))
+    assert an_endpoint()
 
 
 def test_two_relays_at_once_make_each_delivery_once():

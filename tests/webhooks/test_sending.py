@@ -18,6 +18,7 @@ from tests.webhooks.conftest import (
     Receiver,
     an_endpoint,
     attempts,
+    by_owner,
     deliveries,
     happens,
     later,
@@ -31,7 +32,8 @@ from tests.webhooks.conftest import (
 from worker.database import transact
 from worker.renders import events
 from worker.renders.events import Cursor, EventType
-from worker.webhooks import claims, endpoints, outcomes, relay, sending
+from worker.renders.models import Render
+from worker.webhooks import claims, endpoints, outcomes, redeliveries, relay, sending
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
 
@@ -267,3 +269,24 @@ def test_an_endpoint_that_is_deleted_while_it_is_tried(receiver: Receiver):
     transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, endpoint)))
     assert transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.1, 200))) is None
     assert deliveries() == []
+
+
+def test_callbacks_that_differ_behind_the_question_mark_are_one_endpoint(receiver: Receiver):
+    """With one secret and one share of the places; each render's events go to the address as it named it, also when
+    they are sent again."""
+    base = receiver.url.partition("?")[0]
+    named = {a_render(): f"{base}?order={number}" for number in range(2)}
+    ids = {by_owner(lambda s, mine, url=url: endpoints.of_render(s, mine, url).id) for url in named.values()}
+    (own,) = ids
+    for render, url in named.items():
+        put(Render, render, webhook_endpoint_id=own, webhook_events=["*"], webhook_url=url)
+    relayed()
+    while tried():
+        pass
+    happens(next(iter(named)), EventType.STARTED)
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    transact(lambda s: redeliveries.begin(s, s.get_one(WebhookEndpoint, own), since, only="failed"))
+    while tried():
+        pass
+    assert sorted(one.path for one in receiver.got) == ["/hook?order=0", "/hook?order=0", "/hook?order=1"]
+    assert the_endpoint(own).url == base

@@ -80,9 +80,9 @@ STANDING: LiteralString = """
             SELECT 1 FROM intents WHERE watch_at IS NOT NULL LIMIT %(queued)s) AS counted) AS watched,
         (SELECT count(*) FROM (
             SELECT 1 FROM webhook_deliveries WHERE state = 'pending' LIMIT %(queued)s) AS counted) AS webhooks,
-        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'asked') AS asked,
-        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'gone') AS gone,
-        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'failing') AS failing"""
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'asked' AND deleted_at IS NULL) AS asked,
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'gone' AND deleted_at IS NULL) AS gone,
+        (SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = 'failing' AND deleted_at IS NULL) AS failing"""
 
 
 @dataclass

@@ -122,6 +122,8 @@ class Render(Base):
 
     webhook_endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """Where this render's own events go, beside the standing endpoints."""
+    webhook_url: Mapped[str | None]
+    """The whole address as it was given: its endpoint has none of what stands behind a `?`."""
     webhook_events: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """Which of them: types, groups or `*`."""
 

@@ -63,7 +63,9 @@ def purge(session: Session, render: Render) -> None:
     _scrub(session, render)
     _scrub_session(session, render)
     emptied = {"prompt": "", "assets": [], "tags": [], "meta": {}, "hints": [], "variables": {}}
-    emptied |= {"purged_at": func.now()} | dict.fromkeys(("external_ref", "revision", "answer", "timeline"))
+    emptied |= {"purged_at": func.now()} | dict.fromkeys(
+        ("external_ref", "revision", "answer", "timeline", "webhook_url")
+    )
     if render.error_code is not None:
         emptied |= {"error_message": None, "error_help": None}
     store.change(session, render, emptied, NewEvent(EventType.DELETED))

@@ -35,10 +35,15 @@ def take(session: Session, name: str, *, limit: int = AT_ONCE) -> Sequence[Event
         return []
     found = events.feed(session, after=Cursor(place.transaction, place.event_id), limit=limit)
     if found:
-        session.execute(
-            update(Relay)
-            .where(Relay.name == name)
-            .values(transaction=found[-1].transaction, event_id=found[-1].id)
-            .execution_options(synchronize_session=False)
-        )
+        stay(session, name, behind=found[-1])
     return found
+
+
+def stay(session: Session, name: str, *, behind: Event) -> None:
+    """Go no further than this event of those just taken: the others are taken anew."""
+    session.execute(
+        update(Relay)
+        .where(Relay.name == name)
+        .values(transaction=behind.transaction, event_id=behind.id)
+        .execution_options(synchronize_session=False)
+    )

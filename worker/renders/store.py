@@ -49,7 +49,8 @@ class NewRender:
     template_version_id: str | None = None
     variables: dict[str, Any] = field(default_factory=dict[str, Any])
     webhook_endpoint_id: str | None = None
-    """Where its own events go, and which of them."""
+    """Where its own events go, by which address, and which of them."""
+    webhook_url: str | None = None
     webhook_events: list[str] = field(default_factory=list[str])
 
 

@@ -5,9 +5,10 @@ once one of them is decided those before it are of yesterday.
 """
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from worker.database import from_now, transact
+from worker.database import contended, from_now, in_passing
 from worker.triggers import acceptance, planning
 from worker.triggers.acceptance import LONGEST_PAUSE, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
@@ -19,7 +20,7 @@ AT_ONCE = 20
 def go_on() -> bool:
     """Try the next held messages that are due; whether there are more. Raises DBAPIError where the database is away:
     the dispatcher waits for it."""
-    due = transact(_due, retry_for=0)
+    due = in_passing(_due)
     for delivery_id in due:
         _try(delivery_id)
     return len(due) == AT_ONCE
@@ -33,14 +34,16 @@ def _due(session: Session) -> list[str]:
 
 def _try(delivery_id: str) -> None:
     try:
-        transact(lambda session: again(session, delivery_id), retry_for=0)
+        in_passing(lambda session: again(session, delivery_id))
     except Gone:
         return
     except Exception as fault:  # a bug that one message brings out must not end what the others wait for
+        if isinstance(fault, DBAPIError) and contended(fault):
+            return  # somebody has its trigger or its thing: the next look tries again
         if acceptance.passes(fault):
             raise
         acceptance.tell(delivery_id, fault)
-        transact(lambda session: _put_off(session, delivery_id), retry_for=0)
+        in_passing(lambda session: _put_off(session, delivery_id))
 
 
 def again(session: Session, delivery_id: str) -> None:

@@ -53,7 +53,8 @@ _CLAIM = """
     FROM webhook_endpoints AS endpoint
     WHERE mine.state = 'pending' AND (mine.lease_until IS NULL OR mine.lease_until < now())
         AND endpoint.id = mine.endpoint_id AND endpoint.disabled_at IS NULL AND {chosen}
-    RETURNING mine.id, mine.endpoint_id, mine.lease, mine.body, mine.ready_at, now() AS at, endpoint.url,
+    RETURNING mine.id, mine.endpoint_id, mine.lease, mine.body, mine.ready_at, now() AS at,
+        coalesce(mine.url, endpoint.url) AS url,
         endpoint.secret_encrypted, endpoint.previous_secret_encrypted, endpoint.previous_secret_until"""
 
 _THIS = text(_CLAIM.format(chosen="mine.id = :id AND mine.lease = :lease"))

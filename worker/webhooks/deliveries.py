@@ -1,10 +1,10 @@
-"""What was sent and what became of it; sent again, one or all since a time; a test."""
+"""What was sent and what became of it; sent again, one or a piece of those since a time; a test."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
@@ -13,12 +13,14 @@ from worker.renders.models import Event, Render
 from worker.webhooks import filters, making, messages
 from worker.webhooks.making import Wanted
 from worker.webhooks.messages import NOTHING_MORE
-from worker.webhooks.models import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
-
-MOST = 100_000
-"""Deliveries of one `redeliver_since`."""
-AT_ONCE = 2_000
-"""Made by one statement: so many bodies are in memory."""
+from worker.webhooks.models import (
+    DeliveryState,
+    EndpointKind,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookRedelivery,
+)
 
 
 def page(
@@ -34,7 +36,7 @@ def page(
     """Up to `limit` of the owner's deliveries, newest first, behind `after` (keyset: creation time and id); of one
     endpoint, of one render, batch or endpoint that they are about, or in one state where named."""
     place = WebhookDelivery.created_at, WebhookDelivery.id
-    query = select(WebhookDelivery).where(WebhookDelivery.owner_id == owner_id)
+    query = select(WebhookDelivery).where(*_shown(owner_id))
     for column, value in (
         (WebhookDelivery.endpoint_id, endpoint_id),
         (WebhookDelivery.subject, subject),
@@ -48,8 +50,16 @@ def page(
 
 def get(session: Session, owner_id: str, delivery_id: str) -> WebhookDelivery | None:
     """The owner's delivery, or None: somebody else's is as good as none."""
-    mine = WebhookDelivery.id == delivery_id, WebhookDelivery.owner_id == owner_id
+    mine = WebhookDelivery.id == delivery_id, *_shown(owner_id)
     return session.scalars(select(WebhookDelivery).where(*mine)).one_or_none()
+
+
+def _shown(owner_id: str) -> tuple[ColumnElement[bool], ...]:
+    """The owner's, without those of endpoints that are being removed."""
+    gone = select(WebhookEndpoint.id).where(
+        WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_not(None)
+    )
+    return WebhookDelivery.owner_id == owner_id, WebhookDelivery.endpoint_id.not_in(gone)
 
 
 def attempts(session: Session, delivery_id: str) -> Sequence[WebhookAttempt]:
@@ -82,46 +92,44 @@ def redeliver(session: Session, row: WebhookDelivery) -> None:
     session.refresh(row)
 
 
-def redeliver_since(
-    session: Session, endpoint_row: WebhookEndpoint, since: datetime, *, only: Literal["failed", "all"]
-) -> int:
-    """Send an endpoint again what happened since then: what failed (tries still to come included) or all of it, and in
-    either case what it was never sent, because it was disabled or not there yet. At most `MOST`, the oldest first; how
-    many."""
-    known = _again(session, endpoint_row, since, only=only)
-    return known + _never_sent(session, endpoint_row, since, most=MOST - known)
-
-
-def _again(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only: str) -> int:
-    given = {"endpoint": endpoint.id, "since": since, "all": only == "all", "most": MOST}
-    return len(session.execute(_AGAIN_SINCE, given).all())
+def send_known(session: Session, asked: WebhookRedelivery, *, most: int) -> tuple[int, int | None]:
+    """Send up to `most` deliveries again that a redelivery is about; how many, and the last one's event, or None where
+    there are no more. Those that a worker has in hand are left to it."""
+    given = {"endpoint": asked.endpoint_id, "since": asked.since, "until": asked.created_at, "after": asked.after}
+    number, last = session.execute(_AGAIN_SINCE, given | {"all": asked.chosen == "all", "most": most}).one()
+    return number, last if number >= most else None
 
 
 _AGAIN_SINCE = text(
     """
-    UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL, overtaken = false,
-        last_error = NULL, last_status = NULL
-    WHERE id IN (SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
-            WHERE d.endpoint_id = :endpoint AND d.created_at >= :since AND events.created_at >= :since
+    WITH found AS (SELECT d.id, d.event_id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
+            WHERE d.endpoint_id = :endpoint AND d.event_id > :after AND d.created_at >= :since
+                AND events.created_at BETWEEN :since AND :until
                 AND (:all OR d.state = 'failed' OR (d.state = 'pending' AND d.tries > 0))
                 AND (d.lease_until IS NULL OR d.lease_until < now())
-            ORDER BY events.id LIMIT :most)
-    RETURNING id"""
+            ORDER BY d.event_id LIMIT :most FOR UPDATE OF d SKIP LOCKED),
+        again AS (UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL,
+                overtaken = false, last_error = NULL, last_status = NULL
+            FROM found WHERE webhook_deliveries.id = found.id RETURNING found.event_id)
+    SELECT count(*), max(event_id) FROM again"""
 )
-"""No event is delivered before it happened: the first condition finds them by index."""
+"""By the unique key of endpoint and event, from the place on. No event is delivered before it happened."""
 
 
-def _never_sent(session: Session, endpoint: WebhookEndpoint, since: datetime, *, most: int) -> int:
-    made, after = 0, session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
-    while made < most:
-        found = session.scalars(_missing(endpoint, since, after).limit(min(AT_ONCE, most - made))).all()
-        if not found:
-            break
-        after = found[-1].id
-        made += making.make(session, _asked_for(session, endpoint, found))
-        for event in found:  # so many may come that memory counts
-            session.expunge(event)
-    return made
+def send_missing(
+    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
+) -> tuple[int, int | None]:
+    """Make deliveries of up to `most` events that the endpoint was never sent; as `send_known`."""
+    events = session.scalars(
+        _missing(endpoint, asked.since, asked.after).where(Event.created_at <= asked.created_at).limit(most)
+    ).all()
+    number = making.make(session, _asked_for(session, endpoint, events))
+    return number, events[-1].id if len(events) >= most else None
+
+
+def before(session: Session, endpoint: WebhookEndpoint, since: datetime) -> int:
+    """An event id below those of the endpoint's owner since then."""
+    return session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
 
 
 _BEFORE = text(
@@ -153,7 +161,8 @@ def _asked_for(session: Session, endpoint: WebhookEndpoint, events: Sequence[Eve
     for event in events:
         said = asking.get(event.render_id or "")
         if standing or (said is not None and filters.lets_through(said.patterns, event.type)):
-            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE))
+            url = said.url if said is not None and not standing else None
+            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE, url))
     return found
 
 

@@ -1,4 +1,5 @@
-"""Which deliveries a worker is told of now: a few of each endpoint, so that a slow one delays no other.
+"""Which deliveries a worker is told of now: owners take turns, and of each endpoint only a few are told of, so that a
+slow one delays no other.
 
 An endpoint has at most `AT_ONCE` in hand, one that fails or is slow has one, and all of those together a quarter of
 io's places. Deliveries and publications together have half: the renders' own calls have the rest.
@@ -26,6 +27,9 @@ class Due:
     id: str
     lease: int
 
+
+LOST = "webhook.lost"
+"""No worker came back from any of its tries: it is given up like any other, or it would end workers for ever."""
 
 HELD_BACK = """EXISTS (SELECT 1 FROM webhook_deliveries AS earlier
             WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
@@ -56,16 +60,25 @@ _LOCK = 0x77656268
 
 def _forget_lost(session: Session) -> None:
     """Those that nobody claimed in time, or whose worker never came back, are told of again."""
-    session.execute(_FORGET_LOST, {"redispatch": settings().waits.redispatch_seconds})
+    waits = settings().waits
+    given = {"redispatch": waits.redispatch_seconds, "schedule": len(waits.webhook_retry_seconds), "error": LOST}
+    session.execute(_FORGET_LOST, given)
 
 
 _FORGET_LOST = text(
     """
-    UPDATE webhook_deliveries SET sent_at = NULL, state = CASE WHEN overtaken THEN 'superseded' ELSE state END,
-        ended_at = CASE WHEN overtaken THEN now() END
-    WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
-        AND (lease_until IS NULL OR lease_until < now())"""
+    UPDATE webhook_deliveries SET sent_at = NULL, state = found.next,
+        ended_at = CASE WHEN found.next <> 'pending' THEN now() END,
+        last_error = CASE WHEN found.next = 'failed' THEN :error ELSE last_error END
+    FROM (SELECT id AS found_id, CASE WHEN overtaken THEN 'superseded'
+                WHEN lease_until IS NOT NULL AND tries >= :schedule THEN 'failed' ELSE 'pending' END AS next
+            FROM webhook_deliveries
+            WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
+                AND (lease_until IS NULL OR lease_until < now())
+            FOR UPDATE SKIP LOCKED) AS found
+    WHERE id = found_id"""
 )
+"""What somebody has locked at this moment waits for the next look: the dispatcher waits for nobody."""
 
 
 HAND_OUT = text(
@@ -79,8 +92,8 @@ HAND_OUT = text(
         FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
     in_hand AS MATERIALIZED (SELECT endpoint_id, count(*) AS number FROM webhook_deliveries
         WHERE state = 'pending' AND sent_at IS NOT NULL GROUP BY endpoint_id),
-    standing AS (SELECT id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
-            coalesce(number, 0) AS number
+    standing AS (SELECT id, owner_id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
+            coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
         WHERE disabled_at IS NULL AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
@@ -100,26 +113,34 @@ HAND_OUT = text(
         FROM (SELECT count(*) AS number FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS sent),
     free AS (SELECT greatest(:half - mine.number - others.number, 1 - mine.number) AS places,
             :quarter - coalesce((SELECT sum(number) FROM standing WHERE troubled), 0) AS of_troubled,
-            (SELECT count(*) FROM standing WHERE NOT troubled) AS well
+            (SELECT count(DISTINCT owner_id) FROM standing WHERE NOT troubled) AS owners
         FROM mine, others),
-    candidates AS (SELECT d.id, d.ready_at, standing.troubled,
+    well AS (SELECT owner_id, count(*) AS number FROM standing WHERE NOT troubled GROUP BY owner_id),
+    candidates AS (SELECT d.id, d.ready_at, standing.troubled, standing.owner_id, standing.of_owner,
             standing.number + row_number() OVER (PARTITION BY standing.id ORDER BY d.ready_at, d.id) AS place
-        FROM standing CROSS JOIN free CROSS JOIN LATERAL (SELECT d.id, d.ready_at FROM webhook_deliveries AS d
+        FROM standing LEFT JOIN well USING (owner_id) CROSS JOIN free CROSS JOIN LATERAL (
+            SELECT d.id, d.ready_at FROM webhook_deliveries AS d
             WHERE d.endpoint_id = standing.id AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
                 AND NOT {HELD_BACK}
             ORDER BY d.ready_at, d.id
             LIMIT greatest(CASE WHEN standing.troubled THEN 1 - standing.number
-                ELSE least(:each - standing.number, greatest(free.places, 0)::bigint / greatest(free.well, 1) + 1) END,
+                ELSE least(:each - standing.number,
+                    greatest(free.places, 0)::bigint / (greatest(free.owners, 1) * greatest(well.number, 1)) + 1) END,
                 0)) AS d),
-    chosen AS (SELECT id, place, ready_at, troubled,
-            row_number() OVER (PARTITION BY troubled ORDER BY place, ready_at, id) AS among FROM candidates)
+    turns AS (SELECT *, of_owner + row_number() OVER (PARTITION BY owner_id, troubled ORDER BY place, ready_at, id)
+            AS turn FROM candidates),
+    chosen AS (SELECT id, turn, place, ready_at, troubled,
+            row_number() OVER (PARTITION BY troubled ORDER BY turn, place, ready_at, id) AS among FROM turns)
     UPDATE webhook_deliveries SET sent_at = now()
-    WHERE id IN (SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
-            ORDER BY place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0))
-        AND state = 'pending' AND sent_at IS NULL
+    WHERE id IN (SELECT id FROM webhook_deliveries
+        WHERE id IN (SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
+                ORDER BY turn, place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0))
+            AND state = 'pending' AND sent_at IS NULL
+        FOR UPDATE SKIP LOCKED)
     RETURNING id, lease"""  # noqa: S608 - own names
 )
-"""Who has least in hand is next. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a
+"""The owner who has least in hand is next, and of his endpoints the one that has: many addresses of one owner are no
+reason for others to wait. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a
 backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no
 more is looked at than its share of the free places: whether a delivery is held back is asked of every candidate.
 

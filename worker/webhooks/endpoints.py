@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
-from sqlalchemy import delete as deletion
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts import vault
 from worker.database import from_now, new_id
+from worker.owners.models import Owner
 from worker.renders import events as feed
 from worker.renders.events import EventType, NewEvent
 from worker.webhooks import signing
@@ -22,6 +22,8 @@ from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 __all__ = [
     "DEFAULT_EVENTS",
     "EVENT_GROUPS",
+    "MOST",
+    "TooMany",
     "change",
     "create",
     "delete",
@@ -38,6 +40,14 @@ __all__ = [
 ]
 
 
+MOST = 50
+"""Standing ones of an owner: each of his events is a delivery to each of them."""
+
+
+class TooMany(Exception):
+    """The owner has `MOST` standing endpoints."""
+
+
 def create(
     session: Session,
     owner_id: str,
@@ -49,19 +59,32 @@ def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Put a standing endpoint on file; it, and its secret in clear, which is made where none is given.
 
-    Raises BadSecret.
+    Raises BadSecret, TooMany.
     """
     clear = signing.new_secret() if secret is None else signing.checked(secret)
+    _refuse_too_many(session, owner_id)
     row = _row(owner_id, url, clear) | {"events": list(events), "description": description}
     return session.scalars(insert(WebhookEndpoint).values(row).returning(WebhookEndpoint)).one(), clear
 
 
+def _refuse_too_many(session: Session, owner_id: str) -> None:
+    """Counted one call at a time, under the owner's row."""
+    session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
+    standing = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.kind == EndpointKind.STANDING.value
+    there = select(func.count()).where(*standing, WebhookEndpoint.deleted_at.is_(None))
+    if session.execute(there).scalar_one() >= MOST:
+        raise TooMany
+
+
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
-    """The endpoint of renders that name this address; made on first use, once however many ask at the same time."""
+    """The endpoint of renders that name this address, made on first use, once however many ask at the same time. What
+    stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret."""
+    url = url.partition("?")[0]
     mine = select(WebhookEndpoint).where(
         WebhookEndpoint.owner_id == owner_id,
         WebhookEndpoint.url == url,
         WebhookEndpoint.kind == EndpointKind.RENDER.value,
+        WebhookEndpoint.deleted_at.is_(None),
     )
     if found := session.scalars(mine).one_or_none():
         return found
@@ -80,13 +103,14 @@ def get(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | 
 
 
 def locked(session: Session, owner_id: str, endpoint_id: str) -> WebhookEndpoint | None:
-    """As `get`, with the row locked until the transaction ends."""
-    query = _owned(owner_id, endpoint_id).with_for_update().execution_options(populate_existing=True)
+    """As `get`, with the row locked until the transaction ends; not its key: deliveries are made of it meanwhile."""
+    query = _owned(owner_id, endpoint_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
 
 def _owned(owner_id: str, endpoint_id: str) -> Select[WebhookEndpoint]:
-    return select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.owner_id == owner_id)
+    mine = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_(None)
+    return select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, *mine)
 
 
 def page(
@@ -94,7 +118,7 @@ def page(
 ) -> Sequence[WebhookEndpoint]:
     """Up to `limit` of the owner's endpoints, newest first, behind `after` (keyset: creation time and id)."""
     place = WebhookEndpoint.created_at, WebhookEndpoint.id
-    query = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id)
+    query = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.deleted_at.is_(None))
     if after is not None:
         query = query.where(tuple_(*place) < tuple_(*after))
     return session.scalars(query.order_by(*(column.desc() for column in place)).limit(limit)).all()
@@ -144,8 +168,14 @@ def enable(session: Session, row: WebhookEndpoint) -> None:
 
 
 def delete(session: Session, row: WebhookEndpoint) -> None:
-    """Forget a locked endpoint, its deliveries and its own events."""
-    session.execute(deletion(WebhookEndpoint).where(WebhookEndpoint.id == row.id))
+    """Send a locked endpoint nothing more and show it to nobody; housekeeping removes it, its deliveries and its own
+    events in pieces (`retention.remove`)."""
+    values = {
+        "deleted_at": func.now(),
+        "disabled_at": func.coalesce(WebhookEndpoint.disabled_at, func.now()),
+        "disabled_reason": func.coalesce(WebhookEndpoint.disabled_reason, DisabledReason.ASKED.value),
+    }
+    _set(session, row, values)
 
 
 def rotate(session: Session, row: WebhookEndpoint, *, overlap: timedelta, secret: str | None = None) -> str:

@@ -20,6 +20,8 @@ class Wanted:
     endpoint_id: str
     event: Event
     of: Of
+    url: str | None = None
+    """Where its render says so."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Asking:
     endpoint_id: str | None
     patterns: Sequence[str]
     of: Of
+    url: str | None
 
 
 def renders(session: Session, events: Sequence[Event], *, owners: Collection[str]) -> dict[str, Asking]:
@@ -39,23 +42,27 @@ def renders(session: Session, events: Sequence[Event], *, owners: Collection[str
             Render.id,
             Render.webhook_endpoint_id,
             Render.webhook_events,
+            Render.webhook_url,
             Render.external_ref,
             Render.batch_id,
         ).where(Render.id.in_(ids), or_(Render.owner_id.in_(owners), Render.webhook_endpoint_id.is_not(None)))
     )
     return {
-        row.id: Asking(row.webhook_endpoint_id, row.webhook_events, Of(row.external_ref, row.batch_id)) for row in rows
+        row.id: Asking(row.webhook_endpoint_id, row.webhook_events, Of(row.external_ref, row.batch_id), row.webhook_url)
+        for row in rows
     }
 
 
 def make(session: Session, wanted: Sequence[Wanted]) -> int:
     """Put deliveries on file, due now, in the order given; how many. None is made twice, and none of an event whose
     render is being purged at this moment: what it says must not outlive that."""
+    bodies = {one.event.id: messages.body(one.event, one.of) for one in {one.event.id: one for one in wanted}.values()}
     given = {
         "ids": [new_id("msg") for _ in wanted],
         "endpoints": [one.endpoint_id for one in wanted],
         "events": [one.event.id for one in wanted],
-        "bodies": [messages.body(one.event, one.of) for one in wanted],
+        "bodies": [bodies[one.event.id] for one in wanted],
+        "urls": [one.url for one in wanted],
         "finals": [type.value for type in FINAL],
     }
     return len(session.execute(_MAKE, given).all()) if wanted else 0
@@ -63,12 +70,12 @@ def make(session: Session, wanted: Sequence[Wanted]) -> int:
 
 _MAKE = text(
     """
-    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, event_id, subject, sequence, type, final, body)
+    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, event_id, subject, sequence, type, final, body, url)
     SELECT made.id, event.owner_id, made.endpoint_id, event.id,
         coalesce(event.render_id, event.batch_id, event.endpoint_id), event.number, event.type,
-        event.type = ANY(CAST(:finals AS text[])), made.body
-    FROM unnest(CAST(:ids AS text[]), CAST(:endpoints AS text[]), CAST(:events AS bigint[]), CAST(:bodies AS text[]))
-            WITH ORDINALITY AS made (id, endpoint_id, event_id, body, place),
+        event.type = ANY(CAST(:finals AS text[])), made.body, made.url
+    FROM unnest(CAST(:ids AS text[]), CAST(:endpoints AS text[]), CAST(:events AS bigint[]), CAST(:bodies AS text[]),
+            CAST(:urls AS text[])) WITH ORDINALITY AS made (id, endpoint_id, event_id, body, url, place),
         (SELECT * FROM events WHERE id = ANY(CAST(:events AS bigint[])) FOR KEY SHARE) AS event
     WHERE event.id = made.event_id ORDER BY place
     ON CONFLICT (endpoint_id, event_id) DO NOTHING RETURNING id"""

@@ -16,7 +16,7 @@ class EndpointKind(StrEnum):
     """Whose events an endpoint gets."""
 
     STANDING = "standing"  # all of its owner's that its filter lets through
-    RENDER = "render"  # those of the renders that name its address, one row for each address
+    RENDER = "render"  # those of the renders that name its address, whatever stands behind a `?` there
 
 
 class DeliveryState(StrEnum):
@@ -63,18 +63,28 @@ class WebhookEndpoint(Base):
     last_seconds: Mapped[float | None]
     """How long the last try took: a slow receiver gets fewer at a time."""
     event_number: Mapped[int] = mapped_column(server_default="0")
+    deleted_at: Mapped[datetime | None]
+    """Disabled and shown to nobody since then; `retention` removes it in pieces."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
     __table_args__ = (
         CheckConstraint("kind IN ('standing', 'render')", name="kind"),
         CheckConstraint("(disabled_at IS NULL) = (disabled_reason IS NULL)", name="disabled"),
+        CheckConstraint("deleted_at IS NULL OR disabled_at IS NOT NULL", name="deleted"),
         CheckConstraint("disabled_reason IN ('asked', 'gone', 'failing')", name="disabled_reason"),
         CheckConstraint(
             "(previous_secret_encrypted IS NULL) = (previous_secret_until IS NULL)", name="previous_secret"
         ),
         Index("ix_webhook_endpoints_list", "owner_id", text("created_at DESC"), text("id DESC")),
-        Index("uq_webhook_endpoints_render", "owner_id", "url", unique=True, postgresql_where=text("kind = 'render'")),
+        Index(
+            "uq_webhook_endpoints_render",
+            "owner_id",
+            "url",
+            unique=True,
+            postgresql_where=text("kind = 'render' AND deleted_at IS NULL"),
+        ),
+        Index("ix_webhook_endpoints_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
 
@@ -96,6 +106,8 @@ class WebhookDelivery(Base):
     final: Mapped[bool] = mapped_column(server_default="false")
     body: Mapped[str]
     """What is sent, to the byte: the signature of each try is over it."""
+    url: Mapped[str | None]
+    """The whole address that its render names; NULL: the endpoint's."""
     state: Mapped[str] = mapped_column(server_default="pending")
     tries: Mapped[int] = mapped_column(server_default="0")
     """Made since it was last begun (`redeliver` begins anew); those that nobody came back from count too."""
@@ -143,6 +155,40 @@ class WebhookDelivery(Base):
         Index("ix_webhook_deliveries_subject", "subject"),
         Index("ix_webhook_deliveries_ended", "ended_at"),
         Index("ix_webhook_deliveries_event", "event_id"),
+    )
+
+
+class WebhookRedelivery(Base):
+    """What an endpoint is to be sent again since a moment: done in pieces, so that nobody waits for it."""
+
+    __tablename__ = "webhook_redeliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    since: Mapped[datetime]
+    """Up to `created_at`: what happens later goes out anyway."""
+    chosen: Mapped[str]
+    """`failed`, or `all`: also what was delivered."""
+    step: Mapped[str] = mapped_column(server_default="known")
+    after: Mapped[int] = mapped_column(BigInteger)
+    """The last event that this step is done with."""
+    redelivered: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    moved_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When it was last gone on with: they take turns."""
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("chosen IN ('failed', 'all')", name="chosen"),
+        CheckConstraint("step IN ('known', 'missing')", name="step"),
+        Index(
+            "uq_webhook_redeliveries_under_way",
+            "endpoint_id",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_webhook_redeliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_webhook_redeliveries_finished", "finished_at"),
     )
 
 

@@ -17,33 +17,51 @@ from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import EndpointKind, WebhookEndpoint
 
 NAME = "webhooks"
+MOST = 2_000
+"""Deliveries made at once: one event of somebody with many endpoints is many of them."""
 
 
 def relay(session: Session) -> bool:
-    """Make deliveries of the next events; whether there may be more."""
+    """Make deliveries of the next events, of as many as `MOST` come of; whether there may be more."""
     found = relays.take(session, NAME)
-    if found:
-        wanted = list(_wanted(session, found))
-        making.make(session, wanted)
-        _supersede(session, wanted)
+    if not found or not session.execute(_ANYBODY).scalar_one():
+        return len(found) >= relays.AT_ONCE
+    wanted: list[Wanted] = []
+    last: Event | None = None
+    for event, its in _wanted(session, found):
+        if last is not None and len(wanted) + len(its) > MOST:
+            break
+        wanted += its
+        last = event
+    making.make(session, wanted)
+    _supersede(session, wanted)
+    if last is not None and last is not found[-1]:
+        relays.stay(session, NAME, behind=last)
+        return True
     return len(found) >= relays.AT_ONCE
 
 
-def _wanted(session: Session, events: Sequence[Event]) -> Iterator[Wanted]:
+_ANYBODY = text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL)")
+
+
+def _wanted(session: Session, events: Sequence[Event]) -> Iterator[tuple[Event, list[Wanted]]]:
+    """What comes of each, in order."""
     standing = _standing(session, {event.owner_id for event in events})
     asking = making.renders(session, events, owners=standing.keys())
     own = _own(session, asking.values())
     for event in events:
         said = asking.get(event.render_id or "")
         of = said.of if said is not None else NOTHING_MORE
+        its: list[Wanted] = []
         for endpoint in standing.get(event.owner_id, ()):
             # An endpoint is not told of itself: what says that it takes nothing is for the others.
             if endpoint.id != event.endpoint_id and filters.lets_through(endpoint.events, event.type):
-                yield Wanted(endpoint.id, event, of)
+                its.append(Wanted(endpoint.id, event, of))
         if said is not None and filters.lets_through(said.patterns, event.type):
             endpoint = own.get(said.endpoint_id or "")
             if endpoint is not None and endpoint.owner_id == event.owner_id:
-                yield Wanted(endpoint.id, event, of)
+                its.append(Wanted(endpoint.id, event, of, said.url))
+        yield event, its
 
 
 def _standing(session: Session, owners: Collection[str]) -> Mapping[str, Sequence[WebhookEndpoint]]:

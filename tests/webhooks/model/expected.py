@@ -63,12 +63,13 @@ class Book:
                         row.state, row.sent = "superseded", None
 
     def forget_lost(self) -> None:
-        """Messages that nobody took in time, and workers that did not come back."""
+        """Messages that nobody took in time, and workers that did not come back: from the last try nobody will."""
         for row in self.rows.values():
             late = row.sent is not None and row.sent < self.now - REDISPATCH
             if row.state == "pending" and late and not row.held(self.now):
                 row.sent = None
-                row.state = "superseded" if row.overtaken else row.state
+                given_up = row.until is not None and row.tries + 1 >= TRIES
+                row.state = "superseded" if row.overtaken else "failed" if given_up else row.state
 
     def may_go(self, endpoint: str, ready: set[str]) -> list[Row]:
         """What may be handed out there now, whatever the places."""

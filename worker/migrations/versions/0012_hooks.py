@@ -65,12 +65,14 @@ def upgrade() -> None:
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_seconds", sa.Double(), nullable=True),
         sa.Column("event_number", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
             "disabled_reason IN ('asked', 'gone', 'failing')", name=op.f("ck_webhook_endpoints_disabled_reason")
         ),
         sa.CheckConstraint("kind IN ('standing', 'render')", name=op.f("ck_webhook_endpoints_kind")),
+        sa.CheckConstraint("deleted_at IS NULL OR disabled_at IS NOT NULL", name=op.f("ck_webhook_endpoints_deleted")),
         sa.CheckConstraint(
             "(disabled_at IS NULL) = (disabled_reason IS NULL)", name=op.f("ck_webhook_endpoints_disabled")
         ),
@@ -92,7 +94,14 @@ def upgrade() -> None:
         "webhook_endpoints",
         ["owner_id", "url"],
         unique=True,
-        postgresql_where=sa.text("kind = 'render'"),
+        postgresql_where=sa.text("kind = 'render' AND deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_endpoints_deleted",
+        "webhook_endpoints",
+        ["deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_table(
         "triggers",
@@ -290,6 +299,7 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ready_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -355,6 +365,42 @@ def upgrade() -> None:
     )
     op.create_index("ix_webhook_deliveries_subject", "webhook_deliveries", ["subject"], unique=False)
     op.create_table(
+        "webhook_redeliveries",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("chosen", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), server_default="known", nullable=False),
+        sa.Column("after", sa.BigInteger(), nullable=False),
+        sa.Column("redelivered", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("chosen IN ('failed', 'all')", name=op.f("ck_webhook_redeliveries_chosen")),
+        sa.CheckConstraint("step IN ('known', 'missing')", name=op.f("ck_webhook_redeliveries_step")),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"],
+            ["webhook_endpoints.id"],
+            name=op.f("fk_webhook_redeliveries_endpoint_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_redeliveries")),
+    )
+    op.create_index(
+        "uq_webhook_redeliveries_under_way",
+        "webhook_redeliveries",
+        ["endpoint_id"],
+        unique=True,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_redeliveries_list",
+        "webhook_redeliveries",
+        ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index("ix_webhook_redeliveries_finished", "webhook_redeliveries", ["finished_at"], unique=False)
+    op.create_table(
         "webhook_attempts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("delivery_id", sa.Text(), nullable=False),
@@ -408,6 +454,7 @@ def upgrade() -> None:
         op.f("fk_events_endpoint_id"), "events", "webhook_endpoints", ["endpoint_id"], ["id"], ondelete="CASCADE"
     )
     op.add_column("renders", sa.Column("webhook_endpoint_id", sa.Text(), nullable=True))
+    op.add_column("renders", sa.Column("webhook_url", sa.Text(), nullable=True))
     op.add_column(
         "renders", sa.Column("webhook_events", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False)
     )

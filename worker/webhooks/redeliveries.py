@@ -1,0 +1,87 @@
+"""All that an endpoint missed since a moment, sent again in pieces: the call does the first, the dispatcher the rest.
+
+No transaction is longer than a piece: while one is open no event gets out, and who needs its rows waits.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import Session
+
+from worker.database import new_id
+from worker.webhooks import deliveries
+from worker.webhooks.models import WebhookEndpoint, WebhookRedelivery
+
+AT_ONCE = 2_000
+"""Deliveries of a piece: so many bodies are in memory."""
+Only = Literal["failed", "all"]
+
+
+class UnderWay(Exception):
+    """The endpoint has a redelivery that is not done yet."""
+
+
+def begin(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only: Only) -> WebhookRedelivery:
+    """Send an endpoint again what happened since then: what failed (tries still to come included) or all of it, and in
+    either case what it was never sent, because it was disabled or not there yet. The oldest first; a few are done with
+    this call, and it is finished.
+
+    Raises UnderWay.
+    """
+    after = deliveries.before(session, endpoint, since)
+    row = {"id": new_id("whr"), "endpoint_id": endpoint.id, "since": since, "chosen": only, "after": after}
+    new = insert(WebhookRedelivery).values(row).on_conflict_do_nothing().returning(WebhookRedelivery)
+    made = session.scalars(new).one_or_none()
+    if made is None:
+        raise UnderWay
+    _piece(session, made, endpoint)
+    return made
+
+
+def go_on(session: Session) -> bool:
+    """A piece of the redelivery that has waited longest; whether there was one that nobody else has in hand."""
+    waiting = select(WebhookRedelivery).where(WebhookRedelivery.finished_at.is_(None))
+    oldest = waiting.order_by(WebhookRedelivery.moved_at, WebhookRedelivery.id).limit(1)
+    row = session.scalars(oldest.with_for_update(skip_locked=True)).one_or_none()
+    if row is not None:
+        endpoint = session.get_one(WebhookEndpoint, row.endpoint_id)
+        if endpoint.deleted_at is not None:
+            session.delete(row)
+        else:
+            _piece(session, row, endpoint)
+    return row is not None
+
+
+def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint) -> None:
+    room = AT_ONCE
+    if row.step == "known":
+        number, last = deliveries.send_known(session, row, most=room)
+        row.redelivered, room = row.redelivered + number, room - number
+        if last is None:
+            row.step, row.after = "missing", deliveries.before(session, endpoint, row.since)
+        else:
+            row.after = last
+    if row.step == "missing" and room:
+        number, last = deliveries.send_missing(session, row, endpoint, most=room)
+        row.redelivered += number
+        if last is None:
+            row.finished_at = session.scalar(select(func.now()))
+        else:
+            row.after = last
+    row.moved_at = session.execute(select(func.clock_timestamp())).scalar_one()
+    session.flush()
+
+
+def get(session: Session, redelivery_id: str) -> WebhookRedelivery:
+    """One that there is."""
+    return session.get_one(WebhookRedelivery, redelivery_id)
+
+
+def latest(session: Session, endpoint_ids: Sequence[str]) -> Mapping[str, WebhookRedelivery]:
+    """The last one asked for of each of these endpoints that have any."""
+    place = WebhookRedelivery.endpoint_id, WebhookRedelivery.created_at.desc(), WebhookRedelivery.id.desc()
+    query = select(WebhookRedelivery).where(WebhookRedelivery.endpoint_id.in_(endpoint_ids)).order_by(*place)
+    return {row.endpoint_id: row for row in session.scalars(query.ext(distinct_on(WebhookRedelivery.endpoint_id)))}
