@@ -124,4 +124,4 @@ class DeliveryDetailBody(DeliveryBody):
 class RedeliveredBody(BaseModel):
     """How many are sent again."""
 
-    redelivered: int
+    redelivered: int = Field(description="What was never sent is among them as far as it is no older than 30 days.")

@@ -101,6 +101,20 @@ def test_an_endpoint_that_did_not_exist_yet_gets_what_happened_since_then_alone(
     assert {row.subject for row in rows(endpoint)} == {render}
 
 
+def test_what_was_delivered_and_forgotten_is_not_made_anew():
+    """A missing row says that nothing was sent only as long as rows are kept; what is younger is made up for."""
+    endpoint = an_endpoint()
+    render = a_render()
+    relayed()
+    old = datetime.now(UTC) - retention.KEPT - timedelta(minutes=1)
+    transact(lambda s: s.execute(text("UPDATE events SET created_at = :old"), {"old": old}))
+    put(WebhookDelivery, rows(endpoint)[0].id, state="delivered", created_at=old, ended_at=old)
+    assert transact(retention.forget) == 1
+    happens(render, EventType.STARTED)
+    assert again_since(endpoint) == 1
+    assert [(row.subject, row.type) for row in rows(endpoint)] == [(render, "render.started")]
+
+
 def test_it_is_bounded_and_says_how_many(monkeypatch: pytest.MonkeyPatch):
     """The oldest first; asked again it goes on."""
     monkeypatch.setattr(deliveries, "MOST", 5)

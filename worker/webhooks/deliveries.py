@@ -7,10 +7,10 @@ from typing import Any, Literal
 from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
-from worker.database import new_id
+from worker.database import ago, new_id
 from worker.renders.events import FINAL, EventType
 from worker.renders.models import Event, Render
-from worker.webhooks import filters, making, messages
+from worker.webhooks import filters, making, messages, retention
 from worker.webhooks.making import Wanted
 from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -86,8 +86,8 @@ def redeliver_since(
     session: Session, endpoint_row: WebhookEndpoint, since: datetime, *, only: Literal["failed", "all"]
 ) -> int:
     """Send an endpoint again what happened since then: what failed (tries still to come included) or all of it, and in
-    either case what it was never sent, because it was disabled or not there yet. At most `MOST`, the oldest first; how
-    many."""
+    either case what it was never sent in the last 30 days (`retention.KEPT`), because it was disabled or not there yet.
+    At most `MOST`, the oldest first; how many."""
     known = _again(session, endpoint_row, since, only=only)
     return known + _never_sent(session, endpoint_row, since, most=MOST - known)
 
@@ -112,6 +112,9 @@ _AGAIN_SINCE = text(
 
 
 def _never_sent(session: Session, endpoint: WebhookEndpoint, since: datetime, *, most: int) -> int:
+    """Of an event older than deliveries are kept nobody knows any more whether it was sent: a second one would come
+    under another id."""
+    since = session.scalars(select(func.greatest(since, ago(retention.KEPT)))).one()
     made, after = 0, session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
     while made < most:
         found = session.scalars(_missing(endpoint, since, after).limit(min(AT_ONCE, most - made))).all()
