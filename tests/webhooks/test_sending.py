@@ -167,7 +167,7 @@ def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receive
     later(86_400 * 4.9)
     tried()
     assert the_endpoint(endpoint).failing_since is None
-    for days, reason in ((0, None), (4.9, None), (0.2, "failing")):
+    for days, reason in ((0, None), *[(1, None)] * 4, (0.9, None), (0.2, "failing")):
         later(86_400 * days)
         a_render()
         relayed()
@@ -178,6 +178,33 @@ def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receive
         *("webhook.disabled", endpoint),
         {"reason": "failing"},
     )
+
+
+def test_two_failures_with_a_week_of_nothing_between_them_are_no_five_days(receiver: Receiver):
+    """Where nothing was tried for longer than any wait of the schedule, nobody knows how the receiver did."""
+    receiver.answers = [500]
+    endpoint, _ = one_delivery(receiver.url)
+    tried()
+    later(86_400 * 7)
+    a_render()
+    relayed()
+    assert tried() == 1
+    assert the_endpoint(endpoint).disabled_reason is None
+    later(86_400)
+    assert tried() == 1
+    days = datetime.now(UTC) - (the_endpoint(endpoint).failing_since or datetime.now(UTC))
+    assert timedelta(hours=23) < days < timedelta(hours=25), "from the second one on"
+
+
+@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault"])
+def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
+    """It neither counts as a failure of the endpoint nor disables one that had been failing."""
+    endpoint, delivery = one_delivery("http://127.0.0.1:9/")
+    first = claimed(delivery)
+    assert first is not None
+    transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.0, error=error)))
+    assert (the_delivery(delivery).state, the_delivery(delivery).last_error) == ("pending", error)
+    assert (the_endpoint(endpoint).failing_since, the_endpoint(endpoint).failed_at) == (None, None)
 
 
 def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):

@@ -57,7 +57,7 @@ class WebhookEndpoint(Base):
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
-    """The first failed try since the last that was taken."""
+    """The first failed try since the last that was taken, or since nothing was tried for over a day."""
     succeeded_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_seconds: Mapped[float | None]
