@@ -19,6 +19,7 @@ from tests.webhooks.conftest import (
     an_endpoint,
     attempts,
     deliveries,
+    handed_out,
     happens,
     later,
     put,
@@ -119,6 +120,40 @@ def test_what_is_not_taken_is_tried_again_later(receiver: Receiver, answer, erro
     assert len(last.answer or "") <= sending.ANSWER_BYTES
     assert len(receiver.got) == 2
     assert the_endpoint(endpoint).failing_since is not None
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_leaves_the_whole_endpoint_alone(receiver: Receiver, status: int):
+    """Whatever else is due there, messages that are out included, waits as long; other endpoints do not."""
+    receiver.answers = [(status, {"Retry-After": "60"}, b""), 204]
+    endpoint = an_endpoint(receiver.url, events=("render.queued",))
+    for _ in range(3):
+        a_render()
+    relayed()
+    assert tried() == 1, "three messages were out"
+    later(40)
+    assert handed_out() == []
+    assert transact(lambda s: claims.claim_next(s, endpoint, for_=FOR)) is None
+    other = an_endpoint(receiver.url, events=("render.queued",))
+    a_render()
+    relayed()
+    assert tried() == 1
+    assert [one.state for one in deliveries(other)] == ["delivered"]
+    later(100)
+    while tried():
+        pass
+    assert {one.state for one in deliveries(endpoint)} == {"delivered"}
+
+
+def test_enabling_or_another_address_ends_the_quiet(receiver: Receiver):
+    """What a receiver asked for holds for its address, and only until somebody says that it is well again."""
+    endpoint = an_endpoint(receiver.url)
+    for act in (endpoints.enable, lambda s, row: endpoints.change(s, row, url="https://example.com/")):
+        put(WebhookEndpoint, endpoint, quiet_until=datetime.now(UTC) + timedelta(hours=1))
+        transact(lambda s: endpoints.change(s, s.get_one(WebhookEndpoint, endpoint), description="x"))
+        assert the_endpoint(endpoint).quiet_until is not None
+        transact(lambda s, act=act: act(s, s.get_one(WebhookEndpoint, endpoint)))
+        assert the_endpoint(endpoint).quiet_until is None
 
 
 def test_the_schedule_ends_and_the_delivery_has_failed(receiver: Receiver):

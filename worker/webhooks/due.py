@@ -83,7 +83,8 @@ HAND_OUT = text(
     standing AS (SELECT id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
             coalesce(number, 0) AS number
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
-        WHERE disabled_at IS NULL AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
+        WHERE disabled_at IS NULL AND coalesce(quiet_until <= now(), true)
+            AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
     free AS (SELECT
             :half - coalesce((SELECT sum(number) FROM in_hand), 0)
                 - (SELECT count(*) FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS places,

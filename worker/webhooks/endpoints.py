@@ -111,8 +111,9 @@ def change(
     events: Sequence[str] = _UNCHANGED,
     description: str | None = _UNCHANGED,
 ) -> None:
-    """Change what is given of a locked endpoint. What is pending goes to the new address."""
-    given = {"url": url, "events": events, "description": description}
+    """Change what is given of a locked endpoint. What is pending goes to the new address, which asked for no quiet."""
+    quiet = row.quiet_until if url in (_UNCHANGED, row.url) else None
+    given = {"url": url, "events": events, "description": description, "quiet_until": quiet}
     _set(session, row, {name: value for name, value in given.items() if value is not _UNCHANGED})
 
 
@@ -139,8 +140,10 @@ def shut(session: Session, row: WebhookEndpoint, reason: DisabledReason) -> bool
 
 
 def enable(session: Session, row: WebhookEndpoint) -> None:
-    """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten."""
-    _set(session, row, {"disabled_at": None, "disabled_reason": None, "failing_since": None})
+    """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten, and so is
+    the quiet that it asked for."""
+    forgotten = ("disabled_at", "disabled_reason", "failing_since", "quiet_until")
+    _set(session, row, dict.fromkeys(forgotten))
 
 
 def delete(session: Session, row: WebhookEndpoint) -> None:

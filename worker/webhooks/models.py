@@ -58,6 +58,8 @@ class WebhookEndpoint(Base):
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
     """The first failed try since the last that was taken, or since nothing was tried for over a day."""
+    quiet_until: Mapped[datetime | None]
+    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then."""
     succeeded_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_seconds: Mapped[float | None]

@@ -127,6 +127,8 @@ def _judge(session: Session, endpoint: WebhookEndpoint, tried: Tried) -> None:
         values |= {"succeeded_at": func.now(), "failing_since": None}
     else:
         values |= {"failed_at": func.now(), "failing_since": _failing_since()}
+    if tried.asked is not None:
+        values["quiet_until"] = func.greatest(WebhookEndpoint.quiet_until, from_now(tried.asked))
     _set(session, WebhookEndpoint, WebhookEndpoint.id == endpoint.id, values)
     reason = DisabledReason.GONE if tried.error == schedule.GONE_AWAY else None
     if reason is None and tried.error is not None and _failed_for_days(session, endpoint):
