@@ -127,6 +127,62 @@ def test_it_is_bounded_and_says_how_many(monkeypatch: pytest.MonkeyPatch):
     assert again_since(endpoint) == 3
 
 
+def switched(endpoint: str, act) -> None:
+    transact(lambda s: act(s, s.get_one(WebhookEndpoint, endpoint)))
+
+
+def test_what_a_render_went_through_before_its_end_is_not_made_up_for():
+    """The end wins over what an endpoint missed too, as far as it asks for ends; the next run's events are newer; `all`
+    is all."""
+    every, starts = an_endpoint(), an_endpoint(events=("render.started",))
+    for endpoint in (every, starts):
+        switched(endpoint, endpoints.disable)
+    render = a_render()
+    happens(render, EventType.STARTED, EventType.PROGRESS, EventType.SUCCEEDED, EventType.PUBLISHED)
+    relayed()
+    for endpoint in (every, starts):
+        switched(endpoint, endpoints.enable)
+        transact(lambda s: s.execute(text("DELETE FROM events WHERE endpoint_id IS NOT NULL")))
+    assert (again_since(every), again_since(starts)) == (2, 1)
+    assert states(every) == [("succeeded", "pending"), ("published", "pending")]
+    assert states(starts) == [("started", "pending")]
+    assert again_since(every, "all") == 5
+
+
+def test_what_failed_before_the_end_is_not_sent_again():
+    """Whether the end was delivered or never made; a render's own endpoint goes by that render's filter."""
+    from worker.renders.models import Render
+
+    standing = an_endpoint()
+    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/ends").id)
+    told, only_starts = a_render(), a_render()
+    put(Render, told, webhook_endpoint_id=own, webhook_events=["*"])
+    put(Render, only_starts, webhook_endpoint_id=own, webhook_events=["render.started"])
+    for render in (told, only_starts):
+        happens(render, EventType.STARTED)
+    relayed()
+    for row in rows():
+        put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+    for render in (told, only_starts):
+        happens(render, EventType.SUCCEEDED)
+    assert (again_since(standing), again_since(own)) == (2, 2)
+    assert [(row.subject, row.type) for row in rows(own) if row.state == "pending"] == [
+        (told, "render.succeeded"),
+        (only_starts, "render.started"),
+    ]
+
+
+def test_an_endpoint_that_is_enabled_is_not_sent_what_has_ended_meanwhile():
+    """What was pending when it was disabled is superseded though no delivery was made of the end; the rest goes."""
+    endpoint, ended, going = an_endpoint(), a_render(), a_render()
+    relayed()
+    switched(endpoint, endpoints.disable)
+    happens(ended, EventType.SUCCEEDED)
+    relayed()
+    switched(endpoint, endpoints.enable)
+    assert {row.subject: row.state for row in rows(endpoint)} == {ended: "superseded", going: "pending"}
+
+
 def test_a_renders_endpoint_is_sent_that_renders_events_again():
     """By the render's own filter."""
     own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)

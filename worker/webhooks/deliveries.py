@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from worker.database import ago, new_id
 from worker.renders.events import FINAL, EventType
 from worker.renders.models import Event, Render
-from worker.webhooks import filters, making, messages, retention
+from worker.webhooks import filters, making, messages, overtaking, retention
 from worker.webhooks.making import Wanted
 from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from worker.webhooks.overtaking import OVERTAKEN
 
 MOST = 100_000
 """Deliveries of one `redeliver_since`."""
@@ -85,39 +86,38 @@ def redeliver(session: Session, row: WebhookDelivery) -> None:
 def redeliver_since(
     session: Session, endpoint_row: WebhookEndpoint, since: datetime, *, only: Literal["failed", "all"]
 ) -> int:
-    """Send an endpoint again what happened since then: what failed (tries still to come included) or all of it, and in
-    either case what it was never sent in the last 30 days (`retention.KEPT`), because it was disabled or not there yet.
-    At most `MOST`, the oldest first; how many."""
+    """Send an endpoint again what happened since then: what failed (tries still to come included) and no end of its
+    render has overtaken, or all of it, and in either case what it was never sent in the last 30 days
+    (`retention.KEPT`), because it was disabled or not there yet. At most `MOST`, the oldest first; how many."""
     known = _again(session, endpoint_row, since, only=only)
-    return known + _never_sent(session, endpoint_row, since, most=MOST - known)
+    return known + _never_sent(session, endpoint_row, since, everything=only == "all", most=MOST - known)
 
 
 def _again(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only: str) -> int:
-    given = {"endpoint": endpoint.id, "since": since, "all": only == "all", "most": MOST}
+    given = {"endpoint": endpoint.id, "since": since, "all": only == "all", "most": MOST, **overtaking.asks(endpoint)}
     return len(session.execute(_AGAIN_SINCE, given).all())
 
 
 _AGAIN_SINCE = text(
-    """
+    f"""
     UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL, overtaken = false,
         last_error = NULL, last_status = NULL
     WHERE id IN (SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
             WHERE d.endpoint_id = :endpoint AND d.created_at >= :since AND events.created_at >= :since
                 AND (:all OR d.state = 'failed' OR (d.state = 'pending' AND d.tries > 0))
+                AND (:all OR NOT {OVERTAKEN})
                 AND (d.lease_until IS NULL OR d.lease_until < now())
             ORDER BY events.id LIMIT :most)
-    RETURNING id"""
+    RETURNING id"""  # noqa: S608 - own names
 )
 """No event is delivered before it happened: the first condition finds them by index."""
 
 
-def _never_sent(session: Session, endpoint: WebhookEndpoint, since: datetime, *, most: int) -> int:
-    """Of an event older than deliveries are kept nobody knows any more whether it was sent: a second one would come
-    under another id."""
-    since = session.scalars(select(func.greatest(since, ago(retention.KEPT)))).one()
+def _never_sent(session: Session, endpoint: WebhookEndpoint, since: datetime, *, everything: bool, most: int) -> int:
     made, after = 0, session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
     while made < most:
-        found = session.scalars(_missing(endpoint, since, after).limit(min(AT_ONCE, most - made))).all()
+        missing = _missing(endpoint, since, after, everything=everything)
+        found = session.scalars(missing.limit(min(AT_ONCE, most - made))).all()
         if not found:
             break
         after = found[-1].id
@@ -135,13 +135,20 @@ _BEFORE = text(
 """Where to begin: from there on by id. `OFFSET 0` keeps the planner from looking for it from the first event on."""
 
 
-def _missing(endpoint: WebhookEndpoint, since: datetime, after: int) -> Any:
+def _missing(endpoint: WebhookEndpoint, since: datetime, after: int, *, everything: bool) -> Any:
+    """Of an event older than deliveries are kept nobody knows any more whether it was sent: a second one would come
+    under another id."""
     known = select(WebhookDelivery.id).where(
         WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == Event.id
     )
     query = select(Event).where(
-        Event.owner_id == endpoint.owner_id, Event.created_at >= since, Event.id > after, ~known.exists()
+        Event.owner_id == endpoint.owner_id,
+        Event.created_at >= func.greatest(since, ago(retention.KEPT)),
+        Event.id > after,
+        ~known.exists(),
     )
+    if not everything:
+        query = query.where(text(f"NOT {OVERTAKEN}").bindparams(**overtaking.asks(endpoint)))
     if endpoint.kind == EndpointKind.RENDER.value:
         query = query.join(Render, Render.id == Event.render_id).where(Render.webhook_endpoint_id == endpoint.id)
     else:

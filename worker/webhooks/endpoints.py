@@ -15,7 +15,7 @@ from worker.accounts import vault
 from worker.database import from_now, new_id
 from worker.renders import events as feed
 from worker.renders.events import EventType, NewEvent
-from worker.webhooks import signing
+from worker.webhooks import overtaking, signing
 from worker.webhooks.filters import DEFAULT_EVENTS, EVENT_GROUPS, known_pattern
 from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 
@@ -141,7 +141,10 @@ def shut(session: Session, row: WebhookEndpoint, reason: DisabledReason) -> bool
 
 def enable(session: Session, row: WebhookEndpoint) -> None:
     """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten, and so is
-    the quiet that it asked for."""
+    the quiet that it asked for. Of what is pending no event goes out that its render's end has overtaken: with many,
+    `overtaking.supersede_some` comes first, in transactions of its own."""
+    if row.disabled_at is not None:
+        overtaking.supersede_some(session, row)
     forgotten = ("disabled_at", "disabled_reason", "failing_since", "quiet_until")
     _set(session, row, dict.fromkeys(forgotten))
 
