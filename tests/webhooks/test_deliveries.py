@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tests.renders.conftest import a_render, a_worker
 from tests.webhooks.conftest import (
@@ -22,6 +22,7 @@ from tests.webhooks.conftest import (
 )
 from tests.webhooks.conftest import deliveries as rows
 from worker.database import transact
+from worker.owners.store import owner
 from worker.renders.events import EventType
 from worker.webhooks import deliveries, endpoints, messages, retention
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -244,6 +245,39 @@ def test_pages_of_deliveries_by_endpoint_subject_and_state():
     assert page(state="failed") == []
     found = page()
     assert [row.id for row in page(after=(found[1].created_at, found[1].id))] == [row.id for row in found[2:]]
+
+
+@pytest.mark.parametrize("state", ["failed", "superseded"])
+@pytest.mark.parametrize("by", ["owner", "endpoint"])
+def test_the_few_that_ended_badly_are_found_by_index(state: str, by: str):
+    """Not by reading all that were delivered beside them."""
+    endpoint, other = an_endpoint(), an_endpoint()
+
+    def plan(session):
+        mine = owner(session, "default").id
+        session.execute(_DELIVERED, {"owner": mine, "endpoint": endpoint, "other": other})
+        session.execute(text("ANALYZE webhook_deliveries"))
+        seen: list[str] = []
+
+        @event.listens_for(session.connection(), "before_execute")
+        def _explain(connection, statement, *_):
+            if "webhook_deliveries" in str(statement) and not seen:
+                compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+                seen.append(str(compiled))
+
+        deliveries.page(session, mine, endpoint_id=endpoint if by == "endpoint" else None, state=state, limit=50)
+        return "\n".join(session.execute(text("EXPLAIN " + seen[0].replace(":", "\\:"))).scalars())
+
+    assert f"ix_webhook_deliveries_ended_badly_{by}" in transact(plan)
+
+
+_DELIVERED = text(
+    """
+    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, subject, sequence, type, body, state, ended_at)
+    SELECT 'msg_' || number, :owner, CASE WHEN number % 50 = 1 THEN :endpoint ELSE :other END, 'rnd_x', number,
+        'render.progress', '{}', CASE WHEN number % 5 > 0 THEN 'delivered' ELSE 'failed' END, now()
+    FROM generate_series(1, 5000) AS number"""
+)
 
 
 def test_what_ended_a_month_ago_is_forgotten():

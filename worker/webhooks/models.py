@@ -142,6 +142,21 @@ class WebhookDelivery(Base):
         ),
         Index("ix_webhook_deliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
         Index("ix_webhook_deliveries_owner", "owner_id", text("created_at DESC"), text("id DESC")),
+        # The few that somebody looks for, among all that were delivered.
+        Index(
+            "ix_webhook_deliveries_ended_badly_endpoint",
+            "endpoint_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state IN ('failed', 'superseded')"),
+        ),
+        Index(
+            "ix_webhook_deliveries_ended_badly_owner",
+            "owner_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state IN ('failed', 'superseded')"),
+        ),
         Index("ix_webhook_deliveries_subject", "subject"),
         Index("ix_webhook_deliveries_ended", "ended_at"),
         Index("ix_webhook_deliveries_event", "event_id"),

@@ -334,6 +334,20 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
     )
+    op.create_index(
+        "ix_webhook_deliveries_ended_badly_endpoint",
+        "webhook_deliveries",
+        ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("state IN ('failed', 'superseded')"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_ended_badly_owner",
+        "webhook_deliveries",
+        ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("state IN ('failed', 'superseded')"),
+    )
     op.create_index("ix_webhook_deliveries_subject", "webhook_deliveries", ["subject"], unique=False)
     op.create_table(
         "webhook_attempts",
