@@ -24,7 +24,7 @@ from tests.webhooks.conftest import deliveries as rows
 from worker.database import transact
 from worker.owners.store import owner
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, endpoints, messages, retention
+from worker.webhooks import deliveries, endpoints, filters, messages, retention
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -335,6 +335,6 @@ def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
 
 def test_filters():
     """Every type, every group, and nothing that is not there; the defaults exist."""
-    assert all(endpoints.known_pattern(type.value) for type in EventType)
-    assert all(map(endpoints.known_pattern, (*endpoints.EVENT_GROUPS, *endpoints.DEFAULT_EVENTS)))
-    assert not any(map(endpoints.known_pattern, ("", "render", "render.", "render.nothing", "**", "batch.*.x")))
+    assert all(filters.known_pattern(type.value) for type in EventType)
+    assert all(map(filters.known_pattern, (*filters.EVENT_GROUPS, *filters.DEFAULT_EVENTS)))
+    assert not any(map(filters.known_pattern, ("", "render", "render.", "render.nothing", "**", "batch.*.x")))

@@ -16,26 +16,7 @@ from worker.database import from_now, new_id
 from worker.renders import events as feed
 from worker.renders.events import EventType, NewEvent
 from worker.webhooks import overtaking, signing
-from worker.webhooks.filters import DEFAULT_EVENTS, EVENT_GROUPS, known_pattern
 from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
-
-__all__ = [
-    "DEFAULT_EVENTS",
-    "EVENT_GROUPS",
-    "change",
-    "create",
-    "delete",
-    "disable",
-    "enable",
-    "get",
-    "known_pattern",
-    "locked",
-    "of_render",
-    "page",
-    "rotate",
-    "secrets_of",
-    "shut",
-]
 
 
 def create(
