@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from api.auth import Caller
@@ -65,10 +64,7 @@ def change(caller: Caller, batch_id: str, given: BatchChange) -> BatchBody:
             values["meta"] = values.pop("metadata") or {}
         if values.get("priority", "") is None:
             del values["priority"]
-        if "max_credits" in values:
-            values["allowance"] = None  # counted anew
-        if values:
-            session.execute(update(Batch).where(Batch.id == batch.id).values(**values))
+        store.change(session, batch, **values)
 
     transact(work)
     if given.priority is not None:

@@ -36,6 +36,7 @@ def show_endpoint(console: Console, one: WebhookEndpoint) -> None:
         ("since", when(disabled.at) if disabled else when(health.failing_since)),
         ("remedy", disabled.remedy if disabled else None),
         ("last 24 h", _lately(one)),
+        ("quiet until", when(health.quiet_until)),
         ("last taken", when(health.last_success_at)),
         ("last failed", when(health.last_failure_at)),
         ("last try", f"{health.last_seconds:.2f} s" if health.last_seconds is not None else None),

@@ -23,6 +23,7 @@ class WebhookHealth(Model):
     """How an endpoint does; `last_seconds` is how long the last try took."""
 
     failing_since: datetime | None = None
+    quiet_until: datetime | None = None
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     last_seconds: float | None = None

@@ -160,8 +160,8 @@ def test(id: EndpointId, given: TestRequest, caller: WebhooksWriter, key: KeyHer
     | {202: answer("On their way.", "Idempotent-Replayed")},
 )
 def redeliver_since(id: EndpointId, given: RedeliverRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
-    """Send again what failed since a moment, and what was never sent; or all of it. Ids stay. Where it is much it
-    goes on after the answer: `redelivery` of the endpoint says how far it is."""
+    """Send again what failed since a moment, and what was never sent in the last 30 days; or all of it. Ids stay. Much
+    of it goes on after the answer: `redelivery` of the endpoint says how far it is."""
     return _answer(intake.redeliver_since(caller, key, id, given), 202)
 
 

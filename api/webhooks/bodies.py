@@ -18,6 +18,7 @@ class EndpointHealthBody(BaseModel):
     """How an endpoint does."""
 
     failing_since: datetime | None = Field(description="The first failed try since the last that was taken.")
+    quiet_until: datetime | None = Field(description="A 429 or 503 asked for it: nothing is sent there before.")
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_seconds: float | None = Field(description="How long the last try took; above 5 s one is sent at a time.")
@@ -104,7 +105,7 @@ class DeliveryBody(BaseModel):
         description="`pending`, `delivered`, `failed` (for good), or `superseded` by the render's final event."
     )
     tries: int
-    next_try_at: datetime | None = Field(description="null once it is over.")
+    next_try_at: datetime | None = Field(description="null once it is over; not before the endpoint's `quiet_until`.")
     last_status: int | None = Field(description="What was answered to the last try.")
     last_error: str | None
     created_at: datetime

@@ -26,6 +26,7 @@ KEPT: Example = {
     "disabled": None,
     "health": {
         "failing_since": None,
+        "quiet_until": None,
         "last_success_at": "2026-03-02T09:00:46.613000Z",
         "last_failure_at": "2026-03-02T09:00:41.402000Z",
         "last_seconds": 0.112,

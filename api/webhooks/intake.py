@@ -17,7 +17,7 @@ from api.webhooks.bodies import DeliveryBody, EndpointBody, EndpointSecretBody, 
 from api.webhooks.schemas import EndpointChange, EndpointRequest, RedeliverRequest, RotateRequest, TestRequest
 from api.webhooks.views import delivery_body, endpoint_body, redelivered_body, with_secret
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, endpoints, redeliveries
+from worker.webhooks import deliveries, endpoints, overtaking, redeliveries
 from worker.webhooks.models import EndpointKind, WebhookDelivery, WebhookEndpoint
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -125,6 +125,9 @@ def _once(
 
 def change(caller: Caller, id: str, given: EndpointChange) -> EndpointBody:
     """Change an endpoint. Raises Problem `webhook.unknown`, `webhook.of_renders`."""
+    if given.enabled:
+        while transact(lambda session: _supersede_some(session, found(session, caller, id))):
+            pass
 
     def work(session: Session) -> EndpointBody:
         row, changes = held(session, caller, id), given.changes()
@@ -135,6 +138,10 @@ def change(caller: Caller, id: str, given: EndpointChange) -> EndpointBody:
         return endpoint_body(session, row)
 
     return transact(work)
+
+
+def _supersede_some(session: Session, row: WebhookEndpoint) -> bool:
+    return row.disabled_at is not None and overtaking.supersede_some(session, row)
 
 
 def _switch(session: Session, row: WebhookEndpoint, *, enabled: bool | None) -> None:

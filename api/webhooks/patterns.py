@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worker.renders.events import EventType
-from worker.webhooks import endpoints
+from worker.webhooks import filters
 
 MOST = 50
 KNOWN = tuple(one.value for one in EventType)
@@ -22,7 +22,7 @@ def in_words() -> str:
 
 
 def _pattern(text: str) -> str:
-    if not endpoints.known_pattern(text):
+    if not filters.known_pattern(text):
         raise ValueError(f"no event is called so; there are {in_words()}")
     return text
 
@@ -48,9 +48,9 @@ Type = Annotated[str, StringConstraints(max_length=64), AfterValidator(_type)]
 
 def default() -> list[str]:
     """What a webhook is for whose events are not named."""
-    return list(endpoints.DEFAULT_EVENTS)
+    return list(filters.DEFAULT_EVENTS)
 
 
 def default_of_render() -> list[str]:
     """The same, as far as a render can have it."""
-    return [pattern for pattern in endpoints.DEFAULT_EVENTS if pattern.startswith("render.")]
+    return [pattern for pattern in filters.DEFAULT_EVENTS if pattern.startswith("render.")]

@@ -85,5 +85,7 @@ class TestRequest(_Request):
 class RedeliverRequest(_Request):
     """What is sent again."""
 
-    since: Moment = Field(description="What was to be sent from this moment on, with its zone.")
+    since: Moment = Field(
+        description="What was to be sent from this moment on, with its zone. What was never sent: of the last 30 days."
+    )
     only: Literal["failed", "all"] = Field("failed", description="`all`: also what was delivered.")

@@ -93,6 +93,7 @@ def _endpoint(row: WebhookEndpoint, lately: Counts, again: WebhookRedelivery | N
         disabled=_disabled(row),
         health=EndpointHealthBody(
             failing_since=row.failing_since,
+            quiet_until=row.quiet_until,
             last_success_at=row.succeeded_at,
             last_failure_at=row.failed_at,
             last_seconds=row.last_seconds,

@@ -56,6 +56,20 @@ def test_steering_is_told_once_for_each_change():
     ]
 
 
+def test_a_change_says_which_fields_it_changed():
+    """By their names, without what they hold; one to what it was already is no event."""
+    batch = a_batch(1)
+    steer(batch, lambda s, row: steering.change(s, row, name="kites", meta={"a": 1}, max_credits=5))
+    steer(batch, lambda s, row: steering.change(s, row, name="kites", priority=row.priority))
+    steer(batch, lambda s, row: steering.change(s, row, name="kites", meta={}))
+    assert told(batch) == [
+        (1, "batch.updated", {"fields": ["max_credits", "metadata", "name"]}),
+        (2, "batch.updated", {"fields": ["metadata"]}),
+    ]
+    row = transact(lambda s: s.get_one(Batch, batch))
+    assert (row.name, row.meta, row.max_credits) == ("kites", {}, 5)
+
+
 def test_the_end_says_how_the_renders_ended_and_a_retry_opens_it_again():
     """Counts by status of each batch, also where several end in one piece; a retry of one says that it goes on."""
     first, second = a_batch(3), a_batch(1)

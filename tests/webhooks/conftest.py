@@ -154,7 +154,10 @@ def later(seconds: float) -> None:
     def work(session):
         for table, names in (
             ("webhook_deliveries", ("ready_at", "sent_at", "lease_until", "created_at", "ended_at")),
-            ("webhook_endpoints", ("failing_since", "disabled_at", "previous_secret_until")),
+            (
+                "webhook_endpoints",
+                ("failing_since", "failed_at", "quiet_until", "disabled_at", "previous_secret_until"),
+            ),
         ):
             sets = ", ".join(f"{name} = {name} - make_interval(secs => {seconds})" for name in names)
             session.execute(text(f"UPDATE {table} SET {sets}"))  # noqa: S608 - own names

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tests.renders.conftest import a_render, a_worker
 from tests.webhooks.conftest import (
@@ -23,8 +23,9 @@ from tests.webhooks.conftest import (
 )
 from tests.webhooks.conftest import deliveries as rows
 from worker.database import transact
+from worker.owners.store import owner
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, due, endpoints, messages, redeliveries, relay, retention
+from worker.webhooks import deliveries, due, endpoints, filters, messages, redeliveries, relay, retention
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookRedelivery
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -102,6 +103,20 @@ def test_an_endpoint_that_did_not_exist_yet_gets_what_happened_since_then_alone(
     assert states(endpoint) == [("started", "pending"), ("progress", "pending")]
     assert again_since(endpoint) == 1
     assert {row.subject for row in rows(endpoint)} == {render}
+
+
+def test_what_was_delivered_and_forgotten_is_not_made_anew():
+    """A missing row says that nothing was sent only as long as rows are kept; what is younger is made up for."""
+    endpoint = an_endpoint()
+    render = a_render()
+    relayed()
+    old = datetime.now(UTC) - retention.KEPT - timedelta(minutes=1)
+    transact(lambda s: s.execute(text("UPDATE events SET created_at = :old"), {"old": old}))
+    put(WebhookDelivery, rows(endpoint)[0].id, state="delivered", created_at=old, ended_at=old)
+    assert transact(retention.forget) == 1
+    happens(render, EventType.STARTED)
+    assert again_since(endpoint) == 1
+    assert [(row.subject, row.type) for row in rows(endpoint)] == [(render, "render.started")]
 
 
 def the_redelivery(id: str) -> WebhookRedelivery:
@@ -182,6 +197,62 @@ def by_owner_locked(session, endpoint: str):
     return endpoints.locked(session, session.get_one(WebhookEndpoint, endpoint).owner_id, endpoint)
 
 
+def switched(endpoint: str, act) -> None:
+    transact(lambda s: act(s, s.get_one(WebhookEndpoint, endpoint)))
+
+
+def test_what_a_render_went_through_before_its_end_is_not_made_up_for():
+    """The end wins over what an endpoint missed too, as far as it asks for ends; the next run's events are newer; `all`
+    is all."""
+    every, starts = an_endpoint(), an_endpoint(events=("render.started",))
+    for endpoint in (every, starts):
+        switched(endpoint, endpoints.disable)
+    render = a_render()
+    happens(render, EventType.STARTED, EventType.PROGRESS, EventType.SUCCEEDED, EventType.PUBLISHED)
+    relayed()
+    for endpoint in (every, starts):
+        switched(endpoint, endpoints.enable)
+        transact(lambda s: s.execute(text("DELETE FROM events WHERE endpoint_id IS NOT NULL")))
+    assert (again_since(every), again_since(starts)) == (2, 1)
+    assert states(every) == [("succeeded", "pending"), ("published", "pending")]
+    assert states(starts) == [("started", "pending")]
+    assert again_since(every, "all") == 5
+
+
+def test_what_failed_before_the_end_is_not_sent_again():
+    """Whether the end was delivered or never made; a render's own endpoint goes by that render's filter."""
+    from worker.renders.models import Render
+
+    standing = an_endpoint()
+    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/ends").id)
+    told, only_starts = a_render(), a_render()
+    put(Render, told, webhook_endpoint_id=own, webhook_events=["*"])
+    put(Render, only_starts, webhook_endpoint_id=own, webhook_events=["render.started"])
+    for render in (told, only_starts):
+        happens(render, EventType.STARTED)
+    relayed()
+    for row in rows():
+        put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+    for render in (told, only_starts):
+        happens(render, EventType.SUCCEEDED)
+    assert (again_since(standing), again_since(own)) == (2, 2)
+    assert [(row.subject, row.type) for row in rows(own) if row.state == "pending"] == [
+        (told, "render.succeeded"),
+        (only_starts, "render.started"),
+    ]
+
+
+def test_an_endpoint_that_is_enabled_is_not_sent_what_has_ended_meanwhile():
+    """What was pending when it was disabled is superseded though no delivery was made of the end; the rest goes."""
+    endpoint, ended, going = an_endpoint(), a_render(), a_render()
+    relayed()
+    switched(endpoint, endpoints.disable)
+    happens(ended, EventType.SUCCEEDED)
+    relayed()
+    switched(endpoint, endpoints.enable)
+    assert {row.subject: row.state for row in rows(endpoint)} == {ended: "superseded", going: "pending"}
+
+
 def test_a_renders_endpoint_is_sent_that_renders_events_again():
     """By the render's own filter."""
     own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
@@ -243,6 +314,39 @@ def test_pages_of_deliveries_by_endpoint_subject_and_state():
     assert page(state="failed") == []
     found = page()
     assert [row.id for row in page(after=(found[1].created_at, found[1].id))] == [row.id for row in found[2:]]
+
+
+@pytest.mark.parametrize("state", ["failed", "superseded"])
+@pytest.mark.parametrize("by", ["owner", "endpoint"])
+def test_the_few_that_ended_badly_are_found_by_index(state: str, by: str):
+    """Not by reading all that were delivered beside them."""
+    endpoint, other = an_endpoint(), an_endpoint()
+
+    def plan(session):
+        mine = owner(session, "default").id
+        session.execute(_DELIVERED, {"owner": mine, "endpoint": endpoint, "other": other})
+        session.execute(text("ANALYZE webhook_deliveries"))
+        seen: list[str] = []
+
+        @event.listens_for(session.connection(), "before_execute")
+        def _explain(connection, statement, *_):
+            if "webhook_deliveries" in str(statement) and not seen:
+                compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+                seen.append(str(compiled))
+
+        deliveries.page(session, mine, endpoint_id=endpoint if by == "endpoint" else None, state=state, limit=50)
+        return "\n".join(session.execute(text("EXPLAIN " + seen[0].replace(":", "\\:"))).scalars())
+
+    assert f"ix_webhook_deliveries_ended_badly_{by}" in transact(plan)
+
+
+_DELIVERED = text(
+    """
+    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, subject, sequence, type, body, state, ended_at)
+    SELECT 'msg_' || number, :owner, CASE WHEN number % 50 = 1 THEN :endpoint ELSE :other END, 'rnd_x', number,
+        'render.progress', '{}', CASE WHEN number % 5 > 0 THEN 'delivered' ELSE 'failed' END, now()
+    FROM generate_series(1, 5000) AS number"""
+)
 
 
 def test_what_ended_a_month_ago_is_forgotten():
@@ -338,6 +442,6 @@ def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
 
 def test_filters():
     """Every type, every group, and nothing that is not there; the defaults exist."""
-    assert all(endpoints.known_pattern(type.value) for type in EventType)
-    assert all(map(endpoints.known_pattern, (*endpoints.EVENT_GROUPS, *endpoints.DEFAULT_EVENTS)))
-    assert not any(map(endpoints.known_pattern, ("", "render", "render.", "render.nothing", "**", "batch.*.x")))
+    assert all(filters.known_pattern(type.value) for type in EventType)
+    assert all(map(filters.known_pattern, (*filters.EVENT_GROUPS, *filters.DEFAULT_EVENTS)))
+    assert not any(map(filters.known_pattern, ("", "render", "render.", "render.nothing", "**", "batch.*.x")))

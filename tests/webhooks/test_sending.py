@@ -20,6 +20,7 @@ from tests.webhooks.conftest import (
     attempts,
     by_owner,
     deliveries,
+    handed_out,
     happens,
     later,
     put,
@@ -123,6 +124,40 @@ def test_what_is_not_taken_is_tried_again_later(receiver: Receiver, answer, erro
     assert the_endpoint(endpoint).failing_since is not None
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_leaves_the_whole_endpoint_alone(receiver: Receiver, status: int):
+    """Whatever else is due there, messages that are out included, waits as long; other endpoints do not."""
+    receiver.answers = [(status, {"Retry-After": "60"}, b""), 204]
+    endpoint = an_endpoint(receiver.url, events=("render.queued",))
+    for _ in range(3):
+        a_render()
+    relayed()
+    assert tried() == 1, "three messages were out"
+    later(40)
+    assert handed_out() == []
+    assert transact(lambda s: claims.claim_next(s, endpoint, for_=FOR)) is None
+    other = an_endpoint(receiver.url, events=("render.queued",))
+    a_render()
+    relayed()
+    assert tried() == 1
+    assert [one.state for one in deliveries(other)] == ["delivered"]
+    later(100)
+    while tried():
+        pass
+    assert {one.state for one in deliveries(endpoint)} == {"delivered"}
+
+
+def test_enabling_or_another_address_ends_the_quiet(receiver: Receiver):
+    """What a receiver asked for holds for its address, and only until somebody says that it is well again."""
+    endpoint = an_endpoint(receiver.url)
+    for act in (endpoints.enable, lambda s, row: endpoints.change(s, row, url="https://example.com/")):
+        put(WebhookEndpoint, endpoint, quiet_until=datetime.now(UTC) + timedelta(hours=1))
+        transact(lambda s: endpoints.change(s, s.get_one(WebhookEndpoint, endpoint), description="x"))
+        assert the_endpoint(endpoint).quiet_until is not None
+        transact(lambda s, act=act: act(s, s.get_one(WebhookEndpoint, endpoint)))
+        assert the_endpoint(endpoint).quiet_until is None
+
+
 def test_the_schedule_ends_and_the_delivery_has_failed(receiver: Receiver):
     """Each try has its own timestamp and the one id; after the last wait's failure there is no other."""
     receiver.answers = [500]
@@ -169,7 +204,7 @@ def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receive
     later(86_400 * 4.9)
     tried()
     assert the_endpoint(endpoint).failing_since is None
-    for days, reason in ((0, None), (4.9, None), (0.2, "failing")):
+    for days, reason in ((0, None), *[(1, None)] * 4, (0.9, None), (0.2, "failing")):
         later(86_400 * days)
         a_render()
         relayed()
@@ -180,6 +215,33 @@ def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receive
         *("webhook.disabled", endpoint),
         {"reason": "failing"},
     )
+
+
+def test_two_failures_with_a_week_of_nothing_between_them_are_no_five_days(receiver: Receiver):
+    """Where nothing was tried for longer than any wait of the schedule, nobody knows how the receiver did."""
+    receiver.answers = [500]
+    endpoint, _ = one_delivery(receiver.url)
+    tried()
+    later(86_400 * 7)
+    a_render()
+    relayed()
+    assert tried() == 1
+    assert the_endpoint(endpoint).disabled_reason is None
+    later(86_400)
+    assert tried() == 1
+    days = datetime.now(UTC) - (the_endpoint(endpoint).failing_since or datetime.now(UTC))
+    assert timedelta(hours=23) < days < timedelta(hours=25), "from the second one on"
+
+
+@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault"])
+def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
+    """It neither counts as a failure of the endpoint nor disables one that had been failing."""
+    endpoint, delivery = one_delivery("http://127.0.0.1:9/")
+    first = claimed(delivery)
+    assert first is not None
+    transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.0, error=error)))
+    assert (the_delivery(delivery).state, the_delivery(delivery).last_error) == ("pending", error)
+    assert (the_endpoint(endpoint).failing_since, the_endpoint(endpoint).failed_at) == (None, None)
 
 
 def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):

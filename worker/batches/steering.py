@@ -4,6 +4,8 @@ A pause, an approval and a resumption are writes on its lanes, however many rend
 is done in chunks. Batches given here are locked.
 """
 
+from typing import Any
+
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -63,6 +65,17 @@ def cancel(session: Session, batch: Batch) -> None:
     _change(session, batch, NewEvent(EventType.BATCH_CANCELING), cancel_requested_at=func.now())
     _stop_lanes(session, batch)
     notify_due(session)
+
+
+def change(session: Session, batch: Batch, **values: Any) -> None:
+    """Give columns of a locked batch other values; queued renders move to another priority by `move_some`."""
+    changed = {name: value for name, value in values.items() if getattr(batch, name) != value}
+    if not changed:
+        return
+    if "max_credits" in changed:
+        changed["allowance"] = None  # counted anew
+    fields = sorted({"meta": "metadata"}.get(name, name) for name in changed if name != "allowance")
+    _change(session, batch, NewEvent(EventType.BATCH_UPDATED, {"fields": fields}), **changed)
 
 
 def cancel_some(session: Session, batch: Batch, limit: int) -> int:

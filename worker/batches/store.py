@@ -15,7 +15,7 @@ from worker.batches.reading import (
     spent,
 )
 from worker.batches.receiving import Entry, Gone, NewBatch, NewProblem, Received, accept, add, begin, discard
-from worker.batches.steering import approve, cancel, cancel_some, move_some, pause, reopen, resume
+from worker.batches.steering import approve, cancel, cancel_some, change, move_some, pause, reopen, resume
 
 __all__ = [
     "Entry",
@@ -32,6 +32,7 @@ __all__ = [
     "begin",
     "cancel",
     "cancel_some",
+    "change",
     "counts",
     "discard",
     "first_are_open",

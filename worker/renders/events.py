@@ -44,6 +44,7 @@ class EventType(StrEnum):
     BATCH_PAUSED = "batch.paused"
     BATCH_RESUMED = "batch.resumed"
     BATCH_CANCELING = "batch.canceling"
+    BATCH_UPDATED = "batch.updated"
     BATCH_FINISHED = "batch.finished"
     BATCH_REOPENED = "batch.reopened"
 

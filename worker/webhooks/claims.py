@@ -33,7 +33,8 @@ class Claimed:
 
 
 def claim(session: Session, delivery_id: str, lease: int, *, for_: timedelta) -> Claimed | None:
-    """Take a delivery whose lease number is `lease`; None where it is another's, over, or its endpoint disabled."""
+    """Take a delivery whose lease number is `lease`; None where it is another's, over, or its endpoint disabled or
+    to be left alone."""
     return _claimed(session, _THIS, {"id": delivery_id, "lease": lease, "for": for_})
 
 
@@ -52,9 +53,10 @@ _CLAIM = """
         sent_at = now(), tries = mine.tries + (mine.lease_until IS NOT NULL)::int
     FROM webhook_endpoints AS endpoint
     WHERE mine.state = 'pending' AND (mine.lease_until IS NULL OR mine.lease_until < now())
-        AND endpoint.id = mine.endpoint_id AND endpoint.disabled_at IS NULL AND {chosen}
-    RETURNING mine.id, mine.endpoint_id, mine.lease, mine.body, mine.ready_at, now() AS at,
-        coalesce(mine.url, endpoint.url) AS url,
+        AND endpoint.id = mine.endpoint_id AND endpoint.disabled_at IS NULL
+        AND coalesce(endpoint.quiet_until <= now(), true) AND {chosen}
+    RETURNING mine.id, mine.endpoint_id, mine.lease, mine.body,
+        greatest(mine.ready_at, endpoint.quiet_until) AS ready_at, now() AS at, coalesce(mine.url, endpoint.url) AS url,
         endpoint.secret_encrypted, endpoint.previous_secret_encrypted, endpoint.previous_secret_until"""
 
 _THIS = text(_CLAIM.format(chosen="mine.id = :id AND mine.lease = :lease"))

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
-from worker.database import new_id
+from worker.database import ago, new_id
 from worker.renders.events import FINAL, EventType
 from worker.renders.models import Event, Render
-from worker.webhooks import filters, making, messages
+from worker.webhooks import filters, making, messages, overtaking, retention
 from worker.webhooks.making import Wanted
 from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import (
@@ -21,6 +21,7 @@ from worker.webhooks.models import (
     WebhookEndpoint,
     WebhookRedelivery,
 )
+from worker.webhooks.overtaking import OVERTAKEN
 
 
 def page(
@@ -92,26 +93,30 @@ def redeliver(session: Session, row: WebhookDelivery) -> None:
     session.refresh(row)
 
 
-def send_known(session: Session, asked: WebhookRedelivery, *, most: int) -> tuple[int, int | None]:
+def send_known(
+    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
+) -> tuple[int, int | None]:
     """Send up to `most` deliveries again that a redelivery is about; how many, and the last one's event, or None where
     there are no more. Those that a worker has in hand are left to it."""
     given = {"endpoint": asked.endpoint_id, "since": asked.since, "until": asked.created_at, "after": asked.after}
-    number, last = session.execute(_AGAIN_SINCE, given | {"all": asked.chosen == "all", "most": most}).one()
+    given |= {"all": asked.chosen == "all", "most": most, **overtaking.asks(endpoint)}
+    number, last = session.execute(_AGAIN_SINCE, given).one()
     return number, last if number >= most else None
 
 
 _AGAIN_SINCE = text(
-    """
+    f"""
     WITH found AS (SELECT d.id, d.event_id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
             WHERE d.endpoint_id = :endpoint AND d.event_id > :after AND d.created_at >= :since
                 AND events.created_at BETWEEN :since AND :until
                 AND (:all OR d.state = 'failed' OR (d.state = 'pending' AND d.tries > 0))
+                AND (:all OR NOT {OVERTAKEN})
                 AND (d.lease_until IS NULL OR d.lease_until < now())
             ORDER BY d.event_id LIMIT :most FOR UPDATE OF d SKIP LOCKED),
         again AS (UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL,
                 overtaken = false, last_error = NULL, last_status = NULL
             FROM found WHERE webhook_deliveries.id = found.id RETURNING found.event_id)
-    SELECT count(*), max(event_id) FROM again"""
+    SELECT count(*), max(event_id) FROM again"""  # noqa: S608 - own names
 )
 """By the unique key of endpoint and event, from the place on. No event is delivered before it happened."""
 
@@ -120,9 +125,8 @@ def send_missing(
     session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
 ) -> tuple[int, int | None]:
     """Make deliveries of up to `most` events that the endpoint was never sent; as `send_known`."""
-    events = session.scalars(
-        _missing(endpoint, asked.since, asked.after).where(Event.created_at <= asked.created_at).limit(most)
-    ).all()
+    missing = _missing(endpoint, asked.since, asked.after, everything=asked.chosen == "all")
+    events = session.scalars(missing.where(Event.created_at <= asked.created_at).limit(most)).all()
     number = making.make(session, _asked_for(session, endpoint, events))
     return number, events[-1].id if len(events) >= most else None
 
@@ -140,13 +144,20 @@ _BEFORE = text(
 """Where to begin: from there on by id. `OFFSET 0` keeps the planner from looking for it from the first event on."""
 
 
-def _missing(endpoint: WebhookEndpoint, since: datetime, after: int) -> Any:
+def _missing(endpoint: WebhookEndpoint, since: datetime, after: int, *, everything: bool) -> Any:
+    """Of an event older than deliveries are kept nobody knows any more whether it was sent: a second one would come
+    under another id."""
     known = select(WebhookDelivery.id).where(
         WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == Event.id
     )
     query = select(Event).where(
-        Event.owner_id == endpoint.owner_id, Event.created_at >= since, Event.id > after, ~known.exists()
+        Event.owner_id == endpoint.owner_id,
+        Event.created_at >= func.greatest(since, ago(retention.KEPT)),
+        Event.id > after,
+        ~known.exists(),
     )
+    if not everything:
+        query = query.where(text(f"NOT {OVERTAKEN}").bindparams(**overtaking.asks(endpoint)))
     if endpoint.kind == EndpointKind.RENDER.value:
         query = query.join(Render, Render.id == Event.render_id).where(Render.webhook_endpoint_id == endpoint.id)
     else:

@@ -95,7 +95,8 @@ HAND_OUT = text(
     standing AS (SELECT id, owner_id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
             coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
-        WHERE disabled_at IS NULL AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
+        WHERE disabled_at IS NULL AND coalesce(quiet_until <= now(), true)
+            AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
     publishers_waiting AS (
         (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL

@@ -15,30 +15,8 @@ from worker.database import from_now, new_id
 from worker.owners.models import Owner
 from worker.renders import events as feed
 from worker.renders.events import EventType, NewEvent
-from worker.webhooks import signing
-from worker.webhooks.filters import DEFAULT_EVENTS, EVENT_GROUPS, known_pattern
+from worker.webhooks import overtaking, signing
 from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
-
-__all__ = [
-    "DEFAULT_EVENTS",
-    "EVENT_GROUPS",
-    "MOST",
-    "TooMany",
-    "change",
-    "create",
-    "delete",
-    "disable",
-    "enable",
-    "get",
-    "known_pattern",
-    "locked",
-    "of_render",
-    "page",
-    "rotate",
-    "secrets_of",
-    "shut",
-]
-
 
 MOST = 50
 """Standing ones of an owner: each of his events is a delivery to each of them."""
@@ -135,8 +113,9 @@ def change(
     events: Sequence[str] = _UNCHANGED,
     description: str | None = _UNCHANGED,
 ) -> None:
-    """Change what is given of a locked endpoint. What is pending goes to the new address."""
-    given = {"url": url, "events": events, "description": description}
+    """Change what is given of a locked endpoint. What is pending goes to the new address, which asked for no quiet."""
+    quiet = row.quiet_until if url in (_UNCHANGED, row.url) else None
+    given = {"url": url, "events": events, "description": description, "quiet_until": quiet}
     _set(session, row, {name: value for name, value in given.items() if value is not _UNCHANGED})
 
 
@@ -163,8 +142,13 @@ def shut(session: Session, row: WebhookEndpoint, reason: DisabledReason) -> bool
 
 
 def enable(session: Session, row: WebhookEndpoint) -> None:
-    """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten."""
-    _set(session, row, {"disabled_at": None, "disabled_reason": None, "failing_since": None})
+    """Go on with a locked endpoint, with what is pending first; its failures so far are forgotten, and so is
+    the quiet that it asked for. Of what is pending no event goes out that its render's end has overtaken: with many,
+    `overtaking.supersede_some` comes first, in transactions of its own."""
+    if row.disabled_at is not None:
+        overtaking.supersede_some(session, row)
+    forgotten = ("disabled_at", "disabled_reason", "failing_since", "quiet_until")
+    _set(session, row, dict.fromkeys(forgotten))
 
 
 def delete(session: Session, row: WebhookEndpoint) -> None:

@@ -63,6 +63,7 @@ _EXAMPLES: Mapping[EventType, Mapping[str, Any]] = {
     EventType.EXPIRED: {"effect": "prevented"},
     EventType.BATCH_ACCEPTED: {"total": 500, "rejected": 2},
     EventType.BATCH_PAUSED: {"reason": "max_credits", "detail": "500 of at most 500 credits are spent."},
+    EventType.BATCH_UPDATED: {"fields": ["max_credits", "name"]},
     EventType.BATCH_FINISHED: {"counts": {"succeeded": 498, "failed": 2}},
     EventType.WEBHOOK_DISABLED: {"reason": "failing"},
 }

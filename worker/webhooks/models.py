@@ -57,7 +57,9 @@ class WebhookEndpoint(Base):
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     failing_since: Mapped[datetime | None]
-    """The first failed try since the last that was taken."""
+    """The first failed try since the last that was taken, or since nothing was tried for over a day."""
+    quiet_until: Mapped[datetime | None]
+    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then."""
     succeeded_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_seconds: Mapped[float | None]
@@ -152,6 +154,21 @@ class WebhookDelivery(Base):
         ),
         Index("ix_webhook_deliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
         Index("ix_webhook_deliveries_owner", "owner_id", text("created_at DESC"), text("id DESC")),
+        # The few that somebody looks for, among all that were delivered.
+        Index(
+            "ix_webhook_deliveries_ended_badly_endpoint",
+            "endpoint_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state IN ('failed', 'superseded')"),
+        ),
+        Index(
+            "ix_webhook_deliveries_ended_badly_owner",
+            "owner_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state IN ('failed', 'superseded')"),
+        ),
         Index("ix_webhook_deliveries_subject", "subject"),
         Index("ix_webhook_deliveries_ended", "ended_at"),
         Index("ix_webhook_deliveries_event", "event_id"),

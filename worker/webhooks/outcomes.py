@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, case, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from config.logging import get
@@ -68,7 +68,8 @@ def write(session: Session, claimed: Claimed, tried: Tried) -> DeliveryState | N
     if ready_in is not None:
         values["ready_at"] = from_now(ready_in)
     _set(session, WebhookDelivery, WebhookDelivery.id == row.id, values)
-    _judge(session, endpoint, tried)
+    if tried.error not in schedule.OURS:
+        _judge(session, endpoint, tried)
     outcome = "taken" if tried.error is None else tried.error
     on_commit(session, lambda: WEBHOOK_ATTEMPTS.labels(outcome).inc())
     on_commit(session, lambda: WEBHOOK_ATTEMPT_SECONDS.observe(tried.seconds))
@@ -125,7 +126,9 @@ def _judge(session: Session, endpoint: WebhookEndpoint, tried: Tried) -> None:
     if tried.error is None:
         values |= {"succeeded_at": func.now(), "failing_since": None}
     else:
-        values |= {"failed_at": func.now(), "failing_since": func.coalesce(WebhookEndpoint.failing_since, func.now())}
+        values |= {"failed_at": func.now(), "failing_since": _failing_since()}
+    if tried.asked is not None:
+        values["quiet_until"] = func.greatest(WebhookEndpoint.quiet_until, from_now(tried.asked))
     _set(session, WebhookEndpoint, WebhookEndpoint.id == endpoint.id, values)
     reason = DisabledReason.GONE if tried.error == schedule.GONE_AWAY else None
     if reason is None and tried.error is not None and _failed_for_days(session, endpoint):
@@ -133,6 +136,13 @@ def _judge(session: Session, endpoint: WebhookEndpoint, tried: Tried) -> None:
     if reason is not None and endpoints.shut(session, endpoint, reason):
         told = {"endpoint": endpoint.id, "reason": reason.value, "host": urlsplit(endpoint.url).hostname}
         on_commit(session, lambda: log.warning("webhook.disabled", **told))
+
+
+def _failing_since() -> ColumnElement[datetime]:
+    """Anew where nothing was tried for so long that nobody knows how the receiver did in between."""
+    silent = WebhookEndpoint.failed_at < ago(schedule.longest_gap(settings().waits.webhook_retry_seconds))
+    begins = case((silent, func.now()), else_=WebhookEndpoint.failing_since)
+    return func.coalesce(begins, func.now())
 
 
 def _failed_for_days(session: Session, endpoint: WebhookEndpoint) -> bool:

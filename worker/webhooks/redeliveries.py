@@ -58,7 +58,7 @@ def go_on(session: Session) -> bool:
 def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint) -> None:
     room = AT_ONCE
     if row.step == "known":
-        number, last = deliveries.send_known(session, row, most=room)
+        number, last = deliveries.send_known(session, row, endpoint, most=room)
         row.redelivered, room = row.redelivered + number, room - number
         if last is None:
             row.step, row.after = "missing", deliveries.before(session, endpoint, row.since)

@@ -14,6 +14,13 @@ GONE = 410
 _SAYS_WHEN = (429, 503)
 
 REDIRECTED, GONE_AWAY, REFUSED = "webhook.redirected", "webhook.gone", "webhook.status"
+UNSIGNABLE, FAULT = "webhook.unsignable", "webhook.fault"
+
+OURS = frozenset({UNSIGNABLE, FAULT})
+"""Faults that say nothing of the receiver."""
+
+MARGIN = timedelta(hours=1)
+"""By which a try may be late."""
 
 
 def fault(status: int) -> str | None:
@@ -34,6 +41,11 @@ def wait(failures: int, waits: Sequence[timedelta], *, asked: timedelta | None, 
         return None
     planned = waits[failures - 1] * (1 + JITTER * chance)
     return max(planned, min(asked, LONGEST)) if asked is not None else planned
+
+
+def longest_gap(waits: Sequence[timedelta]) -> timedelta:
+    """No two tries of one delivery lie further apart: after a longer silence nothing is known of the receiver."""
+    return max(max(waits, default=LONGEST) * (1 + JITTER), LONGEST) + MARGIN
 
 
 def retry_after(status: int | None, header: str | None, now: datetime) -> timedelta | None:

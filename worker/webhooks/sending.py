@@ -31,8 +31,6 @@ MOST_HEADERS, HEADER_CHARACTERS = 50, 500
 """Kept of an answer's."""
 NOT_KEPT = frozenset({"set-cookie", "set-cookie2", "www-authenticate", "proxy-authenticate"})
 
-UNSIGNABLE, FAULT = "webhook.unsignable", "webhook.fault"
-
 
 @dataclass(frozen=True)
 class Tools:
@@ -81,7 +79,7 @@ def attempt(claimed: Claimed, guarded: Guarded) -> Tried:
         )
     except (SecretKeyChanged, SecretKeyMissing) as error:
         log.error("webhook.unsignable", endpoint=claimed.endpoint_id, error=type(error).__name__)
-        return Tried(claimed.at, 0.0, error=UNSIGNABLE)
+        return Tried(claimed.at, 0.0, error=schedule.UNSIGNABLE)
     headers = {"content-type": "application/json", "user-agent": "vivideo-webhooks"} | signatures
     answered: dict[str, Any] = {}
     try:
@@ -96,7 +94,7 @@ def attempt(claimed: Claimed, guarded: Guarded) -> Tried:
         answered = {"error": error.code}
     except Exception:  # a bug: the try has failed like any other, or it would be made for ever
         log.exception("webhook.fault", delivery=claimed.id)
-        answered = {"error": FAULT}
+        answered = {"error": schedule.FAULT}
     return Tried(claimed.at, round(time.monotonic() - began, 3), request_headers=headers, **answered)
 
 

@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_reason", sa.Text(), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_seconds", sa.Double(), nullable=True),
@@ -362,6 +363,20 @@ def upgrade() -> None:
         ["endpoint_id", "subject", "sequence"],
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_ended_badly_endpoint",
+        "webhook_deliveries",
+        ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("state IN ('failed', 'superseded')"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_ended_badly_owner",
+        "webhook_deliveries",
+        ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("state IN ('failed', 'superseded')"),
     )
     op.create_index("ix_webhook_deliveries_subject", "webhook_deliveries", ["subject"], unique=False)
     op.create_table(
