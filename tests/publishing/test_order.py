@@ -26,6 +26,7 @@ from worker.database import transact
 from worker.metrics.declared import REGISTRY
 from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.driving import Tools
+from worker.publishing.errors import Again
 from worker.publishing.models import Publication
 from worker.renders import purge, store
 from worker.renders.models import Render
@@ -94,6 +95,40 @@ def test_one_in_hand_is_left_to_its_worker(shopify: Shopify, tools: Tools, rende
     assert the(older).state == "superseded"
     settled(tools)
     assert [one["id"] for one in shopify.videos(product)] == [published(newer).remote["media_id"]]
+
+
+def test_an_overtaken_one_that_is_let_go_of_keeps_nobody_waiting(receiver: Receiver, tools: Tools, render: Make):
+    """Its fault would have it tried again in an hour; the newer one is next at once."""
+    publisher = at_address(receiver)
+    older = asked(publisher, render())
+    held = transact(lambda session: claims.claim(session, older, lease=0))
+    assert held is not None
+    newer = asked(publisher, render())
+    assert the(older).state == "pending"
+    transact(lambda session: claims.again(session, held, Again("publish.unavailable", "", after=3600)))
+    assert the(older).state == "superseded"
+    assert _due() == {newer}
+
+
+def test_a_worker_that_never_came_back_is_forgotten(receiver: Receiver, render: Make):
+    """Once its lease is over, however long ago its message was."""
+    publication = asked(at_address(receiver), render())
+    assert _due() == {publication}
+    assert transact(lambda session: claims.claim(session, publication, lease=0)) is not None
+    change(publication, sent_at=func.now() - timedelta(hours=1))
+    assert _due() == set()
+    change(publication, lease_until=func.now() - timedelta(seconds=1))
+    assert _due() == {publication}
+
+
+def test_only_one_dispatcher_sends_at_a_time(receiver: Receiver, render: Make):
+    """The other leaves it to it, or both would fill the same places."""
+    publication = asked(at_address(receiver), render())
+
+    def work(session):
+        return {one.id for one in due.due(session)}, _due()
+
+    assert transact(work) == ({publication}, set())
 
 
 def test_what_an_overtaken_one_had_attached_goes(shopify: Shopify, tools: Tools, render: Make):
@@ -188,6 +223,26 @@ def test_a_deleted_video_is_not_looked_for(receiver: Receiver, tools: Tools, ren
     assert _ended("failed", "publish.no_video") == counted + 1
     assert (the(publication).state, the(publication).error_code) == ("failed", "publish.no_video")
     assert receiver.calls == []
+
+
+def test_what_waits_of_a_deleted_render_is_ended_with_it(receiver: Receiver, render: Make):
+    """All of it, but what a worker has in hand: that is ended once it is let go of."""
+    made, other, publisher = render(), render(), at_address(receiver)
+    waiting = [asked(publisher, made, ref=f"lamp-{number}") for number in range(3)]
+    held = transact(lambda session: claims.claim(session, waiting[0], lease=0))
+    assert held is not None
+    left = asked(publisher, other, ref="chair")
+    counted = _ended("failed", "publish.no_video")
+
+    def delete(session):
+        purge.purge(session, store.locked(session, owner_id(), made))
+        publications.end_of_render(session, made)
+
+    transact(delete)
+    assert [the(one).state for one in (*waiting, left)] == ["pending", "failed", "failed", "pending"]
+    assert _ended("failed", "publish.no_video") == counted + 2
+    transact(lambda session: claims.wait(session, held, "begin", {}, timedelta(hours=1)))
+    assert (the(waiting[0]).state, the(waiting[0]).error_code) == ("failed", "publish.no_video")
 
 
 def test_nothing_of_the_render_moves(receiver: Receiver, tools: Tools, render: Make):

@@ -80,14 +80,15 @@ HAND_OUT = text(
     chosen AS (SELECT id FROM publications
         WHERE id = ANY (ARRAY(SELECT id FROM candidates ORDER BY ready_at, number
                 LIMIT greatest((SELECT places FROM room), 0)))
-            AND state = 'pending' AND sent_at IS NULL
+            AND CASE WHEN state = 'pending' THEN sent_at IS NULL END
         FOR UPDATE SKIP LOCKED)
     UPDATE publications SET sent_at = now() WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING id, lease"""
 )
 """The longest due first; of one product one at a time, of one publisher a few. Publishers are found by walking
 `ix_publications_due`, one step each, so that a backlog of one costs the others nothing; what is in hand by
 `ix_publications_sent`, which is short; what is earlier of a product by `ix_publications_order`. `OFFSET 0` keeps these
-questions to each candidate: joined, they would be put to all that wait.
+questions to each candidate: joined, they would be put to all that wait. The chosen are found by their ids: `CASE` keeps
+a planner with old statistics from reading all of `ix_publications_due` for them.
 
 Deliveries and publications together have at most half of io's places, publications at most a quarter; one at least, so
 that no flood of deliveries stops them."""

@@ -34,9 +34,10 @@ LOST = "webhook.lost"
 HELD_BACK = """EXISTS (SELECT 1 FROM webhook_deliveries AS earlier
             WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
                 AND earlier.sequence < d.sequence AND earlier.state = 'pending'
-                AND earlier.tries = 0 AND (earlier.lease_until IS NULL OR earlier.lease_until >= now()))"""
+                AND earlier.tries = 0 AND (earlier.lease_until IS NULL OR earlier.lease_until >= now()) OFFSET 0)"""
 """First tries of one subject go out in order: one whose first try is still to come, or under way, holds back those
-behind it; one that failed, or whose worker never came back, holds back nobody."""
+behind it; one that failed, or whose worker never came back, holds back nobody. `OFFSET 0`: asked of each
+candidate, never joined with all that wait."""
 
 
 def hand_out(session: Session) -> list[Due]:
@@ -109,7 +110,8 @@ HAND_OUT = text(
             ELSE EXISTS (SELECT 1 FROM publishers_waiting AS its JOIN publishers ON publishers.id = its.publisher_id
                     AND publishers.disabled_at IS NULL
                 CROSS JOIN LATERAL (SELECT 1 FROM publications AS one WHERE one.publisher_id = its.publisher_id
-                    AND one.state = 'pending' AND one.sent_at IS NULL AND one.ready_at <= now() LIMIT 1) AS due
+                    AND one.state = 'pending' AND one.sent_at IS NULL AND one.ready_at <= now()
+                    ORDER BY one.ready_at, one.number LIMIT 1) AS due
                 )::int END AS number
         FROM (SELECT count(*) AS number FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS sent),
     free AS (SELECT greatest(:half - mine.number - others.number, 1 - mine.number) AS places,
@@ -131,13 +133,14 @@ HAND_OUT = text(
     turns AS (SELECT *, of_owner + row_number() OVER (PARTITION BY owner_id, troubled ORDER BY place, ready_at, id)
             AS turn FROM candidates),
     chosen AS (SELECT id, turn, place, ready_at, troubled,
-            row_number() OVER (PARTITION BY troubled ORDER BY turn, place, ready_at, id) AS among FROM turns)
-    UPDATE webhook_deliveries SET sent_at = now()
-    WHERE id IN (SELECT id FROM webhook_deliveries
-        WHERE id IN (SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
-                ORDER BY turn, place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0))
-            AND state = 'pending' AND sent_at IS NULL
+            row_number() OVER (PARTITION BY troubled ORDER BY turn, place, ready_at, id) AS among FROM turns),
+    locked AS (SELECT id FROM webhook_deliveries
+        WHERE id = ANY (ARRAY(SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
+                ORDER BY turn, place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0)))
+            AND CASE WHEN state = 'pending' THEN sent_at IS NULL END
         FOR UPDATE SKIP LOCKED)
+    UPDATE webhook_deliveries SET sent_at = now()
+    WHERE id = ANY (ARRAY(SELECT id FROM locked))
     RETURNING id, lease"""  # noqa: S608 - own names
 )
 """The owner who has least in hand is next, and of his endpoints the one that has: many addresses of one owner are no
