@@ -125,6 +125,7 @@ class WebhookBody(BaseModel):
     )
     url: str | None = Field(description="Without what stands behind a `?`; null where the endpoint was deleted.")
     events: list[str]
+    enabled: bool = Field(description="false: the endpoint is disabled or gone, nothing comes; GET of it says why.")
 
 
 class NormalisedBody(BaseModel):

@@ -45,7 +45,7 @@ ASKED: Example = {
 }
 NORMALISED: Example = {
     **ASKED,
-    "webhook": {"endpoint_id": webhooks.ENDPOINT} | ASKED["webhook"],
+    "webhook": {"endpoint_id": webhooks.ENDPOINT, "enabled": True} | ASKED["webhook"],
     "template": None,
     "variables": {},
     "assets": [ASSET, {"url": "https://shop.example/shoe-2.jpg"}],

@@ -26,6 +26,7 @@ from worker.renders.states import ORDER, Stage
 from worker.renders.store import NewRender
 from worker.sessions import store as sessions
 from worker.webhooks import endpoints
+from worker.webhooks.models import WebhookEndpoint
 
 ROUTE = "POST /v1/renders"
 LATER = ("template", "variables", "quality_gate", "expect", "revision", "webhook")
@@ -132,7 +133,9 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
         new = _single(caller, request, words, kept_assets(request.assets, found))
         revisions.refuse_stale(session, caller.owner_id, new.external_ref, new.revision)
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
-        return _rehearsed(new, words.template, _webhook(request), seconds)
+        endpoint = endpoints.of_render_there(session, caller.owner_id, request.webhook.url) if request.webhook else None
+        new = replace(new, hints=[*new.hints, *_of_endpoint(endpoint)])
+        return _rehearsed(new, words.template, _webhook(request, endpoint), seconds)
 
     return transact(work)
 
@@ -148,13 +151,27 @@ def _announced(session: Session, caller: Caller, request: RenderRequest, new: Ne
         return new
     endpoint = endpoints.of_render(session, caller.owner_id, request.webhook.url)
     return replace(
-        new, webhook_endpoint_id=endpoint.id, webhook_url=request.webhook.url, webhook_events=request.webhook.events
+        new,
+        webhook_endpoint_id=endpoint.id,
+        webhook_url=request.webhook.url,
+        webhook_events=request.webhook.events,
+        hints=[*new.hints, *_of_endpoint(endpoint)],
     )
 
 
-def _webhook(request: RenderRequest) -> WebhookBody | None:
-    asked = request.webhook
-    return asked and WebhookBody(endpoint_id=None, url=shown_address(asked.url), events=asked.events)
+def _of_endpoint(endpoint: WebhookEndpoint | None) -> list[dict[str, Any]]:
+    """A hint where nothing will come there."""
+    if endpoint is None or endpoint.disabled_at is None:
+        return []
+    message = (
+        f"Its webhook goes nowhere: {endpoint.id} is disabled ({endpoint.disabled_reason}). PATCH it with enabled."
+    )
+    return [{"code": "webhook.disabled", "message": message}]
+
+
+def _webhook(request: RenderRequest, endpoint: WebhookEndpoint | None) -> WebhookBody | None:
+    asked, enabled = request.webhook, endpoint is None or endpoint.disabled_at is None
+    return asked and WebhookBody(endpoint_id=None, url=shown_address(asked.url), events=asked.events, enabled=enabled)
 
 
 def _rehearsed(new: NewRender, template: str | None, webhook: WebhookBody | None, seconds: float) -> DryRunBody:

@@ -34,7 +34,7 @@ class _Related:
     sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
     templates: dict[str, str] = field(default_factory=dict[str, str])
     """`name@3` by the version's id."""
-    webhooks: dict[str, str] = field(default_factory=dict[str, str])
+    webhooks: dict[str, tuple[str, bool]] = field(default_factory=dict[str, tuple[str, bool]])
     """Addresses by their endpoints' ids."""
 
 
@@ -47,8 +47,9 @@ def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.Re
         related.templates = templates.refs(session, versions)
     if endpoints := {render.webhook_endpoint_id for render in renders if render.webhook_endpoint_id}:
         there = WebhookEndpoint.id.in_(endpoints), WebhookEndpoint.deleted_at.is_(None)
-        found = select(WebhookEndpoint.id, WebhookEndpoint.url).where(*there)
-        related.webhooks = dict(session.execute(found).tuples().all())
+        enabled = WebhookEndpoint.disabled_at.is_(None)
+        found = select(WebhookEndpoint.id, WebhookEndpoint.url, enabled).where(*there)
+        related.webhooks = {row[0]: (row[1], row[2]) for row in session.execute(found).tuples()}
     seconds = durations.now(session)
     return [_render(render, related, seconds) for render in renders]
 
@@ -197,11 +198,11 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
 def _webhook(render: Render, related: _Related) -> bodies.WebhookBody | None:
     if not render.webhook_events:
         return None
-    url = related.webhooks.get(render.webhook_endpoint_id or "")
+    if (known := related.webhooks.get(render.webhook_endpoint_id or "")) is None:
+        return bodies.WebhookBody(endpoint_id=None, url=None, events=render.webhook_events, enabled=False)
+    url, enabled = known
     return bodies.WebhookBody(
-        endpoint_id=render.webhook_endpoint_id if url else None,
-        url=shown_address(url) if url else None,
-        events=render.webhook_events,
+        endpoint_id=render.webhook_endpoint_id, url=shown_address(url), events=render.webhook_events, enabled=enabled
     )
 
 

@@ -100,6 +100,7 @@ class RenderWebhook(Model):
     endpoint_id: str | None = None
     url: str | None = None
     events: list[str] = []
+    enabled: bool = True
 
 
 class NormalisedRender(Model):

@@ -274,6 +274,25 @@ def test_a_render_has_a_webhook_of_its_own(service: Service):
     assert service.make()["webhook"] is None
 
 
+def test_a_render_that_names_a_disabled_endpoint_is_told(service: Service):
+    """When it is taken on, in a dry run, and whenever it is looked at: nothing will come."""
+    webhook = {"url": f"https://shop.example/{uuid4().hex}"}
+    asked = {"prompt": "A kite over dunes at dawn, 10 seconds, no text", "webhook": webhook}
+    new = service.first.post("/v1/renders?dry_run=true", json=asked).json()
+    first = service.make(**asked)
+    for one in (new["render"], first):
+        assert one["webhook"]["enabled"]
+    assert "webhook.disabled" not in {hint["code"] for hint in (*new["hints"], *first["hints"])}
+    endpoint = f"{ENDPOINTS}/{first['webhook']['endpoint_id']}"
+    assert service.first.patch(endpoint, json={"enabled": False}).status_code == 200
+    tried = service.first.post("/v1/renders?dry_run=true", json=asked).json()
+    second = service.make(**asked)
+    for said, hints in ((tried["render"], tried["hints"]), (second, second["hints"])):
+        assert not said["webhook"]["enabled"]
+        assert "webhook.disabled" in {hint["code"] for hint in hints}
+    assert service.first.get(f"/v1/renders/{first['id']}").json()["webhook"]["enabled"] is False
+
+
 def test_a_renders_webhook_goes_with_its_endpoint(service: Service):
     """The render says then that its address is no more."""
     made = service.make(webhook={"url": f"https://shop.example/{uuid4().hex}"})

@@ -57,18 +57,28 @@ def _refuse_too_many(session: Session, owner_id: str) -> None:
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
     """The endpoint of renders that name this address, made on first use, once however many ask at the same time. What
     stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret."""
-    url = url.partition("?")[0]
+    if (found := of_render_there(session, owner_id, url)) is not None:
+        return found
+    row = _row(owner_id, _keyed(url), signing.new_secret()) | {"kind": EndpointKind.RENDER.value}
+    session.execute(insert(WebhookEndpoint).values(row).on_conflict_do_nothing())
+    made = of_render_there(session, owner_id, url)
+    assert made is not None, "the insert above or the one it met made it"
+    return made
+
+
+def of_render_there(session: Session, owner_id: str, url: str) -> WebhookEndpoint | None:
+    """As `of_render`, where there is one already."""
     mine = select(WebhookEndpoint).where(
         WebhookEndpoint.owner_id == owner_id,
-        WebhookEndpoint.url == url,
+        WebhookEndpoint.url == _keyed(url),
         WebhookEndpoint.kind == EndpointKind.RENDER.value,
         WebhookEndpoint.deleted_at.is_(None),
     )
-    if found := session.scalars(mine).one_or_none():
-        return found
-    row = _row(owner_id, url, signing.new_secret()) | {"kind": EndpointKind.RENDER.value}
-    session.execute(insert(WebhookEndpoint).values(row).on_conflict_do_nothing())
-    return session.scalars(mine).one()
+    return session.scalars(mine).one_or_none()
+
+
+def _keyed(url: str) -> str:
+    return url.partition("?")[0]
 
 
 def _row(owner_id: str, url: str, secret: str) -> dict[str, Any]:
