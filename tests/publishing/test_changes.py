@@ -1,7 +1,9 @@
 """What is changed, or goes, while a publication is on its way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from sqlalchemy import func, select
 
 from tests.publishing.conftest import (
     asked,
@@ -17,8 +19,9 @@ from tests.publishing.conftest import (
 from tests.publishing.receiver_standin import Receiver
 from tests.publishing.standin import Reply, running
 from tests.publishing.woocommerce_standin import WooCommerce
+from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, publications, publishers
+from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
 from worker.publishing.settings import WooCommerceSettings
@@ -143,3 +146,36 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
         assert (row.state == "pending", "secret" in row.ref, row.product) == (False, False, {})
         assert row.remote.keys() <= {"media_id", "product_id"}
     assert receiver.calls == []
+
+
+class _Slow:
+    """A storage whose file is read for longer than a claim lasts; meanwhile everybody looks for what is to be had."""
+
+    def __init__(self, tools: Tools, publication: str) -> None:
+        self.storage, self.publication, self.taken = tools.storage, publication, list[object]()
+        self.head = tools.storage.head
+
+    def read(self, key: str) -> Iterator[bytes]:
+        [whole] = [b"".join(self.storage.read(key))]
+        first = the(self.publication).lease_until
+        late = select(func.now() > first)
+        place = 0
+        while place < len(whole) - 1 and not transact(lambda session: session.scalar(late)):
+            yield whole[place : place + 1]
+            place += 1
+            self.taken += transact(due.due)
+            self.taken += self._claimed(the(self.publication).lease)
+        yield whole[place:]
+
+    def _claimed(self, lease: int) -> list[object]:
+        held = transact(lambda session: claims.claim(session, self.publication, lease=lease))
+        return [] if held is None else [held]
+
+
+def test_a_slow_upload_is_not_taken_over(receiver: Receiver, tools: Tools, render: Make):
+    """The claim is renewed while the file is read, piece by piece, however long that takes."""
+    with here({"VIVIDEO_PUBLISH_LEASE_SECONDS": "2"}):
+        publication = asked(at_address(receiver), render(content=b"a film " * 1000))
+        slow = _Slow(tools, publication)
+        driving.drive(publication, 0, Tools(slow))  # type: ignore[arg-type]
+    assert (published(publication).lease, slow.taken) == (1, [])
