@@ -97,6 +97,16 @@ def test_a_video_is_asked_to_be_brought(service: Service):
     assert service.first.post(retry).json()["state"] == "pending"
 
 
+def test_what_waits_of_a_deleted_render_is_ended(service: Service):
+    """In the deletion's own transaction."""
+    publisher, render_id = _publisher(service), _succeeded(service)
+    at = f"{publisher['links']['self']}/publications"
+    made = service.first.post(at, json={"render_id": render_id}).json()
+    assert service.first.delete(f"/v1/renders/{render_id}").status_code == 204
+    shown = service.first.get(made["links"]["self"]).json()
+    assert (shown["state"], shown["error"]["code"]) == ("failed", "publish.no_video")
+
+
 def test_without_a_video_nothing_is_brought(service: Service):
     """Nor of a render that is not there."""
     at = f"{_publisher(service)['links']['self']}/publications"
@@ -128,7 +138,7 @@ def test_a_repeated_creation_finds_the_first(service: Service):
 
 
 def test_a_repeated_wish_is_the_same_publication(service: Service):
-    """Also after another video was asked for in between; without the key it would be brought again."""
+    """As it is by now: another video was asked for in between. Without the key it would be brought again."""
     at = f"{_publisher(service)['links']['self']}/publications"
     first, second = ({"render_id": _succeeded(service), "ref": "lamp"} for _ in range(2))
     key = _keyed(uuid4().hex)
@@ -136,7 +146,10 @@ def test_a_repeated_wish_is_the_same_publication(service: Service):
     assert (made.status_code, "idempotent-replayed" in made.headers) == (202, False)
     assert service.first.post(at, json=second).status_code == 202
     again = service.first.post(at, json=first, headers=key)
-    assert (again.json(), again.headers["idempotent-replayed"]) == (made.json(), "true")
+    overtaken = made.json() | {"state": "superseded", "next_try_at": None}
+    assert again.json() | {"finished_at": None} == overtaken
+    assert again.json()["finished_at"] is not None
+    assert again.headers["idempotent-replayed"] == "true"
     assert again.headers["location"] == made.headers["location"]
     assert service.first.post(at, json=second, headers=key).json()["code"] == "idempotency.mismatch"
     assert service.first.post(at, json=first).json()["id"] != made.json()["id"]
