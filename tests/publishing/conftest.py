@@ -80,7 +80,9 @@ def _servers() -> Iterator[dict[str, Any]]:
 def _fresh(servers: dict[str, Any], kind: str) -> Any:
     """One server a module, as good as new for each test."""
     shop = servers[kind]
-    shop.__dict__.update(type(shop)().__dict__ | {"url": shop.url, "lock": shop.lock})
+    kept = {"url": shop.url, "lock": shop.lock}
+    shop.__dict__.clear()  # what a test put in a method's place too
+    shop.__dict__.update(type(shop)().__dict__ | kept)
     return shop
 
 

@@ -1,6 +1,7 @@
 """What is changed, or goes, while a publication is on its way."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -138,7 +139,7 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
     driving.drive(ending, 0, tools)
     for one in (lapses, waits):
         _deleted(one)
-    change(lapsing, lease_until=None)
+    change(lapsing, lease_until=None, sent_at=func.now() - timedelta(minutes=5))
     settled(tools)
     assert the(ending).state == "published"
     for one in (ending, lapsing, waiting):

@@ -235,8 +235,9 @@ def test_what_waits_of_a_deleted_render_is_ended_with_it(receiver: Receiver, ren
     counted = _ended("failed", "publish.no_video")
 
     def delete(session):
-        purge.purge(session, store.locked(session, owner_id(), made))
-        publications.end_of_render(session, made)
+        row = store.locked(session, owner_id(), made)
+        purge.purge(session, row)
+        publications.scrub(session, row)
 
     transact(delete)
     assert [the(one).state for one in (*waiting, left)] == ["pending", "failed", "failed", "pending"]
