@@ -29,9 +29,9 @@ _WRAPPER = "__vivideo_point__"
 
 _LOOKS = (
     ".dispatch.",
-    "worker.chores._publish transact 2",
+    "worker.chores._publish in_passing 2",
     "worker.triggers.holding.go_on ",
-    "worker.webhooks.chores.hand_out transact",
+    "worker.webhooks.chores.hand_out in_passing",
 )
 
 Result = TypeVar("Result")

@@ -45,6 +45,8 @@ ALLOWED = {
     ("worker.addresses.fetch", "httpcore.ConnectionPool"): "only reads; who dies of it, or in it, asks again",
     ("api.batches.intake", ".begin"): "of a batch that is to be received, within `transact`; no transaction",
     ("worker.catalogs.reading", ".begin"): "the same",
+    ("api.webhooks.intake", ".begin"): "of a redelivery, within `transact`; no transaction",
+    ("worker.triggers.acceptance", ".begin_nested"): "a savepoint within the caller's transaction",
     ("api.batches.csv_records", ".begin"): "of a record in a text; no transaction",
     **dict.fromkeys(
         ((f"worker.catalogs.feeds.{name}", ".begin") for name in ("json_items", "lines", "rows")),

@@ -10,7 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 COMMITS = frozenset(
-    {"worker.database.transact", "worker.database.at_once", "api.database.transact", "api.database.look"}
+    {
+        "worker.database.transact",
+        "worker.database.at_once",
+        "worker.database.in_passing",
+        "api.database.transact",
+        "api.database.look",
+    }
 )
 SENDING = frozenset({"send_task", "apply_async", "delay"})
 """Celery's own ways, whatever they are called on."""

@@ -40,6 +40,8 @@ def announced_again(play: Play) -> None:
         endpoint = _endpoint(play, receiver)
         at = f"{_AT}/{endpoint}"
         assert play.ground.ask("PATCH", at, json={"description": "the shop"}).status_code == 200
+        for enabled in (False, True):
+            assert play.ground.ask("PATCH", at, json={"enabled": enabled}).status_code == 200
         play.made(f"{at}/rotate-secret", {"overlap_seconds": 60}, "rotate")
         test = play.made(f"{at}/test", {"type": "render.failed"}, "test")["id"]
         render = play.render()
