@@ -32,7 +32,7 @@ class PublisherChange(_Request):
     name: Name | None = None
     settings: dict[str, Any] | None = None
     credentials: dict[str, Any] | None = None
-    enabled: bool | None = Field(None, description="false: its publications wait.")
+    enabled: bool | None = Field(None, strict=True, description="false: its publications wait.")
 
 
 class ProductPlace(_Request):

@@ -48,7 +48,7 @@ for _ in range(9):
         ({"deadline_seconds": 0}, "/deadline_seconds"),
         ({"deadline_seconds": 2_592_001}, "/deadline_seconds"),
         ({"deadline_seconds": "60"}, "/deadline_seconds"),
-        ({"webhook": {"url": "https://a.example"}}, "/webhook"),
+        ({"webhook": {"url": "https://10.0.0.1"}}, "/webhook/url"),
         ({"max_credits": 1}, "/max_credits"),
         ({"revision": 1}, "/revision"),
         ({"revision": -1, "external_ref": "a"}, "/revision"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, text, update
 
+from tests import feed
 from tests.publishing.conftest import at_address, owner_id
 from tests.publishing.receiver_standin import Receiver
 from worker.accounts import vault
@@ -32,6 +33,7 @@ def _succeeded(*ids: str) -> None:
 
 def _relayed() -> list[tuple[str, str, dict[str, Any]]]:
     """Let it take all there is; render, reference and product of what came of it, all in all."""
+    feed.readable()
     while transact(relay.relay):
         pass
     query = select(Publication).order_by(Publication.id)

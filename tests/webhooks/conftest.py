@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
+from tests import feed
 from tests.renders.conftest import _empty
 from tests.stack import here
 from worker.database import transact
@@ -107,6 +108,7 @@ def happens(render_id: str, *types: EventType) -> None:
 
 def relayed() -> None:
     """All events become deliveries."""
+    feed.readable()
     while transact(relay.relay):
         pass
 

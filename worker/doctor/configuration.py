@@ -89,10 +89,14 @@ def _waits(waits: Waits, *, real: bool) -> Iterator[Finding]:
         yield ok(NAME, f"{len(Waits.model_fields)} waits, none out of reason")
 
 
+_OF_DAYS = frozenset({"publish_for_seconds", "webhook_disable_after_seconds"})
+"""They say for how long others may be away, not how long a step waits."""
+
+
 def _odd(waits: Waits, *, real: bool) -> Iterator[tuple[str, str]]:
     for name in Waits.model_fields:
         value = getattr(waits, name)
-        if isinstance(value, timedelta) and value > LONGEST_WAIT:
+        if isinstance(value, timedelta) and name not in _OF_DAYS and value > LONGEST_WAIT:
             yield f"{_setting(name)} is longer than a day", "give it in seconds"
     if real and waits.export_poll_seconds < CONTRACT_POLL:
         yield (
