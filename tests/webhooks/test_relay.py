@@ -8,6 +8,7 @@ from sqlalchemy import func
 
 from api.client.events import Event as ClientEvent
 from api.views import event_body
+from tests import feed
 from tests.renders.conftest import a_batch, a_render
 from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, happens, put, relayed, states
 from worker.batches import steering
@@ -107,6 +108,7 @@ def test_a_relay_takes_no_more_events_than_it_can_make_deliveries_of(monkeypatch
     listening = [an_endpoint() for _ in range(3)]
     happens(a_render(), *[EventType.PROGRESS] * 4)
     counts = []
+    feed.readable()
     while transact(relay.relay):
         counts.append(len(deliveries()))
     assert counts == [6, 12]
@@ -160,6 +162,7 @@ def test_two_relays_at_once_make_each_delivery_once():
 
     def work():
         for _ in range(5):
+            feed.readable()
             transact(relay.relay)
 
     threads = [Thread(target=work) for _ in range(3)]
@@ -194,6 +197,7 @@ def test_a_body_does_not_outlive_the_purge_of_its_render():
     relayed()
     put(Render, render, status="canceled", finished_at=func.now())
     happens(render, EventType.CANCELED)
+    feed.readable()
 
     read = transact(lambda s: list(relays.take(s, relay.NAME)))  # its place is lost with this test's relay
     transact(lambda s: purge.purge(s, s.get_one(Render, render, with_for_update=True)))

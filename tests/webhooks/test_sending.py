@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from api.client import BadSignature, verify_webhook
+from tests import feed
 from tests.addresses.servers import dripping, serving
 from tests.remote.tls import certificate
 from tests.renders.conftest import a_render, a_worker
@@ -294,6 +295,7 @@ def test_a_try_under_way_when_the_final_event_comes_is_the_last(receiver: Receiv
     first = claimed(deliveries(endpoint)[0].id)
     assert first is not None
     happens(render, EventType.SUCCEEDED)
+    feed.readable()
     transact(relay.relay)
     assert states() == [("queued", "pending"), ("succeeded", "pending")]
     assert tried() == 0, "the final event waits for the first try under way"
