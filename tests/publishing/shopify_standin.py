@@ -73,7 +73,7 @@ class Shopify(Standin):
     def name(self, request: Request) -> str:
         if request.path.startswith("/staged/"):
             return "upload"
-        selected = parse(request.json()["query"]).definitions[0].selection_set.selections  # type: ignore[union-attr]
+        selected = parse(request.json()["query"]).definitions[0].selection_set.selections
         return selected[0].name.value
 
     def answer(self, request: Request) -> Reply:

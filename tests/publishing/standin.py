@@ -2,6 +2,7 @@
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Fault:
     before: bool = False
 
 
-class Standin:
+class Standin(ABC):
     """`name` says what a call is, `answer` carries it out; both are a kind's own."""
 
     url: str
@@ -52,11 +53,13 @@ class Standin:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
 
+    @abstractmethod
     def name(self, request: Request) -> str:
-        raise NotImplementedError
+        """What a call is called in the ledger."""
 
+    @abstractmethod
     def answer(self, request: Request) -> Reply:
-        raise NotImplementedError
+        """Carry it out."""
 
     def fails(self, name: str, reply: Reply | None = None, *, before: bool = False, times: int = 1) -> None:
         """The next calls of that name go wrong."""

@@ -96,7 +96,7 @@ def test_a_publisher_that_goes_takes_what_is_in_hand(receiver: Receiver, tools: 
         transact(lambda session: publishers.delete(session, publishers.locked(session, owner_id(), publisher)))
         return answer(request)
 
-    receiver.answer = deletes  # type: ignore[method-assign]
+    receiver.answer = deletes
     driving.drive(publication, 0, tools)
     assert transact(lambda session: session.get(Publication, publication)) is None
     assert not [name for name, _ in events_of(made) if name.startswith("render.publish")]
@@ -135,7 +135,7 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
             _deleted(ends)
         return answer(request)
 
-    woocommerce.answer = deletes  # type: ignore[method-assign]
+    woocommerce.answer = deletes
     driving.drive(ending, 0, tools)
     for one in (lapses, waits):
         _deleted(one)
@@ -178,5 +178,5 @@ def test_a_slow_upload_is_not_taken_over(receiver: Receiver, tools: Tools, rende
     with here({"VIVIDEO_PUBLISH_LEASE_SECONDS": "2"}):
         publication = asked(at_address(receiver), render(content=b"a film " * 1000))
         slow = _Slow(tools, publication)
-        driving.drive(publication, 0, Tools(slow))  # type: ignore[arg-type]
+        driving.drive(publication, 0, Tools(slow))
     assert (published(publication).lease, slow.taken) == (1, [])

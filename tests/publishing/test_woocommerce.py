@@ -130,7 +130,10 @@ def test_what_the_database_refuses_is_a_try(
 ):
     """Whatever slipped through: only a fault of the database's that passes is left to the next claim."""
     woocommerce.has(7)
-    begin = lambda job: Next("upload", {"product_id": "\x00"})  # noqa: E731
+
+    def begin(_: object) -> Next:
+        return Next("upload", {"product_id": "\x00"})
+
     monkeypatch.setitem(driving.STEPS, PublisherKind.WOOCOMMERCE, {"begin": begin})
     publication = asked(at_woocommerce(woocommerce), render(), id=7)
     driving.drive(publication, 0, tools)

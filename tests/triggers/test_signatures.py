@@ -317,7 +317,7 @@ class _Many(dict[str, str]):
         super().__init__(pairs)
         self._pairs = pairs
 
-    def items(self):  # type: ignore[override]
+    def items(self):
         return list(self._pairs)
 
 

@@ -41,7 +41,7 @@ def again_since(endpoint: str, only: str = "failed", since: datetime = LONG_AGO)
 
 
 def begun(session, endpoint: str, only: str = "failed", since: datetime = LONG_AGO) -> WebhookRedelivery:
-    return redeliveries.begin(session, session.get_one(WebhookEndpoint, endpoint), since, only=only)  # type: ignore[arg-type]
+    return redeliveries.begin(session, session.get_one(WebhookEndpoint, endpoint), since, only=only)
 
 
 @pytest.mark.parametrize("state", ["delivered", "failed", "superseded", "pending"])

@@ -47,7 +47,7 @@ class _Away:
             self._say(f"the service does not answer, waiting for it: {fault}")
         self._seconds = min(max(self._seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         asked = fault.retry_after if isinstance(fault, RateLimited) else None
-        time.sleep(max(self._seconds, asked or 0))
+        time.sleep(max(self._seconds, asked or 0))  # the service is away: nothing tells when it is back
 
     def over(self) -> None:
         if self._seconds:

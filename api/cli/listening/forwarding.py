@@ -57,7 +57,7 @@ class Receiver:
             if pause is None or answer.taken or (answer.status is not None and answer.status not in AGAIN):
                 return answer
             trying_again(answer, pause)
-            time.sleep(pause)
+            time.sleep(pause)  # the receiver is down: nothing tells when it is back
         raise AssertionError("the last try returns")
 
     def _post(self, message: Message, tries: int) -> Answer:
