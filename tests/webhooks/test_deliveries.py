@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event, text
 
+from tests import feed
 from tests.renders.conftest import a_render, a_worker
 from tests.webhooks.conftest import (
     Receiver,
@@ -178,6 +179,7 @@ def test_an_endpoint_that_is_held_keeps_neither_the_relay_nor_the_dispatcher_wai
     lost = rows(held)[0]
     put(WebhookDelivery, lost.id, sent_at=LONG_AGO)
     a_render()
+    feed.readable()
 
     def work(session):
         assert by_owner_locked(session, held)
