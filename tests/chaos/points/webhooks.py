@@ -95,7 +95,10 @@ def _one_each(endpoint: str, renders: list[str]) -> None:
 
 
 def _forgotten(play: Play, endpoint: str) -> None:
+    """It is gone at once for whoever asks, and what hung on it with the next housekeeping."""
     assert play.ground.ask("DELETE", f"{_AT}/{endpoint}").status_code in (204, 404)
+    assert play.ground.ask("GET", f"{_AT}/{endpoint}").status_code == 404
+    play.sweep()
     assert not rows(_ALL, endpoint=endpoint)
 
 
