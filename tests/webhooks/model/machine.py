@@ -7,7 +7,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from tests.renders.conftest import a_render
 from tests.webhooks import conftest as real
-from tests.webhooks.model.answers import ANSWERS, GONE, OURS, REFUSED, SLOW, TAKEN, Answer
+from tests.webhooks.model.answers import ANSWERS, BUSY, GONE, OURS, REFUSED, SLOW, TAKEN, Answer
 from tests.webhooks.model.expected import ENDS, LEASE, Endpoint, Row
 from tests.webhooks.model.owners import Owners, which
 from tests.webhooks.model.shares import Look
@@ -26,10 +26,10 @@ class Machine(Owners):
 
     # To renders
 
-    @initialize()
-    def has_begun(self) -> None:
+    @initialize(places=st.sampled_from(PLACES))
+    def has_begun(self, places: int) -> None:
         """Something is under way, or most examples would be over before anything is."""
-        self.begins()
+        self.begins(places)
         self.open = [(a_render(owner), owner) for owner in OWNERS for _ in range(3)]
         self.reads_the_feed()
         self.ticks()
@@ -129,7 +129,7 @@ class Machine(Owners):
         claimed = self.workers[place] if stays else self.workers.pop(place)
         row = self.book.rows[claimed.id]
         endpoint = self.book.endpoints[row.endpoint]
-        answer = answer if endpoint.polite or not answer.asks else REFUSED
+        answer = BUSY[which % 2] if endpoint.polite and answer == REFUSED else answer
         counts = self.book.written(row, claimed.lease)
         asked = timedelta(seconds=answer.asks) if answer.asks else None
         tried = Tried(claimed.at, answer.seconds, answer.status, answer.error, asked=asked)
