@@ -20,4 +20,5 @@ TAKEN, SLOW, REFUSED = Answer(), Answer(seconds=6.0), Answer(500, error="webhook
 GONE = Answer(410, error=schedule.GONE_AWAY)
 OURS = Answer(None, error=schedule.FAULT)
 BUSY = Answer(429, error="webhook.status", asks=60.0), Answer(503, error="webhook.status", asks=300.0)
-ANSWERS = (TAKEN, TAKEN, TAKEN, SLOW, REFUSED, REFUSED, REFUSED, GONE, OURS, *BUSY)
+"""How one that is polite refuses."""
+ANSWERS = (TAKEN, TAKEN, TAKEN, SLOW, REFUSED, REFUSED, REFUSED, GONE, OURS)

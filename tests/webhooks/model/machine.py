@@ -7,11 +7,11 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from tests.renders.conftest import a_render
 from tests.webhooks import conftest as real
-from tests.webhooks.model.answers import ANSWERS, GONE, OURS, REFUSED, SLOW, TAKEN, Answer
+from tests.webhooks.model.answers import ANSWERS, BUSY, GONE, OURS, REFUSED, SLOW, TAKEN, Answer
 from tests.webhooks.model.expected import ENDS, LEASE, Endpoint, Row
 from tests.webhooks.model.owners import Owners, which
 from tests.webhooks.model.shares import Look
-from tests.webhooks.model.world import OWNERS, PLACES
+from tests.webhooks.model.world import ENDPOINTS, OWNERS, PLACES
 from worker.database import transact
 from worker.renders.events import EventType
 from worker.webhooks import claims, endpoints, outcomes
@@ -26,17 +26,16 @@ class Machine(Owners):
 
     # To renders
 
-    @initialize()
-    def has_begun(self) -> None:
+    @initialize(places=st.sampled_from(PLACES))
+    def has_begun(self, places: int) -> None:
         """Something is under way, or most examples would be over before anything is."""
-        self.begins()
-        for owner in (*OWNERS, *OWNERS):
-            self.a_render_is_queued(owner)
-        self.relays()
-        self.looks()
+        self.begins(places)
+        self.open = [(a_render(owner), owner) for owner in OWNERS for _ in range(3)]
+        self.reads_the_feed()
+        self.ticks()
 
     @rule(owner=st.sampled_from(OWNERS))
-    @precondition(lambda self: len(self.open) < 6)
+    @precondition(lambda self: len(self.open) < 8)
     def a_render_is_queued(self, owner: str) -> None:
         self.open.append((a_render(owner), owner))
         self.reads_the_feed()
@@ -110,15 +109,17 @@ class Machine(Owners):
         self.book.claim(self.book.rows[claimed.id])
         self.workers.append(claimed)
 
-    @rule(answers=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=4), next=st.booleans())
+    @rule(moods=st.tuples(*[st.sampled_from(ANSWERS)] * len(ENDPOINTS)), most=st.integers(2, 8), next=st.booleans())
     @precondition(lambda self: self.broker)
-    def works(self, answers: list[Answer], next: bool) -> None:
-        """Without an accident."""
-        for answer in answers[: len(self.broker)]:
+    def works(self, moods: tuple[Answer, ...], most: int, next: bool) -> None:
+        """Without an accident: each receiver has its mood."""
+        answers = dict(zip(self.book.endpoints, moods, strict=True))
+        for _ in range(min(most, len(self.broker))):
             before = len(self.workers)
             self.takes_a_message(0, stays=False)
             if len(self.workers) > before:
-                self.is_answered(before, answer, stays=False, next=next)
+                mood = answers[self.workers[before].endpoint_id]
+                self.is_answered(before, mood, stays=False, next=next)
 
     @rule(which=which, answer=st.sampled_from(ANSWERS), stays=st.booleans(), next=st.booleans())
     @precondition(lambda self: self.workers)
@@ -128,7 +129,7 @@ class Machine(Owners):
         claimed = self.workers[place] if stays else self.workers.pop(place)
         row = self.book.rows[claimed.id]
         endpoint = self.book.endpoints[row.endpoint]
-        answer = answer if endpoint.polite or not answer.asks else REFUSED
+        answer = BUSY[which % 2] if endpoint.polite and answer == REFUSED else answer
         counts = self.book.written(row, claimed.lease)
         asked = timedelta(seconds=answer.asks) if answer.asks else None
         tried = Tried(claimed.at, answer.seconds, answer.status, answer.error, asked=asked)

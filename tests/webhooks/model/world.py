@@ -24,17 +24,17 @@ OWNERS = ("default", "demo")
 ALL, NO_ENDS = ("render.*",), ("render.queued", "render.started", "render.progress")
 ENDPOINTS = ((0, ALL, False), (0, ALL, False), (1, ALL, True), (1, NO_ENDS, False))
 """Whose, what it asks for, and whether it answers with a Retry-After."""
-PLACES = (4, 8, 40)
+PLACES = (6, 16, 40)
 
 
 class World(RuleBasedStateMachine):
     """Two owners, each with two endpoints and a few renders."""
 
-    def begins(self) -> None:
+    def begins(self, places: int) -> None:
         """Nothing has happened."""
         transact(lambda s: s.execute(text("TRUNCATE renders, workers, lanes, accounts, owners CASCADE")))
         a_worker()
-        self.has_places(PLACES[-1])
+        self.has_places(places)
         self.book = Book()
         for owner, events, polite in ENDPOINTS:
             id = real.an_endpoint(events=events, owner_name=OWNERS[owner])
