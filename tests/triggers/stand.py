@@ -46,10 +46,11 @@ class Shop:
         self.owner_id = owner_id(owner)
         self.name = f"promo-{new_id('tpl')[4:]}"
         transact(lambda session: templates.create(session, self.owner_id, self.name, TEMPLATE))
-        self.key_id = transact(lambda session: self._key(session, limits)) if limits else None
+        self.key_id = transact(lambda session: self.key(session, limits)) if limits else None
         self.id = transact(lambda session: self._trigger(session, columns)).id
 
-    def _key(self, session: Session, limits: Limits) -> str:
+    def key(self, session: Session, limits: Limits) -> str:
+        """Another key of the owner; its id."""
         text = owners.new_key(session, self.owner_id, "shop", limits=limits)
         return session.scalars(select(ApiKey.id).where(ApiKey.hash == owners.key_hash(text))).one()
 
