@@ -1,7 +1,8 @@
 """A shop at the level of transactions: messages are taken as the intake takes them, without HTTP."""
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import select, text, update
@@ -148,3 +149,20 @@ def due_now() -> None:
     """What is held because of limits is due."""
     held = TriggerDelivery.retry_at < text("'infinity'")
     transact(lambda session: session.execute(update(TriggerDelivery).where(held).values(retry_at=text("now()"))))
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return, begun in one moment."""
+    found: list[Any] = []
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> None:
+        barrier.wait()
+        found.append(call())
+
+    threads = [threading.Thread(target=run, args=[call]) for call in calls]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return found
