@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -159,3 +159,41 @@ _FIRST_SINCE = text(
 )
 """`OFFSET 0` keeps the planner from going through the owner's events from the first one on: `ix_events_created` knows
 where they begin."""
+
+
+LONGEST_TRANSACTION = timedelta(hours=1)
+"""One that stands still is ended within a minute, and none of ours works for longer than a few."""
+
+
+def id_before(session: Session, moment: datetime, *, most: timedelta) -> int:
+    """An id below those of all events since then, or since `most` ago where that is later. What it reads is what
+    happened within two hours, or in twice the time until anything did."""
+    newest = last_id(session)
+    span = LONGEST_TRANSACTION
+    while span < 2 * most:
+        if _first_within(session, moment, most, span) is not None:
+            # Ids are given as events are written, and what is further away was written later than that first one.
+            first = _first_within(session, moment, most, span + LONGEST_TRANSACTION)
+            return first - 1 if first is not None else newest
+        span *= 2
+    return newest
+
+
+def last_id(session: Session) -> int:
+    """Of the events there are; 0 where there are none."""
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+def _first_within(session: Session, moment: datetime, most: timedelta, span: timedelta) -> int | None:
+    return session.execute(_FIRST_WITHIN, {"moment": moment, "most": most, "span": span}).scalar_one()
+
+
+_FIRST_WITHIN = text(
+    """
+    SELECT min(id) FROM (
+        SELECT id FROM events WHERE created_at >= greatest(:moment, now() - CAST(:most AS interval))
+            AND created_at < greatest(:moment, now() - CAST(:most AS interval)) + CAST(:span AS interval)
+        OFFSET 0) AS found"""
+)
+"""`OFFSET 0` keeps the planner from going through all events from the first one on: `ix_events_created` knows where
+they begin."""
