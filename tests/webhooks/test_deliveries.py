@@ -76,6 +76,21 @@ def test_one_is_sent_again_whatever_became_of_it(receiver: Receiver, state: str)
     assert [one.number for one in attempts(row.id)] == [1, 2]
 
 
+def test_one_that_was_forgotten_meanwhile_is_not_sent_again():
+    """Retention took it between the look and the write."""
+    an_endpoint()
+    a_render()
+    relayed()
+    (row,) = rows()
+
+    def late(session):
+        found = session.get_one(WebhookDelivery, row.id)
+        transact(lambda beside: beside.delete(beside.get_one(WebhookDelivery, row.id)))
+        return deliveries.redeliver(session, found)
+
+    assert transact(late) is False
+
+
 def test_all_that_failed_since_a_time_and_what_was_never_sent(receiver: Receiver):
     """Of `failed` neither what was delivered nor what was superseded; `all` is all; and what happened while it was
     disabled is made up for in both, by its filter."""

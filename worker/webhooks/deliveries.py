@@ -81,16 +81,20 @@ _AGAIN: dict[str, Any] = {
 """Whoever has it in hand at this moment keeps it: what that try comes to is the first of the new ones."""
 
 
-def redeliver(session: Session, row: WebhookDelivery) -> None:
-    """Send it again now, whatever became of it, under the same `webhook-id`, with the whole schedule before it. One
-    whose endpoint is disabled goes out once that is enabled."""
-    session.execute(
+def redeliver(session: Session, row: WebhookDelivery) -> bool:
+    """Send it again now, whatever became of it, under the same `webhook-id`, with the whole schedule before it; whether
+    it is still there. One whose endpoint is disabled goes out once that is enabled."""
+    again = (
         update(WebhookDelivery)
         .where(WebhookDelivery.id == row.id)
         .values(_AGAIN)
+        .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )
-    session.refresh(row)
+    there = session.scalar(again) is not None
+    if there:
+        session.refresh(row)
+    return there
 
 
 def send_known(
