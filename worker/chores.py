@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config.logging import get
 from worker import app
@@ -33,7 +34,8 @@ class Chore:
 
 
 def do(chores: Sequence[Chore]) -> bool:
-    """A piece of each; whether any has more to do at once. Raises DBAPIError where the database is away."""
+    """A piece of each; whether any has more to do at once. Raises DBAPIError where the database is away,
+    PoolTimeout where no connection is free."""
     more = [_do(chore) for chore in chores]
     return any(more)
 
@@ -43,6 +45,8 @@ def _do(chore: Chore) -> bool:
         return False
     try:
         return chore.run()
+    except PoolTimeout:
+        raise
     except DBAPIError as error:
         if contended(error):
             log.info("chore.contended", chore=chore.name)

@@ -41,6 +41,8 @@ CONTENDED_STATES = frozenset({"40001", "40P01", "55P03"})
 
 PASSING_SECONDS = 1.0
 """For which `in_passing` waits for a lock: a tick."""
+STATEMENT_SECONDS = 5.0
+"""For which a statement of `in_passing` may run: far longer than any of them should."""
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,
@@ -161,14 +163,19 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
 
 
 def in_passing(work: Callable[[Session], Result]) -> Result:
-    """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has: for a thread
-    that others wait for."""
+    """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has and no longer
+    than `STATEMENT_SECONDS` for an answer: for a thread that others wait for."""
     return _in_transaction(lambda session: work(_impatient(session)))
 
 
 def _impatient(session: Session) -> Session:
-    session.execute(text(f"SET LOCAL lock_timeout = '{round(PASSING_SECONDS * 1000)}ms'"))
+    given = {"lock": f"{round(PASSING_SECONDS * 1000)}ms", "statement": f"{round(STATEMENT_SECONDS * 1000)}ms"}
+    session.execute(_LIMITS, given)
     return session
+
+
+_LIMITS = text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)")
+"""Until the transaction's end."""
 
 
 def _in_transaction(work: Callable[[Session], Result]) -> Result:

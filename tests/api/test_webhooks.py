@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import delete, func, insert, text, update
 
 from tests.api.keys import caller, new_key
 from tests.api.service import Service
@@ -250,6 +250,30 @@ def test_what_an_endpoint_missed_is_sent_again(service: Service):
     again = service.first.post(found["links"]["redeliver"])
     assert (again.status_code, again.json()["state"], again.json()["id"]) == (202, "pending", found["id"])
     assert service.first.post(f"{DELIVERIES}/msg_{'0' * 26}/redeliver").json()["code"] == "webhook.delivery_unknown"
+
+
+def test_a_repeated_call_about_an_endpoint_that_is_gone_says_so(service: Service):
+    """Its redelivery went with it, as housekeeping removes what is deleted."""
+    endpoint = make(service, events=["render.queued"])["id"]
+    at, headers = f"{ENDPOINTS}/{endpoint}", {"Idempotency-Key": uuid4().hex}
+    asked = {"json": {"since": YESTERDAY}, "headers": headers}
+    assert service.first.post(f"{at}/redeliver", **asked).status_code == 202
+    assert service.first.delete(at).status_code == 204
+    assert service.first.post(f"{at}/redeliver", **asked).json()["code"] == "webhook.unknown"
+    service.write(lambda session: session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint)))
+    again = service.first.post(f"{at}/redeliver", **asked)
+    assert (again.status_code, again.json()["code"]) == (404, "webhook.unknown")
+
+
+def test_moments_before_there_was_anything_are_moments(service: Service):
+    """The beginning, or as far back as anything is known."""
+    endpoint = make(service)["id"]
+    first = service.first.get("/v1/events", params={"limit": 1}).json()["data"]
+    for moment in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+        found = service.first.get("/v1/events", params={"since": moment, "limit": 1})
+        assert (found.status_code, found.json()["data"]) == (200, first)
+        again = service.first.post(f"{ENDPOINTS}/{endpoint}/redeliver", json={"since": moment})
+        assert again.status_code == 202, again.text
 
 
 def test_a_render_has_a_webhook_of_its_own(service: Service):

@@ -31,6 +31,7 @@ from tests.webhooks.conftest import (
     the_endpoint,
     tried,
 )
+from worker.addresses.errors import Busy
 from worker.database import transact
 from worker.renders import events
 from worker.renders.events import Cursor, EventType
@@ -234,7 +235,7 @@ def test_two_failures_with_a_week_of_nothing_between_them_are_no_five_days(recei
     assert timedelta(hours=23) < days < timedelta(hours=25), "from the second one on"
 
 
-@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault"])
+@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault", "address.busy"])
 def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
     """It neither counts as a failure of the endpoint nor disables one that had been failing."""
     endpoint, delivery = one_delivery("http://127.0.0.1:9/")
@@ -243,6 +244,24 @@ def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
     transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.0, error=error)))
     assert (the_delivery(delivery).state, the_delivery(delivery).last_error) == ("pending", error)
     assert (the_endpoint(endpoint).failing_since, the_endpoint(endpoint).failed_at) == (None, None)
+
+
+def test_where_no_name_could_be_looked_up_no_try_is_gone(receiver: Receiver):
+    """The one try that is allowed for is still there, a moment later."""
+    _, delivery = one_delivery(receiver.url)
+    for _ in range(4):
+        later(20)
+        held = claimed(delivery)
+        assert held is not None
+        busy = Tried(datetime.now(UTC), 0.0, error=Busy.code)
+        transact(lambda s, held=held, busy=busy: outcomes.write(s, held, busy))
+        assert tried() == 0, "not at once"
+    row = the_delivery(delivery)
+    assert (row.state, row.tries, row.last_error) == ("pending", 0, "address.busy")
+    later(20)
+    assert tried() == 1
+    assert (the_delivery(delivery).state, the_delivery(delivery).tries) == ("delivered", 1)
+    assert [one.number for one in attempts(delivery)] == [1, 2, 3, 4, 5]
 
 
 def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):

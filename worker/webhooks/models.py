@@ -33,7 +33,7 @@ class DisabledReason(StrEnum):
 
     ASKED = "asked"
     GONE = "gone"  # it answered 410
-    FAILING = "failing"  # nothing was taken for five days
+    FAILING = "failing"  # nothing was taken for `VIVIDEO_WEBHOOK_DISABLE_AFTER_SECONDS`
 
 
 class WebhookEndpoint(Base):

@@ -58,7 +58,7 @@ def write(session: Session, claimed: Claimed, tried: Tried) -> DeliveryState | N
     over = state is not DeliveryState.PENDING
     values: dict[str, Any] = {
         "state": state.value,
-        "tries": row.tries + 1,
+        "tries": row.tries + (tried.error != schedule.BUSY),
         "sent_at": None,
         "lease_until": None,
         "last_status": tried.status,
@@ -115,6 +115,8 @@ def _next(row: WebhookDelivery, tried: Tried) -> tuple[DeliveryState, timedelta 
         return DeliveryState.SUPERSEDED, None
     if tried.error == schedule.GONE_AWAY:
         return DeliveryState.FAILED, None
+    if tried.error == schedule.BUSY:
+        return DeliveryState.PENDING, schedule.BUSY_PAUSE
     waits = settings().waits.webhook_retry_seconds
     ready_in = schedule.wait(row.tries + 1, waits, asked=tried.asked, chance=random.random())  # noqa: S311 - jitter
     return (DeliveryState.FAILED if ready_in is None else DeliveryState.PENDING), ready_in
