@@ -7,10 +7,10 @@ Each claim raises the lease's number, and each write names it: whoever lost it w
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -47,10 +47,13 @@ class Held:
     external_ref: str | None
     earlier: Sequence[Publication]
     """Older ones of the same product that may have something at the shop, the newest first."""
+    lost: bool = False
+    """No worker came back from it, for as long as faults are borne with: it would end workers for ever."""
 
 
 def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
-    """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed."""
+    """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed. A claim
+    that ended by itself before was a fault."""
     found = session.get(Publication, publication_id)
     if found is None:
         return None
@@ -59,6 +62,8 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
+    lapsed = Publication.lease_until.is_not(None)
+    was_lapsed = session.scalar(select(lapsed).where(Publication.id == publication_id).with_for_update())
     row = session.scalars(
         update(Publication)
         .where(
@@ -69,7 +74,15 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             ~ending.in_hand(Publication),
             exists().where(Publisher.id == Publication.publisher_id, Publisher.disabled_at.is_(None)),
         )
-        .values(lease=Publication.lease + 1, lease_until=_until(), sent_at=func.now())
+        .values(
+            lease=Publication.lease + 1,
+            lease_until=_until(),
+            sent_at=func.now(),
+            tries=Publication.tries + case((lapsed, 1), else_=0),
+            failing_since=case(
+                (lapsed, func.coalesce(Publication.failing_since, func.now())), else_=Publication.failing_since
+            ),
+        )
         .returning(Publication)
         .execution_options(populate_existing=True, **_AS_IS)
     ).one_or_none()
@@ -82,7 +95,12 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
         session.get(Result, (row.render_id, row.run)),
         session.scalar(select(Render.external_ref).where(Render.id == row.render_id)),
         _earlier(session, row),
+        lost=bool(was_lapsed) and _borne_long_enough(session, row.failing_since),
     )
+
+
+def _borne_long_enough(session: Session, since: datetime | None) -> bool:
+    return bool(session.scalar(select(func.now() - since > settings().waits.publish_for_seconds)))
 
 
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
@@ -124,8 +142,7 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     if row is None:
         raise LeaseLost
     since = row.failing_since or session.scalars(select(func.now())).one()
-    late = session.scalar(select(func.now() - since > waits.publish_for_seconds))
-    if late:
+    if _borne_long_enough(session, since):
         end(session, held, GivenUp(fault.code, fault.detail))
         return False
     longest = waits.publish_longest_seconds

@@ -88,6 +88,8 @@ def _worked(held: Held, tools: Tools) -> str:
 
 def _driven(held: Held, tools: Tools) -> str:
     """Raises PublishError, LeaseLost, and what the tools raise."""
+    if held.lost:
+        raise GivenUp("publish.internal", "no worker came back from it")
     job = _job(held, tools)
     steps = STEPS[PublisherKind(held.publisher.kind)]
     step = held.publication.step

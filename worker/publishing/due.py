@@ -30,7 +30,7 @@ def due(session: Session) -> list[Due]:
     if not session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
         return []
     queue.by_index(session)
-    session.execute(_FORGET_LOST, {"redispatch": settings().waits.redispatch_seconds})
+    _forget_lost(session)
     places = queue.capacity(session, lease=settings().waits.lease_seconds).get("io", 0)
     given = {"half": places // 2, "quarter": places // 4, "most": AT_ONCE, "each": PER_PUBLISHER}
     return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
@@ -40,13 +40,25 @@ _LOCK = 0x7075626C
 """`publ`."""
 
 
+def _forget_lost(session: Session) -> None:
+    """Those that nobody claimed in time, or whose worker never came back, are sent again; not at once where it was not
+    the first that did not: it may be the publication that ends workers."""
+    waits = settings().waits
+    pauses = {"first": waits.retry_first_seconds, "longest": waits.publish_longest_seconds}
+    session.execute(_FORGET_LOST, {"redispatch": waits.redispatch_seconds, **pauses})
+
+
 _FORGET_LOST = text(
     """
-    UPDATE publications SET sent_at = NULL
-    WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
-        AND (lease_until IS NULL OR lease_until < now())"""
+    UPDATE publications SET sent_at = NULL,
+        ready_at = CASE WHEN lease_until IS NULL OR tries = 0 THEN ready_at
+            ELSE now() + least(CAST(:first AS interval) * 2 ^ least(tries, 20), CAST(:longest AS interval)) END
+    WHERE id IN (SELECT id FROM publications
+        WHERE state = 'pending' AND sent_at < now() - CAST(:redispatch AS interval)
+            AND (lease_until IS NULL OR lease_until < now())
+        FOR UPDATE SKIP LOCKED)"""
 )
-"""Those that nobody claimed in time, or whose worker never came back, are sent again."""
+"""What somebody has locked at this moment waits for the next look: the dispatcher waits for nobody."""
 
 
 HAND_OUT = text(
