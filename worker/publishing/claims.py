@@ -18,7 +18,7 @@ from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
-from worker.publishing.errors import Again, GivenUp
+from worker.publishing.errors import OF_THE_PLACE, Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.publishing.scrubbing import ELSEWHERE, digested, wordless
 from worker.renders import events
@@ -151,6 +151,8 @@ def again(session: Session, held: Held, fault: Again) -> bool:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
     _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
+    if fault.code in OF_THE_PLACE:
+        _fails(session, held, fault.code)
     return True
 
 
@@ -173,9 +175,7 @@ def end(session: Session, held: Held, fault: GivenUp) -> None:
     """Given up, with the reason. Raises LeaseLost."""
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
     _finish(session, held, PublicationState.FAILED, **told)
-    _on_publisher(
-        session, held, failing_since=func.coalesce(Publisher.failing_since, func.now()), error_code=fault.code
-    )
+    _fails(session, held, fault.code)
     _tell(session, held, EventType.PUBLISH_FAILED, code=fault.code)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "failed", fault.code).inc)
 
@@ -196,6 +196,10 @@ def _finish(session: Session, held: Held, state: PublicationState, **values: Any
     mine, purged = held.publication, exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
     scrubbed = update(Publication).where(Publication.id == mine.id, purged).values(**wordless())
     session.execute(scrubbed.execution_options(**_AS_IS))
+
+
+def _fails(session: Session, held: Held, code: str) -> None:
+    _on_publisher(session, held, failing_since=func.coalesce(Publisher.failing_since, func.now()), error_code=code)
 
 
 def _on_publisher(session: Session, held: Held, **values: Any) -> None:

@@ -23,6 +23,9 @@ HELP = {
 }
 """Every code with its remedy; docs/errors.md has the same."""
 
+OF_THE_PLACE = ("publish.unavailable", "publish.throttled", "publish.refused")
+"""Say something of the whole shop, not of one product: its others fare no better at this moment."""
+
 
 class PublishError(Exception):
     """Base."""

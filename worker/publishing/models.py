@@ -42,9 +42,9 @@ class Publisher(Base):
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]
-    """The first failed publication since the last that went through."""
+    """The first publication that failed, or met a fault of the whole shop, since the last that went through."""
     error_code: Mapped[str | None]
-    """Of that failing: `publish.refused` means that its credentials are to be looked at."""
+    """Of its last such fault: `publish.refused` means that its credentials are to be looked at."""
     succeeded_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
