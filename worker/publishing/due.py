@@ -115,9 +115,9 @@ HAND_OUT = text(
     UPDATE publications SET sent_at = now() WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING id, lease"""
 )
 """The owner who has least in hand is next, and of his publishers the one that has: many shops of one owner are no
-reason for others to wait. A file may be under way for an hour, so a quarter of the places stays for other owners, however few
-there are. Of one product one at a time, of one publisher a few; of one that does not answer one, and of all of those
-together half the places.
+reason for others to wait. A file may be under way for an hour, so a quarter of the places stays for other owners. Of
+one product one at a time, of one publisher a few; of one that does not answer one, and of all of those together half
+the places.
 
 Publishers are found by walking `ix_publications_due`, one step each, so that a backlog of one costs the others nothing;
 what is in hand by `ix_publications_sent`, which is short; what is earlier of a product by `ix_publications_order`.

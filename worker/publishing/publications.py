@@ -85,7 +85,8 @@ def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
 
 def _is_of(last: Publication, wish: Wish) -> bool:
     there = last.state in (PublicationState.PENDING, PublicationState.PUBLISHED)
-    return there and (last.render_id, last.run) == (wish.render_id, wish.run)
+    as_before = not wish.product or last.product == wish.product
+    return there and as_before and (last.render_id, last.run) == (wish.render_id, wish.run)
 
 
 _COLUMNS = tuple(Wish.__dataclass_fields__)
