@@ -2,6 +2,10 @@
 
 Each claim raises the lease's number, and each write names it: whoever lost it writes nothing. A claim lasts until
 `lease_until`, which each write moves on; after that the next look of the dispatcher gives it to another worker.
+
+Locks are taken in one order: the publisher's row, then its publications', as by whoever changes or drops a publisher.
+What ends one writes to its render, and so does without the product's lock (`publications.alone`): a message of a
+trigger has the render's row first, and asks for that lock then.
 """
 
 import random
@@ -137,27 +141,29 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     Raises LeaseLost.
     """
     waits = settings().waits
-    _alone(session, held)
-    row = session.scalars(select(Publication).where(_mine(held)).with_for_update()).one_or_none()
+    row = session.scalars(select(Publication).where(_mine(held))).one_or_none()
     if row is None:
         raise LeaseLost
     since = row.failing_since or session.scalars(select(func.now())).one()
     if _borne_long_enough(session, since):
         end(session, held, GivenUp(fault.code, fault.detail))
         return False
+    _alone(session, held)
     longest = waits.publish_longest_seconds
     pause = min(waits.retry_first_seconds * 2 ** min(row.tries, 30), longest) * random.uniform(0.75, 1.25)  # noqa: S311
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
-    _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
     if fault.code in OF_THE_PLACE:
         _fails(session, held, fault.code)
+    _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
     return True
 
 
 def published(session: Session, held: Held, remote: dict[str, Any], removed: Sequence[str]) -> None:
     """It is at the shop, and what `removed` brought there earlier is not any more. Raises LeaseLost."""
+    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None}
+    _on_publisher(session, held, **well)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
     session.execute(
         update(Publication)
@@ -165,8 +171,6 @@ def published(session: Session, held: Held, remote: dict[str, Any], removed: Seq
         .values(remote=Publication.remote.op("||")(text("'{\"removed\": true}'::jsonb")))
         .execution_options(**_AS_IS)
     )
-    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None}
-    _on_publisher(session, held, **well)
     _tell(session, held, EventType.PUBLISHED)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "published", "").inc)
 
@@ -174,8 +178,8 @@ def published(session: Session, held: Held, remote: dict[str, Any], removed: Seq
 def end(session: Session, held: Held, fault: GivenUp) -> None:
     """Given up, with the reason. Raises LeaseLost."""
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
-    _finish(session, held, PublicationState.FAILED, **told)
     _fails(session, held, fault.code)
+    _finish(session, held, PublicationState.FAILED, **told)
     _tell(session, held, EventType.PUBLISH_FAILED, code=fault.code)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "failed", fault.code).inc)
 

@@ -44,8 +44,8 @@ def get(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
 
 
 def locked(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
-    """As `get`, with the row locked until the transaction ends."""
-    query = _owned(owner_id, publisher_id).with_for_update().execution_options(populate_existing=True)
+    """As `get`, with the row locked until the transaction ends; new publications can still name it."""
+    query = _owned(owner_id, publisher_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
 
