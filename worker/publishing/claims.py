@@ -24,7 +24,7 @@ from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
 from worker.publishing.errors import OF_THE_PLACE, Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
-from worker.publishing.scrubbing import ELSEWHERE, digested, wordless
+from worker.publishing.scrubbing import digested, wordless
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render, Result
@@ -57,7 +57,7 @@ class Held:
 
 def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed. A claim
-    that ended by itself before was a fault."""
+    that ended by itself before was a fault; what is of another place begins here anew."""
     found = session.get(Publication, publication_id)
     if found is None:
         return None
@@ -66,7 +66,8 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
-    lapsed = Publication.lease_until.is_not(None)
+    here, lapsed = publications.place_of(found.publisher_id), Publication.lease_until.is_not(None)
+    moved = Publication.place != here
     was_lapsed = session.scalar(select(lapsed).where(Publication.id == publication_id).with_for_update())
     row = session.scalars(
         update(Publication)
@@ -82,6 +83,9 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             lease=Publication.lease + 1,
             lease_until=_until(),
             sent_at=func.now(),
+            place=here,
+            step=case((moved, "begin"), else_=Publication.step),
+            remote=case((moved, text("'{}'::jsonb")), else_=Publication.remote),
             tries=Publication.tries + case((lapsed, 1), else_=0),
             failing_since=case(
                 (lapsed, func.coalesce(Publication.failing_since, func.now())), else_=Publication.failing_since
@@ -113,7 +117,7 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
         Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
-        ~Publication.remote.has_key(ELSEWHERE),
+        Publication.place == row.place,
         ~Publication.remote.has_key("removed"),
     )
     return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
@@ -240,6 +244,7 @@ def _mine(held: Held) -> ColumnElement[bool]:
     return and_(
         Publication.id == held.publication.id,
         Publication.lease == held.lease,
+        publications.place_of(held.publisher.id) == held.publication.place,
         Publication.state == PublicationState.PENDING.value,
     )
 

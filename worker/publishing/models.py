@@ -38,6 +38,8 @@ class Publisher(Base):
     kind: Mapped[str]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind, nothing secret: `worker.publishing.settings`."""
+    place: Mapped[int] = mapped_column(server_default="0")
+    """Raised where another shop or address is told: what was brought to the one of before is not there."""
     credentials_encrypted: Mapped[bytes]
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
@@ -67,6 +69,8 @@ class Publication(Base):
     publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
     run: Mapped[int]
+    place: Mapped[int] = mapped_column(server_default="0")
+    """Its publisher's, as it was when it was asked for or begun: `remote` is of there."""
     ref: Mapped[str]
     """The owner's reference of the product: a newer video of it overtakes an older one."""
     product: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -108,5 +112,11 @@ class Publication(Base):
         Index("ix_publications_order", "publisher_id", "ref", "number", postgresql_where=text("state = 'pending'")),
         Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_publications_render", "render_id"),
+        # Nothing of them is in a shop: forgotten after a while.
+        Index(
+            "ix_publications_over",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"),
+        ),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),
     )

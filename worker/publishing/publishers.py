@@ -76,6 +76,8 @@ def change(
     failing."""
     if settings is not None:
         if settings.place != settings_of(row).place:
+            row.place += 1
+            session.flush()
             publications.begin_anew(session, row.id)
         row.settings = settings.model_dump(mode="json")
     if credentials is not None:
