@@ -3,16 +3,20 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from tests.addresses.servers import dripping, serving
-from tests.publishing.conftest import a_publisher, asked, at_address, change, events_of, the
+from tests.publishing.conftest import a_publisher, asked, at_address, change, events_of, owner_id, the
 from tests.publishing.receiver_standin import SECRET, Receiver
 from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, due
+from worker.publishing import claims, driving, due, publications
+from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
+from worker.publishing.errors import GivenUp
 
 Make = Callable[..., str]
 
@@ -77,3 +81,19 @@ def test_who_ends_workers_for_three_days_is_given_up(receiver: Receiver, tools: 
     assert (the(lost).state, the(lost).error_code) == ("failed", "publish.internal")
     assert the(failing).state == "published"
     assert "render.publish_failed" in [name for name, _ in events_of(made)]
+
+
+def test_who_gave_up_writes_nothing_after_a_retry(receiver: Receiver, render: Make):
+    """Its end was committed, the answer was lost: the same once more is not the retried one's."""
+    publication = asked(at_address(receiver), render())
+    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    assert held is not None
+
+    def end(session: Any) -> None:
+        claims.end(session, held, GivenUp("publish.rejected"))
+
+    transact(end)
+    transact(lambda session: publications.retry(session, owner_id(), publication))
+    with pytest.raises(LeaseLost):
+        transact(end)
+    assert the(publication).state == "pending"

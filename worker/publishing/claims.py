@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -22,7 +22,7 @@ from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
-from worker.publishing.errors import OF_THE_PLACE, Again, GivenUp
+from worker.publishing.errors import OF_THE_PLACE, REFUSED, Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.publishing.scrubbing import digested, wordless
 from worker.renders import events
@@ -77,7 +77,7 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             Publication.state == PublicationState.PENDING.value,
             Publication.ready_at <= func.now(),
             ~ending.in_hand(Publication),
-            exists().where(Publisher.id == Publication.publisher_id, Publisher.disabled_at.is_(None)),
+            exists().where(Publisher.id == Publication.publisher_id, _is_open()),
         )
         .values(
             lease=Publication.lease + 1,
@@ -109,6 +109,11 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
 
 def _borne_long_enough(session: Session, since: datetime | None) -> bool:
     return bool(session.scalar(select(func.now() - since > settings().waits.publish_for_seconds)))
+
+
+def _is_open() -> ColumnElement[bool]:
+    """Those that anything is brought to now."""
+    return and_(Publisher.disabled_at.is_(None), func.coalesce(Publisher.quiet_until <= func.now(), true()))
 
 
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
@@ -158,15 +163,30 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
-    if fault.code in OF_THE_PLACE:
+    if fault.code == REFUSED:
+        _fails(session, held, fault.code, quiet_until=from_now(longest))
+        pause = timedelta()
+    elif fault.code in OF_THE_PLACE:
         _fails(session, held, fault.code)
     _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
     return True
 
 
+def refused(session: Session, held: Held, fault: GivenUp) -> bool:
+    """The credentials were: that is every publication's fault, so the publisher is left alone for a while, and none of
+    them fails; at once again where the credentials are others by now. False where it is this one's alone, as others
+    went through since it was refused before, or where that was long enough. Raises LeaseLost."""
+    since = session.scalars(select(Publication.failing_since).where(_mine(held))).one_or_none()
+    succeeded = session.scalars(select(Publisher.succeeded_at).where(Publisher.id == held.publisher.id)).one_or_none()
+    if since is not None and succeeded is not None and succeeded > since:
+        end(session, held, fault)
+        return False
+    return again(session, held, Again(fault.code, fault.detail))
+
+
 def published(session: Session, held: Held, remote: dict[str, Any], removed: Sequence[str]) -> None:
     """It is at the shop, and what `removed` brought there earlier is not any more. Raises LeaseLost."""
-    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None}
+    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None, "quiet_until": None}
     _on_publisher(session, held, **well)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
     session.execute(
@@ -206,13 +226,20 @@ def _finish(session: Session, held: Held, state: PublicationState, **values: Any
     session.execute(scrubbed.execution_options(**_AS_IS))
 
 
-def _fails(session: Session, held: Held, code: str) -> None:
-    _on_publisher(session, held, failing_since=func.coalesce(Publisher.failing_since, func.now()), error_code=code)
+def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
+    """Not where it is told something else by now: that is a new start."""
+    since = func.coalesce(Publisher.failing_since, func.now())
+    _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=code, **more)
 
 
-def _on_publisher(session: Session, held: Held, **values: Any) -> None:
+def _told_the_same(held: Held) -> ColumnElement[bool]:
+    was = held.publisher
+    return and_(Publisher.credentials_encrypted == was.credentials_encrypted, Publisher.settings == was.settings)
+
+
+def _on_publisher(session: Session, held: Held, *where: ColumnElement[bool], **values: Any) -> None:
     kept = {"updated_at": Publisher.updated_at}
-    mine = Publisher.id == held.publisher.id
+    mine = and_(Publisher.id == held.publisher.id, *where)
     session.execute(update(Publisher).where(mine).values(**values, **kept).execution_options(**_AS_IS))
 
 

@@ -77,7 +77,7 @@ HAND_OUT = text(
     in_hand AS MATERIALIZED (SELECT publisher_id, ref FROM publications
         WHERE state = 'pending' AND sent_at IS NOT NULL),
     held AS (SELECT publisher_id, count(*) AS number FROM in_hand GROUP BY publisher_id),
-    standing AS (SELECT id, owner_id, disabled_at IS NULL AS open,
+    standing AS (SELECT id, owner_id, disabled_at IS NULL AND coalesce(quiet_until <= now(), true) AS open,
             failing_since IS NOT NULL AND error_code = ANY (:of_the_place) AS troubled,
             coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM publishers LEFT JOIN held ON held.publisher_id = publishers.id

@@ -23,7 +23,8 @@ HELP = {
 }
 """Every code with its remedy; docs/errors.md has the same."""
 
-OF_THE_PLACE = ("publish.unavailable", "publish.throttled", "publish.refused")
+REFUSED = "publish.refused"
+OF_THE_PLACE = ("publish.unavailable", "publish.throttled", REFUSED)
 """Say something of the whole shop, not of one product: its others fare no better at this moment."""
 
 

@@ -47,6 +47,8 @@ class Publisher(Base):
     """The first publication that failed, or met a fault of the whole shop, since the last that went through."""
     error_code: Mapped[str | None]
     """Of its last such fault: `publish.refused` means that its credentials are to be looked at."""
+    quiet_until: Mapped[datetime | None]
+    """Its credentials were refused: its publications wait until then, or until it is changed or enabled."""
     succeeded_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

@@ -128,7 +128,7 @@ def page(
 
 def retry(session: Session, owner_id: str, publication_id: str) -> Publication | None:
     """Try one that failed again, now; None where the owner has no such one. What it made before is on file and is
-    asked after first, so nothing comes twice. Raises NotFailed."""
+    asked after first, so nothing comes twice; whoever gave it up writes nothing more. Raises NotFailed."""
     row = session.scalars(
         select(Publication)
         .where(Publication.id == publication_id, Publication.owner_id == owner_id)
@@ -144,6 +144,7 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
         .where(Publication.id == row.id)
         .values(
             state=PublicationState.PENDING.value,
+            lease=Publication.lease + 1,
             step="begin",
             tries=0,
             failing_since=None,
@@ -167,6 +168,13 @@ def begin_anew(session: Session, publisher_id: str) -> None:
     afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
     free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
     _set(session, and_(*pending), {**afresh, **free, "place": place_of(publisher_id)})
+
+
+def forgive(session: Session, publisher_id: str) -> None:
+    """What waits after a fault goes on at once, and its faults no longer count: they were of what was told before."""
+    fault = Publication.failing_since.is_not(None), Publication.state == PublicationState.PENDING.value
+    afresh = {"tries": 0, "failing_since": None, "ready_at": func.now(), "error_code": None, "error_detail": None}
+    _set(session, and_(Publication.publisher_id == publisher_id, *fault), afresh)
 
 
 def place_of(publisher_id: Any) -> ScalarSelect[int]:

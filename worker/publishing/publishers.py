@@ -72,8 +72,8 @@ def change(
     enabled: bool | None = None,
 ) -> Publisher:
     """Change a locked publisher. What is under way goes on by what is told now, at another place from its beginning;
-    what was brought to the old place stays there. New credentials or settings are a new start: it no longer counts as
-    failing."""
+    what was brought to the old place stays there. New credentials or settings, or being enabled, are a new start: it
+    no longer counts as failing, and what waits after a fault goes on at once."""
     if settings is not None:
         if settings.place != settings_of(row).place:
             row.place += 1
@@ -82,8 +82,10 @@ def change(
         row.settings = settings.model_dump(mode="json")
     if credentials is not None:
         row.credentials_encrypted = vault.lock(json.dumps(plain(credentials)))
-    if settings is not None or credentials is not None:
-        row.failing_since = row.error_code = None
+    if settings is not None or credentials is not None or enabled:
+        row.failing_since = row.error_code = row.quiet_until = None
+        session.flush()
+        publications.forgive(session, row.id)
     if enabled is not None:
         row.disabled_at = None if enabled else row.disabled_at or session.scalar(select(func.now()))
     session.flush()
