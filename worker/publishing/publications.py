@@ -170,6 +170,16 @@ def begin_anew(session: Session, publisher_id: str) -> None:
     _set(session, and_(*pending), {**afresh, **free, "place": place_of(publisher_id)})
 
 
+def let_go(session: Session, publisher_id: str) -> None:
+    """Whoever has one of a publisher's in hand writes nothing more. Nobody else has it before that claim would have
+    been over, so what is done at the shop at this moment is seen by the next."""
+    its = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
+    in_hand = Publication.lease_until.is_not(None) | Publication.sent_at.is_not(None)
+    ready_at = func.greatest(Publication.ready_at, Publication.lease_until)
+    free = {"lease": Publication.lease + 1, "lease_until": None, "sent_at": None, "ready_at": ready_at}
+    _set(session, and_(*its, in_hand), free)
+
+
 def forgive(session: Session, publisher_id: str) -> None:
     """What waits after a fault goes on at once, and its faults no longer count: they were of what was told before."""
     fault = Publication.failing_since.is_not(None), Publication.state == PublicationState.PENDING.value

@@ -71,8 +71,9 @@ def change(
     credentials: Credentials | None = None,
     enabled: bool | None = None,
 ) -> Publisher:
-    """Change a locked publisher. What is under way goes on by what is told now, at another place from its beginning;
-    what was brought to the old place stays there. New credentials or settings, or being enabled, are a new start: it
+    """Change a locked publisher. What waits goes on by what is told now, at another place from its beginning, and what
+    a worker has in hand as it was told; where the publisher is disabled, no further than its next write. What was
+    brought to the old place stays there. New credentials or settings, or being enabled, are a new start: it
     no longer counts as failing, and what waits after a fault goes on at once."""
     if settings is not None:
         if settings.place != settings_of(row).place:
@@ -86,6 +87,8 @@ def change(
         row.failing_since = row.error_code = row.quiet_until = None
         session.flush()
         publications.forgive(session, row.id)
+    if enabled is False:
+        publications.let_go(session, row.id)
     if enabled is not None:
         row.disabled_at = None if enabled else row.disabled_at or session.scalar(select(func.now()))
     session.flush()
