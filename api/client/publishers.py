@@ -14,7 +14,7 @@ PublisherKind = Literal["shopify", "woocommerce", "http"]
 PublicationState = Literal["pending", "published", "failed", "superseded"]
 
 CHECK_TIMEOUT = httpx.Timeout(90, connect=5)
-"""The service waits for the shop, at most a minute."""
+"""The service waits for the shop, for twelve seconds at most."""
 
 
 class PublishError(Model):
@@ -35,6 +35,7 @@ class Publisher(Model):
     enabled: bool
     failing_since: datetime | None = None
     error: PublishError | None = None
+    quiet_until: datetime | None = None
     succeeded_at: datetime | None = None
     secret: str | None = None
     created_at: datetime
@@ -64,6 +65,7 @@ class Publication(Model):
     media_id: str | None = None
     tries: int = 0
     error: PublishError | None = None
+    remark: str | None = None
     next_try_at: datetime | None = None
     created_at: datetime
     finished_at: datetime | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import insert, select, text, update
 
 from tests import feed
@@ -146,3 +147,19 @@ def test_a_render_that_ends_late_comes_over_nothing(receiver: Receiver, render: 
     transact(lambda session: session.execute(insert(TriggerThing).values(thing)))
     _succeeded(third)
     assert _relayed() == [(newer, "lamp", {})]
+
+
+def test_a_backlog_is_taken_in_pieces(receiver: Receiver, render: Make, monkeypatch: pytest.MonkeyPatch):
+    """None is missed and none comes twice, wherever a piece ends; the place stays behind what was taken."""
+    monkeypatch.setattr(relay, "RENDERS_AT_ONCE", 2)
+    trigger, made = _trigger(at_address(receiver)), [render() for _ in range(5)]
+    for number, one in enumerate(made):
+        _delivered(trigger, one, ref=f"lamp-{number}")
+    _succeeded(*made)
+    feed.readable()
+    found: list[int] = []
+    count = text("SELECT count(*) FROM publications")
+    while transact(relay.relay):
+        found.append(transact(lambda session: session.scalar(count)))
+    assert found[-2:] == [2, 4]
+    assert [one for one, _, _ in _relayed()] == sorted(made)

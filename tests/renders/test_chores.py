@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from worker import chores, database
+from worker import app, chores, database
 from worker.chores import Chore
 from worker.database import in_passing, transact
 from worker.publishing import due as publishing_due
@@ -111,10 +111,25 @@ def test_a_broker_that_refuses_is_asked_once_for_publications(monkeypatch: pytes
     """The others would each wait for the same time-out: all of them are sent again once overdue."""
     asked: list[str] = []
     monkeypatch.setattr(publishing_due, "due", lambda _: [publishing_due.Due(str(n), 0) for n in range(3)])
-    monkeypatch.setattr(chores.app, "send_publish", lambda id, _: bool(asked.append(id)))
-    (publications,) = [one for one in chores.usual() if one.name == "publications"]
+    monkeypatch.setattr(app, "send_publish", lambda id, _: bool(asked.append(id)))
+    (publications,) = [one for one in chores.usual() if one.name == "publications.hand_out"]
     publications.run()
     assert asked == ["0"]
+
+
+def test_publications_that_cannot_be_made_now_keep_none_from_going_out(monkeypatch: pytest.MonkeyPatch):
+    """Somebody has a product's lock: that is for the next tick, what is due for this one."""
+    done: list[str] = []
+
+    def contended(db: Session) -> bool:
+        done.append("make")
+        db.execute(text("DO $$BEGIN RAISE SQLSTATE '55P03'; END$$"))
+        return True
+
+    monkeypatch.setattr(publishing_relay, "relay", contended)
+    monkeypatch.setattr(publishing_due, "due", lambda _: done.append("hand_out") or [])
+    assert not chores.do([one for one in chores.usual() if one.name.startswith("publications")])
+    assert done == ["make", "hand_out"]
 
 
 def test_more_to_do_is_said_by_any():

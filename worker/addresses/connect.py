@@ -31,7 +31,12 @@ class Clock:
     """What is left of a fetch, from its first look-up to its last byte. Seconds."""
 
     def __init__(self, total: float) -> None:
-        self._end = time.monotonic() + total
+        self._end = self._whole = time.monotonic() + total
+
+    def within(self, seconds: float) -> None:
+        """Over so many seconds from now, or with the whole where that is earlier: for whoever has the right to go on
+        for a while only, and says anew each time that he still has it."""
+        self._end = min(self._whole, time.monotonic() + seconds)
 
     def until(self, step: float | None) -> float:
         """The moment by which a step that begins now has to be over."""

@@ -147,18 +147,20 @@ class Guarded:
         content: bytes | Iterator[bytes] | None = None,
         length: int | None = None,
         limits: Limits | None = None,
+        clock: Clock | None = None,
     ) -> Generator[Answer]:
         """Send the request and hold the answer open. Raises AddressError; ValueError for a header that cannot be sent
         or is not the caller's to set, and for redirects of another method than GET and HEAD.
 
         `length` is that of a `content` that comes in pieces, bytes: it is told beforehand, as some receivers take no
         chunks; without it the pieces go out as chunks. Pieces that come to another length are a ValueError.
+        `clock` takes the place of `limits.total_seconds`: its holder may move its end while the fetch is under way.
         `headers` go to the address's own origin alone: a redirect to another is followed without them.
         """
         limits, allowed = limits or Limits(), self._allowed or policy()
         if limits.redirects and method not in ("GET", "HEAD"):
             raise ValueError(f"a redirected {method} would have to be sent twice")
-        backend = Backend(allowed, Clock(limits.total_seconds), self._lookups)
+        backend = Backend(allowed, clock or Clock(limits.total_seconds), self._lookups)
         if length is not None and content is not None and not isinstance(content, bytes):
             content = _exactly(content, length)
         call = _Call(method, content, length, limits, backend, self._tls)

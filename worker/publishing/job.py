@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from config.settings import settings
+from worker.addresses.connect import Clock
 from worker.addresses.fetch import Guarded, Limits
 from worker.database import transact
 from worker.media.storage import NotStored, Storage
@@ -21,6 +22,8 @@ MARK = "vivideo-"
 whether something is there already, and nothing without it is ever removed."""
 _TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 LONGEST_UPLOAD = timedelta(hours=1)
+BEFORE_ITS_END = 0.9
+"""Of a claim's time, when a call with the video is over at the latest: what came of it is written in what is left."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Job:
     remote: dict[str, Any]
     """What is on file of it, with what this claim's steps added."""
     _renewed: float = field(default_factory=time.monotonic)
+    _clock: Clock | None = None
 
     @property
     def id(self) -> str:
@@ -116,11 +120,23 @@ class Job:
         """Renew the claim where it is time. Raises LeaseLost."""
         if time.monotonic() - self._renewed > settings().waits.publish_lease_seconds.total_seconds() / 4:
             transact(lambda session: claims.renew(session, self.held))
-            self._renewed = time.monotonic()
+            self.renewed()
 
     def renewed(self) -> None:
         """A write has just renewed it."""
         self._renewed = time.monotonic()
+        self._wind()
+
+    def uploading(self) -> Clock:
+        """Of a call with the video: it ends before the claim does, and goes on as long as that is renewed."""
+        self._clock = Clock(LONGEST_UPLOAD.total_seconds())
+        self._wind()
+        return self._clock
+
+    def _wind(self) -> None:
+        if self._clock is not None:
+            claimed = settings().waits.publish_lease_seconds.total_seconds() * BEFORE_ITS_END
+            self._clock.within(self._renewed + claimed - time.monotonic())
 
 
 Step = Callable[[Job], Outcome]
@@ -135,7 +151,5 @@ def quick() -> Limits:
 
 
 def upload() -> Limits:
-    """Of a call with the video."""
-    return Limits(
-        total_seconds=LONGEST_UPLOAD.total_seconds(), read_seconds=settings().waits.publish_read_seconds.total_seconds()
-    )
+    """Of a call with the video; `Job.uploading` says when it is over."""
+    return Limits(read_seconds=settings().waits.publish_read_seconds.total_seconds())

@@ -20,14 +20,20 @@ from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
 
 NAME = "publications"
 
+RENDERS_AT_ONCE = 100
+"""Whose publications are put in one transaction: each holds its product's lock until that ends, for which triggers'
+messages wait, and one that is not had in time undoes all the others."""
+
 
 def relay(session: Session) -> bool:
     """Take the next events and write the publications that follow from them; whether there may be more at once."""
     found = relays.take(session, NAME)
     done = [one for one in found if one.type == EventType.SUCCEEDED and one.render_id is not None]
+    if rest := done[RENDERS_AT_ONCE:]:
+        relays.stay(session, NAME, behind=found[found.index(rest[0]) - 1])
     if done:
-        publications.put(session, list(_wishes(session, done)), late=True)
-    return len(found) == relays.AT_ONCE
+        publications.put(session, list(_wishes(session, done[:RENDERS_AT_ONCE])), late=True)
+    return bool(rest) or len(found) == relays.AT_ONCE
 
 
 def _wishes(session: Session, done: list[Event]) -> Iterator[Wish]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select, tuple_, update
+from sqlalchemy import Select, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,12 +15,15 @@ from worker.catalogs.options import Options
 from worker.database import ago, from_now, new_id
 from worker.owners.models import ApiKey
 from worker.renders.models import Render
+from worker.renders.states import FINAL
 from worker.triggers.messages import OF_BODY
 from worker.triggers.models import Trigger, TriggerDelivery, Verdict
 
 KEPT = timedelta(days=30)
 """Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
 for days."""
+AFTER_ITS_END = timedelta(days=1)
+"""A message of a render is kept longer where that is not over for so long: by it is known where the video goes."""
 REPEATED = timedelta(hours=24)
 """So long the same body without an id is the same message: sources repeat for hours, and a price that is taken back a
 day later is news."""
@@ -226,8 +229,13 @@ def let_go(session: Session, trigger: Trigger, key: str) -> bool:
 
 
 def forget(session: Session) -> int:
-    """Delete messages that are older than `KEPT`, a piece of them; how many."""
-    old = select(TriggerDelivery.id).where(TriggerDelivery.received_at < ago(KEPT)).limit(FORGOTTEN_AT_ONCE)
+    """Delete messages that are older than `KEPT`, a piece of them; how many. Not of a render that is under way or was
+    just now (`AFTER_ITS_END`)."""
+    its = Render.id == TriggerDelivery.render_id
+    final = Render.status.in_([one.value for one in FINAL]) & (Render.finished_at < ago(AFTER_ITS_END))
+    under_way = exists().where(its, ~final)
+    old = select(TriggerDelivery.id).where(TriggerDelivery.received_at < ago(KEPT), ~under_way)
+    old = old.limit(FORGOTTEN_AT_ONCE)
     gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
     return len(gone.all())
 

@@ -108,7 +108,7 @@ HAND_OUT = text(
         FROM publishers_waiting AS before WHERE before.publisher_id IS NOT NULL),
     others AS (SELECT CASE WHEN number > 0 THEN number
             ELSE EXISTS (SELECT 1 FROM publishers_waiting AS its JOIN publishers ON publishers.id = its.publisher_id
-                    AND publishers.disabled_at IS NULL
+                    AND publishers.disabled_at IS NULL AND coalesce(publishers.quiet_until <= now(), true)
                 CROSS JOIN LATERAL (SELECT 1 FROM publications AS one WHERE one.publisher_id = its.publisher_id
                     AND one.state = 'pending' AND one.sent_at IS NULL AND one.ready_at <= now()
                     ORDER BY one.ready_at, one.number LIMIT 1) AS due
