@@ -190,6 +190,7 @@ class Shopify(Standin):
             made |= {"alt": "rewritten"} if self.rewrites else {}
             found["shown"] += [*self.joining, Record(made | {"hidden": self.hides})]
             self.joining = []
+        self.edited.append(found["id"])
         return {"product": found, "userErrors": []}
 
     def _change(self, info: Any, files: list[dict[str, Any]]) -> dict[str, Any]:
@@ -221,6 +222,7 @@ class Shopify(Standin):
                 problems.append({"field": ["fileIds"], "message": "File is locked", "code": "FILE_LOCKED"})
                 continue
             holder["shown"].remove(media)
+            self.edited.append(holder["id"])
             gone.append(one)
         self.deleted += gone
         return {"deletedFileIds": gone, "userErrors": problems}

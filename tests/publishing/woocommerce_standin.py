@@ -126,6 +126,7 @@ class WooCommerce(Standin):
             return _wrong(400, "woocommerce_rest_product_invalid_id", "Invalid ID.")
         if body.keys() - {"meta_data"}:
             return _wrong(400, "rest_invalid_param", "Nothing else is to be changed.")
+        self.edited.append(number)
         kept = self.products[number]["meta_data"]
         for one in body["meta_data"]:
             same = next((field for field in kept if field["key"] == one["key"]), None)

@@ -53,6 +53,20 @@ def ask(
     return made[0] if made else None
 
 
+def ask_where_new(
+    session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any], *, moved: bool
+) -> Publication | None:
+    """As `ask`, for a message about a product that did not change, which may be the echo of an edit by ours: only what
+    was never asked for there, or, where the product `moved` to this render from another, what did not fail."""
+    alone(session, publisher_id, ref)
+    its = Publication.render_id == render.id, Publication.run == render.run, Publication.ref == ref
+    query = select(Publication.state).where(*its, Publication.publisher_id == publisher_id)
+    before = session.scalars(query.order_by(Publication.number.desc()).limit(1)).one_or_none()
+    if before is None or (moved and before != PublicationState.FAILED):
+        return ask(session, publisher_id, render, ref, product)
+    return None
+
+
 def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequence[Publication]:
     """Those that were not on file: a product has, or is about to have, what was asked for last. The same video after
     another one is asked for anew. `late`: of a finished render, which may have been overtaken by one that was asked for
