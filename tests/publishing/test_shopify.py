@@ -105,7 +105,8 @@ def test_somebody_elses_video_is_not_taken_for_ours(shopify: Shopify, tools: Too
 
 
 def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools: Tools, render: Make):
-    """The answer was no fault: what the product did not have before is ours, and the text is left alone."""
+    """The answer was no fault: half an hour later the one that the product did not have before is taken to be ours, and
+    its text is left alone."""
     product = shopify.has(7, "lamp")
     product["shown"].append(_merchants_own())
     shopify.rewrites = True
@@ -113,6 +114,67 @@ def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools:
     settled(tools)
     _, ours = shopify.videos(product)
     assert (published(publication).remote["media_id"], ours["alt"]) == (ours["id"], "rewritten")
+
+
+@pytest.mark.parametrize("rewrites", [False, True])
+def test_somebody_elses_video_while_ours_is_not_shown(shopify: Shopify, tools: Tools, render: Make, rewrites: bool):
+    """It is there at once, ours appears later: what lacks our mark is not believed as long as ours may still appear. If
+    its text was rewritten too, nobody can tell the two apart: neither is taken."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.hides, shopify.joining, shopify.rewrites = 5, [_merchants_own()], rewrites
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    theirs, ours = shopify.videos(product)
+    if rewrites:
+        assert (the(first).state, the(first).error_code) == ("failed", "publish.media_failed")
+        assert shopify.deleted == []
+        return
+    assert published(first).remote["media_id"] == ours["id"]
+    shopify.hides = 0
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert shopify.deleted == [ours["id"]]
+    assert shopify.videos(product)[0] is theirs
+
+
+def test_what_was_believed_to_be_ours_is_never_deleted(shopify: Shopify, tools: Tools, render: Make):
+    """A video without our mark, though nothing else can be it: the product's next one leaves it, and says so."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.rewrites = True
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.rewrites = False
+    second, third = (asked(publisher, render(), handle="lamp") for _ in range(2))
+    settled(tools)
+    assert the(second).state == "superseded"
+    assert "without our mark" in published(third).remote["remark"]
+    fourth = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert "remark" not in published(fourth).remote
+    left = [published(first).remote["media_id"], published(fourth).remote["media_id"]]
+    assert [one["id"] for one in shopify.videos(product)] == left
+
+
+def test_one_that_was_believed_and_cannot_be_processed_stays(shopify: Shopify, tools: Tools, render: Make):
+    """Whosever it is."""
+    product = shopify.has(7, "lamp")
+    shopify.rewrites = shopify.breaks = True
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert (the(publication).error_code, len(shopify.videos(product))) == ("publish.media_failed", 1)
+
+
+def test_ours_that_appears_in_the_end_takes_the_place_of_what_was_believed(
+    shopify: Shopify, tools: Tools, render: Make
+):
+    """After half an hour the merchant's was taken for ours; then ours is shown, with its mark."""
+    product = shopify.has(7, "lamp")
+    shopify.hides, shopify.joining = 31, [_merchants_own()]
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    theirs, ours = shopify.videos(product)
+    assert published(publication).remote["media_id"] == ours["id"]
+    assert (theirs["id"], shopify.deleted) == ("gid://shopify/Video/1000", [])
 
 
 @pytest.mark.parametrize(("looks", "state"), [(5, "published"), (1000, "failed")])

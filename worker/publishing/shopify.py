@@ -10,9 +10,10 @@ first. What somebody else adds in the same moment lacks the mark: it is never ta
 is found beside it, so nothing is attached twice. Should a lost call be carried out so late that the product did not
 show its video yet, the second has the mark as well, and `tidy` removes it.
 
-A `productUpdate` that answered without errors is never sent again. Should something in the shop have rewritten the text
-at once, the one video that the product did not have before (`remote.before`) is ours; only a call that is known to have
-been carried out is believed that far, for after a lost one it may be anybody's.
+A `productUpdate` that answered without errors is never sent again: the product is looked at until it shows our mark.
+Should something in the shop have rewritten the text at once, it never does; after half an hour the one video that the
+product did not have before (`remote.before`) is taken to be ours. It may be anybody's all the same (`remote.unmarked`),
+so it is neither named nor ever removed, and gives way to one with our mark.
 
 `productCreateMedia` and `productDeleteMedia` are deprecated: media come with `productUpdate` and go with `fileDelete`,
 which also takes them off the product and, unlike `fileUpdate`, frees the place that each video has among those that the
@@ -68,7 +69,7 @@ def begin(job: Job) -> Outcome:
         return Next("ready", {**place, "polls": 0})
     if ours := media.marked(product, job.mark):
         return _found(ours[0], **place)
-    return Next("upload", {**place, "media_id": None})
+    return Next("upload", {**place, "media_id": None, "unmarked": False})
 
 
 def upload(job: Job) -> Outcome:
@@ -108,17 +109,18 @@ def add(job: Job) -> Outcome:
     wanted = {"originalSource": job.remote["resource_url"], "mediaContentType": "VIDEO", "alt": _marked_alt(job)}
     identified = {"id": job.remote["product_id"]}
     answered = payload(ask(job, ATTACH, product=identified, media=[wanted]), "productUpdate")
-    found = _new(job, mapping(answered.get("product")))
-    return Next("seek", {"seeks": 0}) if found is None else _found(found)
+    ours = media.marked(mapping(answered.get("product")), job.mark)
+    return _found(ours[0]) if ours else Next("seek", {"seeks": 0})
 
 
 def seek(job: Job) -> Outcome:
-    """Shopify has taken it: wait until the product shows it."""
-    if (found := _new(job, _there(job))) is not None:
-        return _found(found)
+    """Shopify has taken it: wait until the product shows it; in the end, believe what can be nothing else."""
+    product = _there(job)
+    if ours := media.marked(product, job.mark):
+        return _found(ours[0])
     seeks = int(job.remote.get("seeks", 0)) + 1
     if seeks > MOST_SEEKS:
-        raise GivenUp("publish.media_failed", "the shop took the video, but never showed it on the product")
+        return _found(_new(job, product), unmarked=True)
     return Later(_pause(seeks), {"seeks": seeks})
 
 
@@ -141,7 +143,8 @@ def ready(job: Job) -> Outcome:
 
 def withdraw(job: Job) -> Outcome:
     """Take a broken video off the product again, then say why."""
-    media.remove(job, [job.remote["media_id"]])
+    if not job.remote.get("unmarked"):
+        media.remove(job, [job.remote["media_id"]])
     raise GivenUp("publish.media_failed", job.remote.get("failure") or "")
 
 
@@ -149,9 +152,12 @@ def tidy(job: Job) -> Outcome:
     """Remove what came twice and, with `replace`, what earlier publications of ours brought to this product; give the
     video its alternative text."""
     product = _there(job)
+    if job.remote.get("unmarked") and (ours := media.marked(product, job.mark)):
+        return _found(ours[0])
     earlier = job.held.earlier if _rules(job).replace else ()
     mine = job.remote["media_id"]
-    ids: set[Any] = {one.remote.get("media_id") for one in earlier}
+    unsure = {one.remote.get("media_id") for one in earlier if one.remote.get("unmarked")}
+    ids: set[Any] = {one.remote.get("media_id") for one in earlier} - unsure
     marks = (job.mark, *(f"{MARK}{one.id}" for one in earlier))
     ids |= {one["id"] for mark in marks for one in media.marked(product, mark)}
     try:
@@ -160,7 +166,9 @@ def tidy(job: Job) -> Outcome:
             media.rename(job, mine, _rules(job).alt or "")
     except GivenUp as refused:
         return remarked(refused)
-    return Published(tuple(one.id for one in earlier))
+    left = [str(one["id"]) for one in media.videos(product) if one["id"] in unsure and one["id"] != mine]
+    remark = {"remark": f"left, as it is without our mark: {', '.join(left)}"} if left else {}
+    return Published(tuple(one.id for one in earlier), remark)
 
 
 STEPS: Steps = {
@@ -194,16 +202,20 @@ def _pause(asked: int) -> timedelta:
     return min(settings().waits.publish_poll_seconds * 1.5 ** min(asked - 1, 20), LONGEST_POLL)
 
 
-def _found(video: media.Video, **more: str) -> Next:
-    return Next("ready", {"media_id": video["id"], "polls": 0, **more})
+def _found(video: media.Video, **more: Any) -> Next:
+    return Next("ready", {"media_id": video["id"], "polls": 0, "unmarked": False, **more})
 
 
-def _new(job: Job, product: dict[str, Any]) -> media.Video | None:
-    """What a call that was carried out has added."""
-    if ours := media.marked(product, job.mark):
-        return ours[0]
-    new = [one for one in media.videos(product) if one["id"] not in job.remote["before"]]
-    return new[0] if len(new) == 1 else None
+def _new(job: Job, product: dict[str, Any]) -> media.Video:
+    """The only one that a call that was carried out can have added. Raises GivenUp."""
+    new = [one for one in media.videos(product) if one["id"] not in job.remote["before"] and MARK not in _alt(one)]
+    if len(new) == 1:
+        return new[0]
+    raise GivenUp("publish.media_failed", "the shop took the video, but never showed it on the product")
+
+
+def _alt(video: media.Video) -> str:
+    return str(video.get("alt") or "")
 
 
 def _marked_alt(job: Job) -> str:
