@@ -40,6 +40,8 @@ class Wish:
     run: int
     ref: str
     product: Mapping[str, Any]
+    late: bool = False
+    """It may have been overtaken by one that was asked for since: never over a render that is newer than its own."""
 
 
 def ask(
@@ -67,15 +69,16 @@ def ask_where_new(
     return None
 
 
-def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequence[Publication]:
+def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
     """Those that were not on file: a product has, or is about to have, what was asked for last. The same video after
-    another one is asked for anew. `late`: of a finished render, which may have been overtaken by one that was asked for
-    after it."""
+    another one is asked for anew."""
     made: list[Publication] = []
     for one in sorted(wishes, key=lambda wish: (wish.publisher_id, wish.ref, wish.render_id)):
         alone(session, one.publisher_id, one.ref)
         last = newest(session, one.publisher_id, one.ref)
-        if last is not None and (_is_of(last, one) or (late and (last.render_id, last.run) > (one.render_id, one.run))):
+        if last is not None and (
+            _is_of(last, one) or (one.late and (last.render_id, last.run) > (one.render_id, one.run))
+        ):
             continue
         row = {"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}}
         made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
@@ -102,7 +105,7 @@ def _is_of(last: Publication, wish: Wish) -> bool:
     return there and (last.render_id, last.run) == (wish.render_id, wish.run)
 
 
-_COLUMNS = tuple(Wish.__dataclass_fields__)
+_COLUMNS = tuple(name for name in Wish.__dataclass_fields__ if name != "late")
 
 
 def get(session: Session, owner_id: str, publication_id: str) -> Publication | None:
