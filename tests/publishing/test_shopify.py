@@ -3,13 +3,25 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import insert
 
-from tests.publishing.conftest import asked, at_shopify, change, events_of, published, settled, the, the_publisher
+from tests.publishing.conftest import (
+    asked,
+    at_shopify,
+    change,
+    events_of,
+    owner_id,
+    published,
+    settled,
+    the,
+    the_publisher,
+)
 from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.standin import Reply
-from worker.database import transact
-from worker.publishing import driving, publications
+from worker.database import new_id, transact
+from worker.publishing import claims, driving, publications
 from worker.publishing.driving import Tools
+from worker.publishing.models import Publication
 
 Make = Callable[..., str]
 
@@ -56,6 +68,36 @@ def test_a_newer_video_replaces_ours_and_nothing_else(shopify: Shopify, tools: T
     media = published(second).remote["media_id"]
     assert [one["id"] for one in shopify.videos(product)] == ["gid://shopify/Video/1000", media]
     assert shopify.deleted == [published(first).remote["media_id"]]
+
+
+def test_a_video_on_another_product_is_left_there(shopify: Shopify, tools: Tools, render: Make):
+    """The reference leads to another product by now. Should it lead back, the video there is ours as before."""
+    old, new, publisher = shopify.has(7, "lamp"), shopify.has(8, "lamp-8"), at_shopify(shopify)
+    asked(publisher, render(), id="7")
+    settled(tools)
+    second = asked(publisher, render(), id="8")
+    settled(tools)
+    assert shopify.deleted == []
+    third = asked(publisher, render(), id="7")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(old)] == [published(third).remote["media_id"]]
+    assert [one["id"] for one in shopify.videos(new)] == [published(second).remote["media_id"]]
+
+
+def test_the_video_that_is_live_is_found_behind_many_that_never_began(shopify: Shopify, tools: Tools, render: Make):
+    """A disabled publisher's, say, each superseded by the next: they have nothing at the shop."""
+    product, publisher, made = shopify.has(7, "lamp"), at_shopify(shopify), render()
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    never = {"owner_id": owner_id(), "publisher_id": publisher, "render_id": made, "run": 1, "ref": "lamp"}
+    ended = {"state": "superseded", "finished_at": the_publisher(publisher).created_at}
+    rows = [{"id": new_id("pbn"), **never, **ended} for _ in range(claims.MOST_EARLIER + 1)]
+    begun = {"remote": {"product_id": "gid://shopify/Product/7", "media_id": None}}
+    rows += [row | {"id": new_id("pbn")} | begun for row in rows]
+    transact(lambda session: session.execute(insert(Publication), rows))
+    last = asked(publisher, made, handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(last).remote["media_id"]]
 
 
 def test_without_replace_both_stay(shopify: Shopify, tools: Tools, render: Make):

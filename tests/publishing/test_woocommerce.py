@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.orm import Session
 
 from tests.publishing.conftest import a_publisher, asked, at_woocommerce, published, settled, the
 from tests.publishing.standin import Reply
 from tests.publishing.woocommerce_standin import KEY, PASSWORD, SECRET, USER, WooCommerce
+from worker.database import transact
 from worker.publishing import driving
 from worker.publishing.driving import Tools
 from worker.publishing.job import Next
-from worker.publishing.models import PublisherKind
+from worker.publishing.models import Publisher, PublisherKind
 
 Make = Callable[..., str]
 
@@ -72,6 +74,44 @@ def test_a_newer_video_replaces_ours_and_nothing_else(
     old, new = published(first).remote["media_id"], published(second).remote["media_id"]
     assert woocommerce.meta(product)["_vivideo_video_id"] == str(new)
     assert sorted(woocommerce.library) == ([1, new] if replace else [1, old, new])
+
+
+def test_a_video_on_another_product_is_left_there(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """The reference leads to another product by now: the one of before still names the file."""
+    old, publisher = woocommerce.has(7), at_woocommerce(woocommerce)
+    woocommerce.has(8)
+    first = asked(publisher, render(), id=7)
+    settled(tools)
+    asked(publisher, render(), id=8)
+    settled(tools)
+    assert woocommerce.meta(old)["_vivideo_video_id"] == str(published(first).remote["media_id"])
+    assert (woocommerce.deleted, len(woocommerce.library)) == ([], 2)
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_another_field_leaves_no_dead_address_in_the_old_one(
+    woocommerce: WooCommerce, tools: Tools, render: Make, theirs: bool
+):
+    """It is emptied before the file goes; what somebody else has put there since stays."""
+    product, publisher = woocommerce.has(7), at_woocommerce(woocommerce)
+    asked(publisher, render(), id=7)
+    settled(tools)
+    if theirs:
+        for field in product["meta_data"]:
+            field["value"] = "1234"
+
+    def rename(session: Session) -> None:
+        row = session.get_one(Publisher, publisher)
+        row.settings = row.settings | {"meta_key": "clip"}
+
+    transact(rename)
+    new = asked(publisher, render(), id=7)
+    settled(tools)
+    media = published(new).remote["media_id"]
+    kept = "1234" if theirs else ""
+    address = woocommerce.library[media]["source_url"]
+    fields = {"_vivideo_video": kept, "_vivideo_video_id": kept, "clip": address, "clip_id": str(media)}
+    assert (woocommerce.meta(product), list(woocommerce.library)) == (fields, [media])
 
 
 @pytest.mark.parametrize(

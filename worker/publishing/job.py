@@ -14,6 +14,7 @@ from worker.media.storage import NotStored, Storage
 from worker.publishing import claims
 from worker.publishing.claims import Held
 from worker.publishing.errors import GivenUp
+from worker.publishing.models import Publication
 from worker.publishing.settings import Credentials, Settings
 
 MARK = "vivideo-"
@@ -95,6 +96,13 @@ class Job:
         if self.held.result is None:
             raise GivenUp("publish.no_video")
         return self.held.result.storage_key
+
+    @property
+    def earlier(self) -> list[Publication]:
+        """Older ones of ours that may have something on this very product. What is on another one, to which the
+        reference led before, is left alone."""
+        here = self.remote["product_id"]
+        return [one for one in self.held.earlier if one.remote.get("product_id") == here]
 
     def size(self) -> int:
         """The video's bytes. Raises GivenUp, StorageUnavailable."""

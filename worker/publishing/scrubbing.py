@@ -11,7 +11,7 @@ ELSEWHERE = "elsewhere"
 """In `remote`: its publisher's place is another one since, and what it has of the shop means nothing there."""
 _DELETED = "deleted:"
 
-_KEPT = ("media_id", "unmarked", "product_id", "removed", ELSEWHERE)
+_KEPT = ("media_id", "unmarked", "product_id", "meta_key", "removed", ELSEWHERE)
 """Of `remote`: nothing that anybody wrote, and no address."""
 
 

@@ -154,7 +154,7 @@ def tidy(job: Job) -> Outcome:
     product = _there(job)
     if job.remote.get("unmarked") and (ours := media.marked(product, job.mark)):
         return _found(ours[0])
-    earlier = job.held.earlier if _rules(job).replace else ()
+    earlier = job.earlier if _rules(job).replace else []
     mine = job.remote["media_id"]
     unsure = {one.remote.get("media_id") for one in earlier if one.remote.get("unmarked")}
     ids: set[Any] = {one.remote.get("media_id") for one in earlier} - unsure

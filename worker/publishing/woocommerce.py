@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from worker.publishing.calls import call, kept, listing, mapping, parsed, send
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import MARK, Job, Next, Outcome, Published, Steps, remarked
+from worker.publishing.models import Publication
 from worker.publishing.settings import WooCommerceCredentials, WooCommerceSettings
 
 MEDIA = "/wp-json/wp/v2/media"
@@ -41,30 +42,24 @@ def attach(job: Job) -> Outcome:
     """Write its address and number on the product ("Update a product", `meta_data`): the same again changes nothing,
     as WooCommerce updates a key that is there."""
     key = _rules(job).meta_key
-    fields = [
-        {"key": key, "value": job.remote["source_url"]},
-        {"key": f"{key}_id", "value": str(job.remote["media_id"])},
-    ]
-    path = f"{PRODUCTS}/{job.remote['product_id']}"
-    answer = call(job, "PUT", _at(job, path), headers=_of_shop(job), body={"meta_data": fields}, allow=(400, 404))
-    if answer.status >= 400:
-        _missing(mapping(parsed(answer)))
-    return Next("tidy")
+    _write(job, {key: job.remote["source_url"], f"{key}_id": str(job.remote["media_id"])})
+    return Next("tidy", {"meta_key": key})
 
 
 def tidy(job: Job) -> Outcome:
     """Delete what came twice and, with `replace`, what earlier publications of ours put there for this product
     ("Delete a Media Item": `force`, as media know no trash)."""
-    earlier = [one.id for one in job.held.earlier] if _rules(job).replace else []
+    earlier = job.earlier if _rules(job).replace else []
     try:
-        for mark in [job.mark, *(f"{MARK}{one}" for one in earlier)]:
+        _empty(job, earlier)
+        for mark in [job.mark, *(f"{MARK}{one.id}" for one in earlier)]:
             for media in _library(job, mark):
                 if media["id"] != job.remote["media_id"]:
                     path = f"{MEDIA}/{media['id']}?force=true"
                     call(job, "DELETE", _at(job, path), headers=_of_site(job), allow=(404, 410))
     except GivenUp as refused:
         return remarked(refused)
-    return Published(tuple(earlier))
+    return Published(tuple(one.id for one in earlier))
 
 
 STEPS: Steps = {"begin": begin, "upload": upload, "attach": attach, "tidy": tidy}
@@ -124,6 +119,28 @@ def _uploaded(job: Job) -> dict[str, Any]:
     }
     answer = send(job, "POST", _at(job, MEDIA), headers=headers, pieces=job.pieces(), length=job.size())
     return mapping(parsed(answer))
+
+
+def _write(job: Job, fields: dict[str, str]) -> None:
+    """Raises PublishError."""
+    path = f"{PRODUCTS}/{job.remote['product_id']}"
+    body = {"meta_data": [{"key": key, "value": value} for key, value in fields.items()]}
+    answer = call(job, "PUT", _at(job, path), headers=_of_shop(job), body=body, allow=(400, 404))
+    if answer.status >= 400:
+        _missing(mapping(parsed(answer)))
+
+
+def _empty(job: Job, earlier: list[Publication]) -> None:
+    """The fields that had another name when `earlier` ones were brought, where they still have what is to be deleted.
+    Raises PublishError."""
+    keys = {str(one.remote["meta_key"]) for one in earlier if one.remote.get("meta_key")} - {job.remote["meta_key"]}
+    if not keys:
+        return
+    product = _by_id(job, str(job.remote["product_id"])) or {}
+    there = {str(one.get("key")): str(one.get("value")) for one in listing(product.get("meta_data"))}
+    numbers = {str(one.remote.get("media_id")) for one in earlier}
+    if stale := [key for key in sorted(keys) if there.get(f"{key}_id") in numbers]:
+        _write(job, dict.fromkeys([name for key in stale for name in (key, f"{key}_id")], ""))
 
 
 def _number(row: dict[str, Any], name: str = "id") -> int:
