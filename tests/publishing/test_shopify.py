@@ -1,6 +1,7 @@
 """A video becomes media of a product at Shopify: end to end, in trouble, replaced, refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -20,7 +21,9 @@ from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.standin import Reply
 from worker.database import new_id, transact
 from worker.publishing import claims, driving, publications
+from worker.publishing import shopify as module
 from worker.publishing.driving import Tools
+from worker.publishing.job import MOST_TIDIES
 from worker.publishing.models import Publication
 
 Make = Callable[..., str]
@@ -98,6 +101,43 @@ def test_the_video_that_is_live_is_found_behind_many_that_never_began(shopify: S
     last = asked(publisher, made, handle="lamp")
     settled(tools)
     assert [one["id"] for one in shopify.videos(product)] == [published(last).remote["media_id"]]
+
+
+def test_one_that_is_gone_keeps_no_other_from_being_deleted(shopify: Shopify, tools: Tools, render: Make):
+    """It went in the moment between the look and the call: what became of the rest of the call is not documented."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.may_write_files = False
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.may_write_files, delete = True, shopify._delete
+
+    def gone(info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
+        shopify._delete = delete
+        product["shown"] = [one for one in product["shown"] if one["id"] != published(first).remote["media_id"]]
+        return delete(info, fileIds)
+
+    shopify._delete = gone
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(third).remote["media_id"]]
+    assert shopify.deleted == [the(second).remote["media_id"]]
+
+
+def test_a_deletion_that_deletes_nothing_is_no_deletion(shopify: Shopify, tools: Tools, render: Make):
+    """Without a word of why: it is tried again, and nothing is called removed before."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.fails(
+        "fileDelete", Reply(200, {"data": {"fileDelete": {"deletedFileIds": [], "userErrors": []}}}), before=True
+    )
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    published(second)
+    assert shopify.deleted == [the(first).remote["media_id"]]
 
 
 def test_without_replace_both_stay(shopify: Shopify, tools: Tools, render: Make):
@@ -338,3 +378,95 @@ def test_an_attachment_that_came_through_late_is_removed(shopify: Shopify, tools
     settled(tools)
     published(publication)
     assert [one["id"] for one in shopify.videos(product)] == [first["id"]]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by its age", "by the refusal"])
+def test_a_staged_file_that_went_stale_is_uploaded_anew(shopify: Shopify, tools: Tools, render: Make, known: bool):
+    """It waited long between its upload and the product: Shopify's places for uploads are temporary."""
+    product = shopify.has(7, "lamp")
+    shopify.fails("productUpdate", Reply(503), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    row = the(publication)
+    assert row.step == "add"
+    if known:
+        change(publication, remote=row.remote | {"uploaded_at": row.remote["uploaded_at"] - 3601})
+    shopify.forgets()
+    change(publication, ready_at=row.created_at)
+    settled(tools)
+    published(publication)
+    assert len(shopify.videos(product)) == 1
+    assert shopify.calls.count("upload") == 2
+    assert shopify.calls.count("productUpdate") == (2 if known else 3)
+
+
+def test_what_is_refused_twice_is_refused(shopify: Shopify, tools: Tools, render: Make):
+    """A limit of videos, say, is no matter of the upload."""
+    shopify.has(7, "lamp")
+    told = {"field": ["media"], "message": "Video limit reached"}
+    refusal = Reply(200, {"data": {"productUpdate": {"product": None, "userErrors": [told]}}})
+    shopify.fails("productUpdate", refusal, before=True, times=5)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert (the(publication).error_code, shopify.calls.count("upload")) == ("publish.rejected", 2)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_was_given_up_half_way_makes_room(shopify: Shopify, tools: Tools, render: Make, replace: bool):
+    """An unfinished video of an overtaken publication goes before the newer one is brought, which may fail; the one
+    that was published stays until then."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify, replace=replace)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.polls = 1000
+    half = asked(publisher, render(), handle="lamp")
+    driving.drive(half, 0, tools)
+    newer = asked(publisher, render(), handle="lamp")
+    assert (the(half).state, len(shopify.videos(product))) == ("superseded", 2)
+    shopify.videos(product)[1]["status"] = "READY"
+    shopify.breaks, shopify.polls = True, 1
+    settled(tools)
+    assert the(newer).error_code == "publish.media_failed"
+    assert [one["id"] for one in shopify.videos(product)] == [published(first).remote["media_id"]]
+
+
+def test_a_video_that_is_processed_for_a_day_is_withdrawn(
+    shopify: Shopify, tools: Tools, render: Make, monkeypatch: pytest.MonkeyPatch
+):
+    """It would stay on the product with our mark for a text."""
+    monkeypatch.setattr(module, "MOST_POLLS", 3)
+    product = shopify.has(7, "lamp")
+    shopify.polls = 1000
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    remove = shopify._delete
+
+    def ready_by_now(info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
+        shopify.videos(product)[0]["status"] = "READY"
+        return remove(info, fileIds)
+
+    shopify._delete = ready_by_now
+    settled(tools)
+    assert (the(publication).error_code, shopify.videos(product)) == ("publish.media_failed", [])
+    assert "for a day" in (the(publication).error_detail or "")
+
+
+def test_a_deletion_that_keeps_failing_is_a_remark(shopify: Shopify, tools: Tools, render: Make):
+    """After some tries, not at the first: the video is live. The product's next one tries again."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.fails("fileDelete", Reply(500, b"a plugin"), before=True, times=2)
+    second = asked(publisher, render(), handle="lamp")
+    while the(second).step != "tidy":
+        driving.drive(second, the(second).lease, tools)
+    row = the(second)
+    assert (row.state, row.tries) == ("pending", 1)
+    change(second, tries=MOST_TIDIES, ready_at=row.created_at)
+    settled(tools)
+    row = the(second)
+    assert (row.state, row.error_code, "a plugin" in row.remote["remark"]) == ("published", None, True)
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    published(third)
+    assert len(shopify.deleted) == 2

@@ -1,6 +1,7 @@
 """A video is put into WordPress's library and onto a product: end to end, in trouble, replaced, refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -44,11 +45,44 @@ def test_a_product_is_found_by_whatever_is_known(
 def test_a_variation_stands_for_its_product(woocommerce: WooCommerce, tools: Tools, render: Make):
     """Shops show a product's video, not a variation's."""
     product = woocommerce.has(7)
-    woocommerce.has(8, "L7-RED", parent_id=7)
+    woocommerce.has(8, "L7-RED", parent_id=7, kind="variation")
     publication = asked(at_woocommerce(woocommerce), render(), sku="L7-RED")
     settled(tools)
     published(publication)
     assert woocommerce.meta(product)
+
+
+def test_a_product_with_a_parent_stands_for_itself(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """Products have that field too."""
+    parent, product = woocommerce.has(7), woocommerce.has(8, "L7-RED", parent_id=7)
+    publication = asked(at_woocommerce(woocommerce), render(), sku="L7-RED")
+    settled(tools)
+    published(publication)
+    assert (woocommerce.meta(parent), "_vivideo_video" in woocommerce.meta(product)) == ({}, True)
+
+
+@pytest.mark.parametrize("where", [{"id": 7}, {"sku": "L7"}, {"sku_or_id": "7"}], ids=str)
+def test_an_address_without_woocommerce_lacks_no_product(
+    woocommerce: WooCommerce, tools: Tools, render: Make, where: dict[str, Any]
+):
+    """It is the settings: the shop's own words say so."""
+    woocommerce.has(7)
+    woocommerce.routes = False
+    publication = asked(at_woocommerce(woocommerce), render(), **where)
+    settled(tools)
+    row = the(publication)
+    assert (row.error_code, "No route" in (row.error_detail or "")) == ("publish.rejected", True)
+
+
+def test_a_page_that_was_not_found_is_no_product_that_is_not_there(
+    woocommerce: WooCommerce, tools: Tools, render: Make
+):
+    """A web server's own 404 will not pass either."""
+    woocommerce.has(7)
+    woocommerce.fails("GET /wc/v3/products/N", Reply(404, b"<html>not found"), before=True)
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    settled(tools)
+    assert the(publication).error_code == "publish.rejected"
 
 
 def test_keys_of_woocommerce_are_used_for_products(woocommerce: WooCommerce, tools: Tools, render: Make):

@@ -13,7 +13,7 @@ from worker.database import transact
 from worker.media.storage import NotStored, Storage
 from worker.publishing import claims
 from worker.publishing.claims import Held
-from worker.publishing.errors import GivenUp
+from worker.publishing.errors import Again, GivenUp, PublishError
 from worker.publishing.models import Publication
 from worker.publishing.settings import Credentials, Settings
 
@@ -22,6 +22,8 @@ MARK = "vivideo-"
 whether something is there already, and nothing without it is ever removed."""
 _TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 LONGEST_UPLOAD = timedelta(hours=1)
+MOST_TIDIES = 12
+"""Faults in a row: more than an hour of them."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Published:
 Outcome = Next | Later | Published
 
 
-def remarked(refused: GivenUp) -> Published:
+def remarked(refused: PublishError) -> Published:
     """The video is there, but what is done after it was refused: said, and left to the product's next one."""
     return Published(remote={"remark": str(refused)})
 
@@ -129,6 +131,15 @@ class Job:
     def renewed(self) -> None:
         """A write has just renewed it."""
         self._renewed = time.monotonic()
+
+
+def at_last(job: Job, fault: Again) -> Published:
+    """The video is there, and what is done after it goes wrong: after so many times as if it was refused. Raises the
+    fault before."""
+    row = job.held.publication
+    if row.step == "tidy" and row.tries >= MOST_TIDIES:
+        return remarked(fault)
+    raise fault
 
 
 Step = Callable[[Job], Outcome]
