@@ -67,6 +67,7 @@ def show_publication(console: Console, one: Publication) -> None:
         ("in the shop", one.media_id),
         ("tries", str(one.tries) if one.tries else None),
         *_why(one.error),
+        ("remark", one.remark),
         ("next try", when(one.next_try_at)),
         ("created", when(one.created_at)),
         ("ended", when(one.finished_at)),

@@ -470,3 +470,20 @@ def test_a_deletion_that_keeps_failing_is_a_remark(shopify: Shopify, tools: Tool
     settled(tools)
     published(third)
     assert len(shopify.deleted) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [(402, "failed", "frozen"), (423, "failed", "locked"), (430, "published", "")],
+)
+def test_what_shopify_alone_means_by_a_status(
+    shopify: Shopify, tools: Tools, render: Make, status: int, state: str, words: str
+):
+    """A shop that is frozen or locked is for its owner, and says so; a security rejection is of that moment."""
+    shopify.has(7, "lamp")
+    shopify.fails("productByIdentifier", Reply(status, {"errors": "Unavailable Shop"}), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.state, words in (row.error_detail or "")) == (state, True)
+    assert row.error_code == (None if state == "published" else "publish.rejected")
