@@ -13,8 +13,8 @@ from .wire import at
 PublisherKind = Literal["shopify", "woocommerce", "http"]
 PublicationState = Literal["pending", "published", "failed", "superseded"]
 
-CHECK_TIMEOUT = httpx.Timeout(90, connect=5)
-"""The service waits for the shop, for twelve seconds at most."""
+CHECK_TIMEOUT = httpx.Timeout(30, connect=5)
+"""The service waits for the shop, twelve seconds at most."""
 
 
 class PublishError(Model):
@@ -52,7 +52,8 @@ class PublisherCheck(Model):
 
 
 class Publication(Model):
-    """A video on its way to a product; `media_id` is what the shop calls it."""
+    """A video on its way to a product; `media_id` is what the shop calls it, `remark` what went wrong after it was
+    there, such as the older one's deletion."""
 
     id: str
     publisher_id: str

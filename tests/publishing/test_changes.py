@@ -119,7 +119,7 @@ def test_a_deleted_render_leaves_no_words(woocommerce: WooCommerce, tools: Tools
     row = the(publication)
     assert "secret" not in row.ref
     assert (row.product, row.error_detail, row.state) == ({}, None, "published")
-    assert row.remote == {"media_id": media, "product_id": 7}
+    assert row.remote == {"media_id": media, "product_id": 7, "meta_key": "_vivideo_video"}
     newer = asked(publisher, render(), ref="a secret lamp", id=7)
     settled(tools)
     assert list(woocommerce.library) == [published(newer).remote["media_id"]]
@@ -151,7 +151,7 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
     for one in (ending, lapsing, waiting):
         row = the(one)
         assert (row.state == "pending", "secret" in row.ref, row.product) == (False, False, {})
-        assert row.remote.keys() <= {"media_id", "product_id"}
+        assert row.remote.keys() <= {"media_id", "product_id", "meta_key"}
     assert receiver.calls == []
 
 

@@ -71,7 +71,7 @@ def test_the_first_video_again_comes_back(shopify: Shopify, tools: Tools, render
 
 
 def test_what_failed_may_be_asked_for_again(receiver: Receiver, tools: Tools, render: Make):
-    """By the next message about the product, say."""
+    """By its owner."""
     publisher, made = at_address(receiver), render()
     receiver.fails("POST", Reply(410), before=True)
     failed = asked(publisher, made)

@@ -10,7 +10,8 @@ from worker.addresses.fetch import Fetched
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import Job, quick, upload
 
-PASSING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+PASSING = frozenset({408, 425, 430, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""430 is Shopify's own: a call that looked like an attack in that moment."""
 MOST_KEPT = 2000
 """Characters of an id or an address that a shop gives."""
 

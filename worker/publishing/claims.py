@@ -50,7 +50,7 @@ class Held:
     result: Result | None
     external_ref: str | None
     earlier: Sequence[Publication]
-    """Older ones of the same product that may have something at the shop, the newest first."""
+    """Older ones of the same reference that may have something at the shop, first those that surely had."""
     lost: bool = False
     """No worker came back from it, for as long as faults are borne with: it would end workers for ever."""
 
@@ -124,8 +124,10 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
         Publication.state != PublicationState.PENDING.value,
         Publication.place == row.place,
         ~Publication.remote.has_key("removed"),
+        Publication.remote.has_key("product_id"),  # else it never came as far as the shop
     )
-    return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
+    unmade = func.jsonb_extract_path_text(Publication.remote, "media_id").is_(None)
+    return session.scalars(query.order_by(unmade, Publication.number.desc()).limit(MOST_EARLIER)).all()
 
 
 def renew(session: Session, held: Held) -> None:

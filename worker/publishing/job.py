@@ -14,7 +14,8 @@ from worker.database import transact
 from worker.media.storage import NotStored, Storage
 from worker.publishing import claims
 from worker.publishing.claims import Held
-from worker.publishing.errors import GivenUp
+from worker.publishing.errors import Again, GivenUp, PublishError
+from worker.publishing.models import Publication
 from worker.publishing.settings import Credentials, Settings
 
 MARK = "vivideo-"
@@ -22,6 +23,8 @@ MARK = "vivideo-"
 whether something is there already, and nothing without it is ever removed."""
 _TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 LONGEST_UPLOAD = timedelta(hours=1)
+MOST_TIDIES = 12
+"""Faults in a row: more than an hour of them."""
 BEFORE_ITS_END = 0.9
 """Of a claim's time, when a call with the video is over at the latest: what came of it is written in what is left."""
 
@@ -53,7 +56,7 @@ class Published:
 Outcome = Next | Later | Published
 
 
-def remarked(refused: GivenUp) -> Published:
+def remarked(refused: PublishError) -> Published:
     """The video is there, but what is done after it was refused: said, and left to the product's next one."""
     return Published(remote={"remark": str(refused)})
 
@@ -100,6 +103,13 @@ class Job:
             raise GivenUp("publish.no_video")
         return self.held.result.storage_key
 
+    @property
+    def earlier(self) -> list[Publication]:
+        """Older ones of ours that may have something on this very product. What is on another one, to which the
+        reference led before, is left alone."""
+        here = self.remote["product_id"]
+        return [one for one in self.held.earlier if one.remote.get("product_id") == here]
+
     def size(self) -> int:
         """The video's bytes. Raises GivenUp, StorageUnavailable."""
         try:
@@ -137,6 +147,15 @@ class Job:
         if self._clock is not None:
             claimed = settings().waits.publish_lease_seconds.total_seconds() * BEFORE_ITS_END
             self._clock.within(self._renewed + claimed - time.monotonic())
+
+
+def at_last(job: Job, fault: Again) -> Published:
+    """The video is there, and what is done after it goes wrong: after so many times as if it was refused. Raises the
+    fault before."""
+    row = job.held.publication
+    if row.step == "tidy" and row.tries >= MOST_TIDIES:
+        return remarked(fault)
+    raise fault
 
 
 Step = Callable[[Job], Outcome]

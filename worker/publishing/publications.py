@@ -40,6 +40,8 @@ class Wish:
     run: int
     ref: str
     product: Mapping[str, Any]
+    late: bool = False
+    """It may have been overtaken by one that was asked for since: never over a render that is newer than its own."""
 
 
 def ask(
@@ -53,16 +55,29 @@ def ask(
     return made[0] if made else None
 
 
-def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequence[Publication]:
+def ask_where_new(
+    session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any], *, moved: bool
+) -> Publication | None:
+    """As `ask`, for a message about a product that did not change, which may be the echo of an edit by ours: only what
+    was never asked for there, or, where the product `moved` to this render from another, what did not fail."""
+    alone(session, publisher_id, ref)
+    its = Publication.render_id == render.id, Publication.run == render.run, Publication.ref == ref
+    query = select(Publication.state).where(*its, Publication.publisher_id == publisher_id)
+    before = session.scalars(query.order_by(Publication.number.desc()).limit(1)).one_or_none()
+    if before is None or (moved and before != PublicationState.FAILED):
+        return ask(session, publisher_id, render, ref, product)
+    return None
+
+
+def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
     """Those that were not on file: a product has, or is about to have, what was asked for last. The same video after
-    another one is asked for anew. `late`: of a finished render, which may have been overtaken by one that was asked for
-    after it."""
+    another one is asked for anew."""
     made: list[Publication] = []
     for one in sorted(wishes, key=lambda wish: (wish.publisher_id, wish.ref, wish.render_id)):
         alone(session, one.publisher_id, one.ref)
         last = newest(session, one.publisher_id, one.ref)
         if last is not None and (
-            _is_of(session, last, one) or (late and (last.render_id, last.run) > (one.render_id, one.run))
+            _is_of(session, last, one) or (one.late and (last.render_id, last.run) > (one.render_id, one.run))
         ):
             continue
         row = {"id": new_id("pbn"), "place": place_of(one.publisher_id)}
@@ -96,7 +111,7 @@ def _is_of(session: Session, last: Publication, wish: Wish) -> bool:
     return there and as_before and (last.render_id, last.run) == (wish.render_id, wish.run)
 
 
-_COLUMNS = tuple(Wish.__dataclass_fields__)
+_COLUMNS = tuple(name for name in Wish.__dataclass_fields__ if name != "late")
 
 
 def get(session: Session, owner_id: str, publication_id: str) -> Publication | None:

@@ -96,6 +96,12 @@ def page(
     return session.scalars(query.order_by(Trigger.created_at.desc(), Trigger.id.desc()).limit(limit)).all()
 
 
+def of_publisher(session: Session, owner_id: str, publisher_id: str, *, but: str) -> Sequence[Trigger]:
+    """The owner's triggers that have this publisher, all `but` one."""
+    mine = Trigger.owner_id == owner_id, Trigger.publisher_id == publisher_id, Trigger.id != but
+    return session.scalars(select(Trigger).where(*mine).order_by(Trigger.id)).all()
+
+
 def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Trigger:
     """Write on a locked trigger: its own columns, but `paused_at`, which `pause` and `resume` do."""
     if values:
