@@ -151,7 +151,9 @@ KINDS: dict[str, Kind] = {
         409, "The endpoint is disabled", 'Mend what `disabled` names, then PATCH it with `{"enabled": true}`.'
     ),
     "webhook.too_many": Kind(
-        409, "You have as many webhook endpoints as you may", "Delete one, or let one get more events."
+        409,
+        "You have as many webhook endpoints as you may",
+        "Delete one, or let one get more events; in renders, let what differs stand behind a `?` of one address.",
     ),
     "webhook.redelivering": Kind(
         409,

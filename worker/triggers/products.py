@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from worker.catalogs.feeds import Problem, Product
+from worker.catalogs.feeds import Product
 from worker.catalogs.feeds.json_items import fields_in
 from worker.catalogs.feeds.merchant import read_record
 from worker.catalogs.feeds.shopify_json import unwrapped
@@ -25,7 +25,7 @@ _SHOPIFY_PRODUCT = "gid://shopify/Product/"
 def wanted(style: Style, payload: Any) -> Wanted:
     """The product as a catalog would have it. Raises NotWanted."""
     fields = _product_in(style, payload)
-    product, remarks = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
+    product = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
     given = {name: value for name, value in variables(product, list(product.pictures)).items() if value is not None}
     return Wanted(
         product=product,
@@ -34,8 +34,6 @@ def wanted(style: Style, payload: Any) -> Wanted:
         variables=given,
         pictures=product.pictures,
         locator=locator(fields),
-        title=product.title,
-        remarks=tuple(remarks),
     )
 
 
@@ -94,12 +92,10 @@ def _product_in(style: Style, payload: Any) -> dict[str, Any]:
     return unwrapped(fields)
 
 
-def _read(fields: dict[str, Any]) -> tuple[Product, list[Problem]]:
-    remarks: list[Problem] = []
+def _read(fields: dict[str, Any]) -> Product:
     for item in read_record(_PLACE, fields_in(fields)):
         if isinstance(item, Product):
-            return item, remarks
+            return item
         if item.fatal:
             raise NotWanted(item.code, item.detail)
-        remarks.append(item)
     raise NotWanted("trigger.no_product", "There is no product in the body.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.catalogs.feeds import Problem, Product
+from worker.catalogs.feeds import Product
 
 CODES = {
     "trigger.not_json": "The body is no JSON.",
@@ -42,6 +42,3 @@ class Wanted:
     """http(s) addresses in their order, distinct."""
     locator: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where the thing is in its shop: `id`, `gid` (Shopify's GraphQL id), `handle`, `sku`, as far as it was said."""
-    title: str | None = None
-    remarks: tuple[Problem, ...] = ()
-    """What was left out."""
