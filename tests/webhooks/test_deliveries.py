@@ -15,6 +15,7 @@ from tests.webhooks.conftest import (
     by_owner,
     handed_out,
     happens,
+    names,
     put,
     relayed,
     states,
@@ -223,13 +224,10 @@ def test_what_a_render_went_through_before_its_end_is_not_made_up_for():
 
 def test_what_failed_before_the_end_is_not_sent_again():
     """Whether the end was delivered or never made; a render's own endpoint goes by that render's filter."""
-    from worker.renders.models import Render
-
     standing = an_endpoint()
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/ends").id)
     told, only_starts = a_render(), a_render()
-    put(Render, told, webhook_endpoint_id=own, webhook_events=["*"])
-    put(Render, only_starts, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(told, "https://example.com/ends")
+    names(only_starts, "https://example.com/ends", "render.started")
     for render in (told, only_starts):
         happens(render, EventType.STARTED)
     relayed()
@@ -257,11 +255,8 @@ def test_an_endpoint_that_is_enabled_is_not_sent_what_has_ended_meanwhile():
 
 def test_a_renders_endpoint_is_sent_that_renders_events_again():
     """By the render's own filter."""
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
-    from worker.renders.models import Render
-
     asks, silent = a_render(), a_render()
-    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(asks, "https://example.com/own", "render.started")
     for render in (asks, silent):
         happens(render, EventType.STARTED, EventType.SUCCEEDED)
     assert again_since(own) == 1
@@ -394,10 +389,8 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
 
     monkeypatch.setattr(retention, "PIECE", 2)
     monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
-    gone = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id)
     named = [a_render() for _ in range(3)]
-    for render in named:
-        put(Render, render, webhook_endpoint_id=gone, webhook_events=["*"])
+    (gone,) = {names(render, "https://example.com/gone") for render in named}
     relayed()
     delivery = rows(gone)[0].id
     transact(lambda s: s.execute(text("UPDATE webhook_deliveries SET state = 'failed', ended_at = now()")))
@@ -425,14 +418,14 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
     assert transact(lambda s: len([s.get_one(Render, id) for id in named])) == 3
 
 
-def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
+def test_one_endpoint_for_each_host_of_renders_however_many_ask_at_once():
     """And a standing one of the same address is another."""
     from concurrent.futures import ThreadPoolExecutor
 
     standing = an_endpoint("https://example.com/same")
 
-    def ask(_):
-        return by_owner(lambda s, o: endpoints.of_render(s, o, "https://example.com/same").id)
+    def ask(order):
+        return by_owner(lambda s, o: endpoints.of_render(s, o, f"https://example.com/same/{order}").id)
 
     with ThreadPoolExecutor(6) as pool:
         found = set(pool.map(ask, range(24)))

@@ -234,6 +234,23 @@ def test_one_owners_many_addresses_leave_another_owner_his_turn():
     assert per_endpoint(handed_out()) == {his: 1}, "who has least in hand"
 
 
+def test_what_is_due_later_takes_no_share_of_the_places():
+    """Endpoints with nothing but retries to come are not among those that share."""
+    a_worker(capacity=40)
+    resting = [an_endpoint() for _ in range(15)]
+    a_render()
+    relayed()
+    for row in deliveries():
+        put(WebhookDelivery, row.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
+    at_work = an_endpoint()
+    for _ in range(due.AT_ONCE):
+        a_render()
+    for endpoint in resting:
+        transact(lambda s, id=endpoint: endpoints.change(s, s.get_one(WebhookEndpoint, id), events=["webhook.*"]))
+    relayed()
+    assert per_endpoint(handed_out()) == {at_work: due.AT_ONCE}
+
+
 def test_a_delivery_from_which_no_worker_comes_back_is_given_up():
     """After as many tries as any other; what was behind it goes on."""
     a_worker(capacity=100)

@@ -24,6 +24,7 @@ from tests.webhooks.conftest import (
     handed_out,
     happens,
     later,
+    names,
     put,
     relayed,
     states,
@@ -34,7 +35,6 @@ from tests.webhooks.conftest import (
 from worker.database import transact
 from worker.renders import events
 from worker.renders.events import Cursor, EventType
-from worker.renders.models import Render
 from worker.webhooks import claims, endpoints, outcomes, redeliveries, relay, retention, sending
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
@@ -337,15 +337,13 @@ def test_an_endpoint_that_is_deleted_while_it_is_tried(receiver: Receiver):
     assert deliveries() == []
 
 
-def test_callbacks_that_differ_behind_the_question_mark_are_one_endpoint(receiver: Receiver):
+def test_callbacks_of_one_host_are_one_endpoint(receiver: Receiver):
     """With one secret and one share of the places; each render's events go to the address as it named it, also when
     they are sent again."""
-    base = receiver.url.partition("?")[0]
-    named = {a_render(): f"{base}?order={number}" for number in range(2)}
-    ids = {by_owner(lambda s, mine, url=url: endpoints.of_render(s, mine, url).id) for url in named.values()}
+    base = receiver.url.partition("hook")[0]
+    named = {a_render(): f"{base}orders/{number}?key={number}" for number in range(2)}
+    ids = {names(render, url) for render, url in named.items()}
     (own,) = ids
-    for render, url in named.items():
-        put(Render, render, webhook_endpoint_id=own, webhook_events=["*"], webhook_url=url)
     relayed()
     while tried():
         pass
@@ -354,5 +352,17 @@ def test_callbacks_that_differ_behind_the_question_mark_are_one_endpoint(receive
     transact(lambda s: redeliveries.begin(s, s.get_one(WebhookEndpoint, own), since, only="failed"))
     while tried():
         pass
-    assert sorted(one.path for one in receiver.got) == ["/hook?order=0", "/hook?order=0", "/hook?order=1"]
+    assert sorted(one.path for one in receiver.got) == ["/orders/0?key=0", "/orders/0?key=0", "/orders/1?key=1"]
     assert the_endpoint(own).url == base
+
+
+def test_the_spellings_of_one_origin_are_one_endpoint_and_other_origins_others():
+    """Upper case, a final dot, the usual port; another scheme, port or host is another receiver."""
+
+    def of(url: str) -> str:
+        return by_owner(lambda s, mine: endpoints.of_render(s, mine, url).id)
+
+    same = ("https://shop.example/a", "https://SHOP.example:443?b", "https://shop.example./c/" + "ü" * 2_000)
+    assert len({of(url) for url in same}) == 1
+    others = ("https://shop.example:8443/a", "http://shop.example/a", "https://www.shop.example/a", same[0])
+    assert len({of(url) for url in others}) == 4

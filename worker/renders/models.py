@@ -123,7 +123,7 @@ class Render(Base):
     webhook_endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """Where this render's own events go, beside the standing endpoints."""
     webhook_url: Mapped[str | None]
-    """The whole address as it was given: its endpoint has none of what stands behind a `?`."""
+    """The whole address as it was given: its endpoint has none but the scheme, the host and the port."""
     webhook_events: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """Which of them: types, groups or `*`."""
 

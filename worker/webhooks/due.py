@@ -85,19 +85,20 @@ _FORGET_LOST = text(
 HAND_OUT = text(
     f"""
     WITH RECURSIVE waiting AS (
-        (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' AND sent_at IS NULL
-            ORDER BY endpoint_id LIMIT 1)
+        (SELECT endpoint_id, ready_at FROM webhook_deliveries WHERE state = 'pending' AND sent_at IS NULL
+            ORDER BY endpoint_id, ready_at LIMIT 1)
         UNION ALL
-        SELECT (SELECT next.endpoint_id FROM webhook_deliveries AS next WHERE state = 'pending' AND sent_at IS NULL
-            AND next.endpoint_id > waiting.endpoint_id ORDER BY next.endpoint_id LIMIT 1)
-        FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
+        SELECT next.endpoint_id, next.ready_at FROM waiting CROSS JOIN LATERAL (
+            SELECT d.endpoint_id, d.ready_at FROM webhook_deliveries AS d WHERE d.state = 'pending'
+                AND d.sent_at IS NULL AND d.endpoint_id > waiting.endpoint_id
+            ORDER BY d.endpoint_id, d.ready_at LIMIT 1) AS next),
     in_hand AS MATERIALIZED (SELECT endpoint_id, count(*) AS number FROM webhook_deliveries
         WHERE state = 'pending' AND sent_at IS NOT NULL GROUP BY endpoint_id),
     standing AS (SELECT id, owner_id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
             coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
         WHERE disabled_at IS NULL AND coalesce(quiet_until <= now(), true)
-            AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
+            AND id IN (SELECT endpoint_id FROM waiting WHERE ready_at <= now() UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
     publishers_waiting AS (
         (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL
@@ -145,8 +146,9 @@ HAND_OUT = text(
 )
 """The owner who has least in hand is next, and of his endpoints the one that has: many addresses of one owner are no
 reason for others to wait. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a
-backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no
-more is looked at than its share of the free places: whether a delivery is held back is asked of every candidate.
+backlog of one costs the others nothing; where the first is due later nothing is due there. What is in hand is found
+by `ix_webhook_deliveries_sent`, which is short. Of each no more is looked at than its share of the free places:
+whether a delivery is held back is asked of every candidate.
 
 Publications are counted as `worker.publishing.due` counts them; one that is due while none is in hand keeps a place.
 Where half are too few to share, each of the two has one."""

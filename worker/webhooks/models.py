@@ -16,7 +16,7 @@ class EndpointKind(StrEnum):
     """Whose events an endpoint gets."""
 
     STANDING = "standing"  # all of its owner's that its filter lets through
-    RENDER = "render"  # those of the renders that name its address, whatever stands behind a `?` there
+    RENDER = "render"  # those of the renders that name an address there: it is a scheme, a host and a port
 
 
 class DeliveryState(StrEnum):
@@ -109,7 +109,7 @@ class WebhookDelivery(Base):
     body: Mapped[str]
     """What is sent, to the byte: the signature of each try is over it."""
     url: Mapped[str | None]
-    """The whole address that its render names; NULL: the endpoint's."""
+    """The whole address that its render names; NULL: the endpoint's, which is a standing one."""
     state: Mapped[str] = mapped_column(server_default="pending")
     tries: Mapped[int] = mapped_column(server_default="0")
     """Made since it was last begun (`redeliver` begins anew); those that nobody came back from count too."""
