@@ -366,3 +366,29 @@ def test_the_spellings_of_one_origin_are_one_endpoint_and_other_origins_others()
     assert len({of(url) for url in same}) == 1
     others = ("https://shop.example:8443/a", "http://shop.example/a", "https://www.shop.example/a", same[0])
     assert len({of(url) for url in others}) == 4
+
+
+def test_what_one_render_s_address_answers_is_no_word_about_the_others(receiver: Receiver):
+    """410 ends that delivery and Retry-After moves it; neither shuts nor quietens the host, which counts as failing
+    until any address of it takes something."""
+    receiver.answers = [410, (503, {"Retry-After": "3000"}, b""), 204]
+    base = receiver.url.partition("hook")[0]
+    named = [a_render() for _ in range(3)]
+    (own,) = {names(render, f"{base}?order={number}") for number, render in enumerate(named)}
+    relayed()
+    assert tried() == 3
+    by_status = {row.last_status: row for row in deliveries(own)}
+    assert {status: row.state for status, row in by_status.items()} == {
+        410: "failed",
+        503: "pending",
+        204: "delivered",
+    }
+    assert (by_status[503].ready_at - attempts(by_status[503].id)[0].started_at).total_seconds() >= 2_990
+    row = the_endpoint(own)
+    assert (row.disabled_at, row.quiet_until, row.failing_since) == (None, None, None)
+    receiver.answers = [410]
+    happens(by_status[410].subject, EventType.STARTED)
+    relayed()
+    assert tried() == 1
+    assert the_endpoint(own).disabled_at is None
+    assert the_endpoint(own).failing_since is not None

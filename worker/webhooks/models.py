@@ -32,7 +32,7 @@ class DisabledReason(StrEnum):
     """Why an endpoint gets nothing."""
 
     ASKED = "asked"
-    GONE = "gone"  # it answered 410
+    GONE = "gone"  # it answered 410; of a standing one alone
     FAILING = "failing"  # nothing was taken for five days
 
 
@@ -59,7 +59,8 @@ class WebhookEndpoint(Base):
     failing_since: Mapped[datetime | None]
     """The first failed try since the last that was taken, or since nothing was tried for over a day."""
     quiet_until: Mapped[datetime | None]
-    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then."""
+    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then. A render's has none: what one
+    address of it asks for is asked for that address."""
     succeeded_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_seconds: Mapped[float | None]
