@@ -253,6 +253,17 @@ def test_an_endpoint_that_is_enabled_is_not_sent_what_has_ended_meanwhile():
     assert {row.subject: row.state for row in rows(endpoint)} == {ended: "superseded", going: "pending"}
 
 
+def test_what_has_no_address_any_more_is_not_sent_to_the_host():
+    """A render that was deleted while its endpoint was disabled: nobody named the host alone."""
+    from worker.renders.models import Render
+
+    render = a_render()
+    own = names(render, "https://example.com/own?key=S")
+    put(Render, render, webhook_url=None)
+    relayed()
+    assert (again_since(own), rows(own)) == (0, [])
+
+
 def test_a_renders_endpoint_is_sent_that_renders_events_again():
     """By the render's own filter."""
     asks, silent = a_render(), a_render()

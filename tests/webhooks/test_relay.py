@@ -206,6 +206,49 @@ def test_a_body_does_not_outlive_the_purge_of_its_render():
     assert states() == [("deleted", "pending")]
 
 
+def deleted(render: str) -> None:
+    put(Render, render, status="canceled", finished_at=func.now())
+    happens(render, EventType.CANCELED)
+    transact(lambda s: purge.purge(s, s.get_one(Render, render, with_for_update=True)))
+
+
+def address(render: str) -> str | None:
+    return transact(lambda s: s.get_one(Render, render).webhook_url)
+
+
+def test_a_deleted_render_tells_its_own_address_which_is_forgotten_with_that():
+    """The delivery has it; the render keeps it no longer than until then, also where nobody listens any more."""
+    first, second = a_render(), a_render()
+    url = "https://shop.example/cb?order=7&key=S"
+    own = names(first, url)
+    names(second, "https://shop.example/cb?order=8")
+    relayed()
+    deleted(first)
+    assert address(first) == url
+    relayed()
+    assert [(one.type, one.url) for one in deliveries(own) if one.subject == first] == [("render.deleted", url)]
+    assert address(first) is None
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, own)))
+    deleted(second)
+    relayed()
+    assert address(second) is None
+
+
+def test_what_a_relay_leaves_for_the_next_pass_keeps_its_address(monkeypatch: pytest.MonkeyPatch):
+    """It is forgotten with the pass that tells it."""
+    monkeypatch.setattr(relay, "MOST", 1)
+    both = [a_render(), a_render()]
+    for number, render in enumerate(both):
+        names(render, f"https://shop.example/{number}", "render.deleted")
+        deleted(render)
+    feed.readable()
+    assert transact(relay.relay)
+    assert [address(render) for render in both] == [None, "https://shop.example/1"]
+    relayed()
+    assert [one.url for one in deliveries()] == ["https://shop.example/0", "https://shop.example/1"]
+    assert [address(render) for render in both] == [None, None]
+
+
 def test_an_owners_renders_name_so_many_hosts_at_most(monkeypatch: pytest.MonkeyPatch):
     """However many are named at once; a path or query is none, and standing ones, deleted ones and other owners' do not
     count."""

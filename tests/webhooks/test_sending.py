@@ -35,7 +35,9 @@ from tests.webhooks.conftest import (
 from worker.database import transact
 from worker.renders import events
 from worker.renders.events import Cursor, EventType
+from worker.renders.models import Render
 from worker.webhooks import claims, endpoints, outcomes, redeliveries, relay, retention, sending
+from worker.webhooks import deliveries as deliveries_
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
 
@@ -392,3 +394,29 @@ def test_what_one_render_s_address_answers_is_no_word_about_the_others(receiver:
     assert tried() == 1
     assert the_endpoint(own).disabled_at is None
     assert the_endpoint(own).failing_since is not None
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_a_test_of_a_renders_endpoint_goes_to_the_newest_address_and_switches_nothing_off(
+    receiver: Receiver, status: int
+):
+    """Nor does its failing count, whatever it answers; where no render is left there is nobody to ask."""
+    receiver.answers = [204, status]
+    base = receiver.url.partition("hook")[0]
+    first, second = a_render(), a_render()
+    names(first, f"{base}?order=1")
+    own = names(second, f"{base}?order=2")
+
+    def send():
+        transact(lambda s: deliveries_.send_test(s, s.get_one(WebhookEndpoint, own), EventType.SUCCEEDED))
+        assert tried() == 1
+        return receiver.got[-1].path, the_endpoint(own).failing_since, the_endpoint(own).disabled_at
+
+    put(WebhookEndpoint, own, failing_since=datetime.now(UTC) - timedelta(days=6), failed_at=datetime.now(UTC))
+    assert send() == ("/?order=2", None, None)
+    put(Render, second, webhook_url=None)
+    put(WebhookEndpoint, own, failing_since=(since := datetime.now(UTC) - timedelta(days=6)))
+    assert send() == ("/?order=1", since, None)
+    put(Render, first, webhook_url=None)
+    with pytest.raises(deliveries_.NoAddress):
+        send()
