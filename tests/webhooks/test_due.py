@@ -309,3 +309,39 @@ def test_a_delivery_from_which_no_worker_comes_back_is_given_up():
     assert tries == 4, "the first and three retries"
     ended = deliveries()[0]
     assert (ended.type, ended.state, ended.last_error) == ("render.queued", "failed", "webhook.lost")
+    assert ended.lease_until is None, "nobody has it"
+
+
+def test_what_the_receiver_answered_last_stays_said_where_the_last_try_is_lost():
+    """A delivery that was refused again and again has failed by that."""
+    a_worker(capacity=100)
+    an_endpoint()
+    a_render()
+    relayed()
+    (one,) = handed_out()
+    ended(one, 500)
+    put(WebhookDelivery, one.id, tries=3)
+    (last,) = handed_out()
+    assert transact(lambda s: claims.claim(s, last.id, last.lease, for_=timedelta(seconds=30)))
+    later(35)
+    handed_out()
+    row = the_delivery(one.id)
+    assert (row.state, row.last_error, row.last_status) == ("failed", "webhook.status", 500)
+
+
+@pytest.mark.parametrize("rests", [{"quiet_until": LATER}, {"disabled_at": LATER, "disabled_reason": "asked"}])
+def test_a_message_that_finds_its_endpoint_resting_gives_its_place_back(rests: dict[str, Any]):
+    """Nothing stands still for the interval of lost messages once the rest is over."""
+    a_worker(capacity=100)
+    endpoint = an_endpoint()
+    a_render()
+    relayed()
+    (one,) = handed_out()
+    put(WebhookEndpoint, endpoint, **rests)
+    assert sending.deliver(one.id, one.lease, tools=sending.Tools()) == 0
+    put(WebhookEndpoint, endpoint, quiet_until=None, disabled_at=None, disabled_reason=None)
+    assert handed_out() == [one]
+    assert transact(lambda s: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+    put(WebhookEndpoint, endpoint, **rests)
+    assert transact(lambda s: claims.claim(s, one.id, one.lease + 1, for_=timedelta(seconds=30))) is None
+    assert the_delivery(one.id).sent_at is not None, "somebody has it"

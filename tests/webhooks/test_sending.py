@@ -194,7 +194,6 @@ def test_gone_ends_the_delivery_and_disables_the_endpoint_which_says_so(receiver
     put(WebhookDelivery, told.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
     assert tried() == 0
     transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
-    later(40)  # its message had gone out with the first one's, and found it disabled
     assert tried() == 1
     assert (len(receiver.got), the_endpoint(endpoint).failing_since) == (before + 1, None)
 
@@ -317,6 +316,24 @@ def test_a_worker_that_dies_in_a_try_that_was_overtaken_leaves_nothing_to_try(re
     later(40)
     assert tried() == 1
     assert states() == [("queued", "superseded"), ("succeeded", "delivered")]
+    assert [row.lease_until for row in deliveries()] == [None, None]
+
+
+@pytest.mark.parametrize("by", ["the relay", "enabling"])
+def test_what_is_superseded_after_its_worker_was_lost_is_nobodys(by: str):
+    """A lease that is over ends with its delivery."""
+    endpoint, render = an_endpoint(), a_render()
+    relayed()
+    assert claimed(deliveries()[0].id) is not None
+    later(40)
+    if by == "enabling":
+        transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, endpoint)))
+    happens(render, EventType.SUCCEEDED)
+    relayed()
+    if by == "enabling":
+        transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
+    row = deliveries()[0]
+    assert (row.state, row.lease_until) == ("superseded", None)
 
 
 def test_a_secret_that_cannot_be_read_fails_the_try_and_sends_nothing(receiver: Receiver):

@@ -29,7 +29,8 @@ class Due:
 
 
 LOST = "webhook.lost"
-"""No worker came back from any of its tries: it is given up like any other, or it would end workers for ever."""
+"""No worker came back from any of its tries: it is given up like any other, or it would end workers for ever. What the
+receiver last answered stays said where it ever did."""
 
 HELD_BACK = """EXISTS (SELECT 1 FROM webhook_deliveries AS earlier
             WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
@@ -70,7 +71,8 @@ _FORGET_LOST = text(
     """
     UPDATE webhook_deliveries SET sent_at = NULL, state = found.next,
         ended_at = CASE WHEN found.next <> 'pending' THEN now() END,
-        last_error = CASE WHEN found.next = 'failed' THEN :error ELSE last_error END
+        lease_until = CASE WHEN found.next = 'pending' THEN lease_until END,
+        last_error = CASE WHEN found.next = 'failed' THEN coalesce(last_error, :error) ELSE last_error END
     FROM (SELECT id AS found_id, CASE WHEN overtaken THEN 'superseded'
                 WHEN lease_until IS NOT NULL AND tries >= :schedule THEN 'failed' ELSE 'pending' END AS next
             FROM webhook_deliveries
