@@ -155,7 +155,7 @@ KINDS: dict[str, Kind] = {
     "webhook.too_many": Kind(
         409,
         "You have as many webhook endpoints as you may",
-        "Delete one, or let one get more events; in renders, let what differs stand behind a `?` of one address.",
+        "Delete one, or let one get more events; in renders, let what differs stand behind one host.",
     ),
     "webhook.redelivering": Kind(
         409,

@@ -64,10 +64,17 @@ def rotate(caller: Caller, key: Key, id: str, request: RotateRequest) -> Answer[
 
 
 def test(caller: Caller, key: Key, id: str, request: TestRequest) -> Answer[DeliveryBody]:
-    """Send a test event. Raises Problem `webhook.unknown`, `webhook.disabled`, `idempotency.…`."""
+    """Send a test event.
+
+    Raises Problem `webhook.unknown`, `webhook.disabled`, `webhook.of_renders`, `idempotency.…`.
+    """
 
     def make(session: Session) -> str:
-        return deliveries.send_test(session, _enabled(held(session, caller, id)), EventType(request.type)).id
+        row = _enabled(held(session, caller, id))
+        try:
+            return deliveries.send_test(session, row, EventType(request.type)).id
+        except deliveries.NoAddress:
+            raise Problem("webhook.of_renders", "No render is left that names an address there.") from None
 
     return _once(caller, f"POST {AT}/{id}/test", key, request, make, lambda session, id: _delivery(session, caller, id))
 

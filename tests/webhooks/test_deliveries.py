@@ -17,6 +17,7 @@ from tests.webhooks.conftest import (
     by_owner,
     handed_out,
     happens,
+    names,
     put,
     relayed,
     states,
@@ -312,13 +313,10 @@ def test_what_a_render_went_through_before_its_end_is_not_made_up_for():
 
 def test_what_failed_before_the_end_is_not_sent_again():
     """Whether the end was delivered or never made; a render's own endpoint goes by that render's filter."""
-    from worker.renders.models import Render
-
     standing = an_endpoint()
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/ends").id)
     told, only_starts = a_render(), a_render()
-    put(Render, told, webhook_endpoint_id=own, webhook_events=["*"])
-    put(Render, only_starts, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(told, "https://example.com/ends")
+    names(only_starts, "https://example.com/ends", "render.started")
     for render in (told, only_starts):
         happens(render, EventType.STARTED)
     relayed()
@@ -400,13 +398,21 @@ def test_one_that_no_worker_came_back_from_begins_anew_as_well(only: str | None)
     assert the_delivery(tried_now.id).lease_until is not None
 
 
-def test_a_renders_endpoint_is_sent_that_renders_events_again():
-    """By the render's own filter."""
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
+def test_what_has_no_address_any_more_is_not_sent_to_the_host():
+    """A render that was deleted while its endpoint was disabled: nobody named the host alone."""
     from worker.renders.models import Render
 
+    render = a_render()
+    own = names(render, "https://example.com/own?key=S")
+    put(Render, render, webhook_url=None)
+    relayed()
+    assert (again_since(own), rows(own)) == (0, [])
+
+
+def test_a_renders_endpoint_is_sent_that_renders_events_again():
+    """By the render's own filter."""
     asks, silent = a_render(), a_render()
-    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(asks, "https://example.com/own", "render.started")
     for render in (asks, silent):
         happens(render, EventType.STARTED, EventType.SUCCEEDED)
     assert again_since(own) == 1
@@ -539,10 +545,8 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
 
     monkeypatch.setattr(retention, "PIECE", 2)
     monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
-    gone = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id)
     named = [a_render() for _ in range(3)]
-    for render in named:
-        put(Render, render, webhook_endpoint_id=gone, webhook_events=["*"])
+    (gone,) = {names(render, "https://example.com/gone") for render in named}
     relayed()
     delivery = rows(gone)[0].id
     transact(lambda s: s.execute(text("UPDATE webhook_deliveries SET state = 'failed', ended_at = now()")))
@@ -570,14 +574,14 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
     assert transact(lambda s: len([s.get_one(Render, id) for id in named])) == 3
 
 
-def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
+def test_one_endpoint_for_each_host_of_renders_however_many_ask_at_once():
     """And a standing one of the same address is another."""
     from concurrent.futures import ThreadPoolExecutor
 
     standing = an_endpoint("https://example.com/same")
 
-    def ask(_):
-        return by_owner(lambda s, o: endpoints.of_render(s, o, "https://example.com/same").id)
+    def ask(order):
+        return by_owner(lambda s, o: endpoints.of_render(s, o, f"https://example.com/same/{order}").id)
 
     with ThreadPoolExecutor(6) as pool:
         found = set(pool.map(ask, range(24)))

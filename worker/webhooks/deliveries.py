@@ -172,14 +172,24 @@ def _wanted(session: Session, endpoint: WebhookEndpoint, events: Sequence[Event]
     found: list[Wanted] = []
     for event in events:
         said = asking.get(event.render_id or "")
-        if standing or (said is not None and filters.lets_through(said.patterns, event.type)):
-            url = said.url if said is not None and not standing else None
-            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE, url))
+        of = said.of if said is not None else NOTHING_MORE
+        if standing:
+            found.append(Wanted(endpoint.id, event, of))
+        elif said is not None and said.url is not None and filters.lets_through(said.patterns, event.type):
+            found.append(Wanted(endpoint.id, event, of, said.url))
     return found
 
 
+class NoAddress(Exception):
+    """No render is left that names an address of this endpoint."""
+
+
 def send_test(session: Session, endpoint_row: WebhookEndpoint, type: EventType) -> WebhookDelivery:
-    """Have an example of an event sent, which says that it is one."""
+    """Have an example of an event sent, which says that it is one. Of renders' addresses the newest is told.
+
+    Raises NoAddress.
+    """
+    url = _newest_address(session, endpoint_row) if endpoint_row.kind == EndpointKind.RENDER.value else None
     now = session.execute(select(func.now())).scalar_one()
     row = {
         "id": new_id("msg"),
@@ -190,5 +200,14 @@ def send_test(session: Session, endpoint_row: WebhookEndpoint, type: EventType) 
         "type": type.value,
         "final": type in FINAL,
         "body": messages.example(type, now, endpoint_row.id),
+        "url": url,
     }
     return session.scalars(insert(WebhookDelivery).values(row).returning(WebhookDelivery)).one()
+
+
+def _newest_address(session: Session, endpoint: WebhookEndpoint) -> str:
+    its = Render.webhook_endpoint_id == endpoint.id, Render.webhook_url.is_not(None), Render.purged_at.is_(None)
+    newest = select(Render.webhook_url).where(*its).order_by(Render.created_at.desc()).limit(1)
+    if (found := session.scalar(newest)) is None:
+        raise NoAddress
+    return found

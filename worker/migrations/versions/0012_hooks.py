@@ -495,7 +495,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_renders_webhook",
         "renders",
-        ["webhook_endpoint_id"],
+        ["webhook_endpoint_id", "created_at"],
         postgresql_where=sa.text("webhook_endpoint_id IS NOT NULL"),
     )
     op.create_check_constraint(
