@@ -13,6 +13,7 @@ CODES = {
     "trigger.no_ref": "Nothing is where the mapping's `external_ref` points, or no text or number.",
     "trigger.revision": "What is where the mapping's `revision` points is neither a number nor an ISO 8601 time.",
     "trigger.variable": "What a variable's pointer leads to fits no variable.",
+    "trigger.not_kept": "It was held, and more waited than is kept.",
 }
 """Why a message can be no request, beside the codes of feeds (docs/catalogs.md): `item.no_ref`, `item.no_title`, …"""
 
