@@ -130,7 +130,7 @@ def _of_payload(session: Session, trigger: Trigger, payload: Any, *, sent_at: da
     made = _made(session, trigger, wanted, about, force=force)
     if made.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
         # Of a draft, say, there is no video: once it is none any more that is to be made, whatever changed since.
-        made = replace(made, watched=conditions.watched(trigger.conditions, payload))
+        made = replace(made, watched=checked.watched)
     return _with_age(session, trigger, thing, made)
 
 
