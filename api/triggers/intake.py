@@ -128,7 +128,10 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         then: dict[str, Any] = {"mapping": row.mapping, "publisher_id": row.publisher_id, **changes}
         at = "/mapping/external_ref" if "mapping" in changes else "/publisher_id"
         _check_loop(then["mapping"], then["publisher_id"], at=at)
+        before = _counting(row)
         store.change(session, row, changes)
+        if _counting(row) != before:
+            store.count_anew(session, row)
         if store.key_ended(session, row):
             row = store.take_over(session, row, caller.key_id)
         if given.paused is not None:
@@ -136,6 +139,11 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         return trigger_body(row)
 
     return transact(work)
+
+
+def _counting(row: Trigger) -> tuple[str, bool, str | None]:
+    """Which revisions of a trigger's can be compared: of one template, read in one way."""
+    return row.template.partition("@")[0], bool(row.mapping), row.mapping.get("revision")
 
 
 _MAY_BE_NULL = ("name", "topics", "publisher_id")

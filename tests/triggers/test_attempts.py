@@ -37,7 +37,7 @@ def _attempt(shop: Shop, style: Style, key: str, title: str, second: int) -> str
 
 @pytest.mark.parametrize("style", [Style.STANDARD, Style.BEARER])
 def test_a_retry_is_not_sent_later(style: Style):
-    """The first message's retry comes before the second's: the second is newer still, whatever its attempt's time is."""
+    """The first message's retry comes before the second's: the second is newer still, whenever that was sent."""
     shop = Shop(style=style.value)
     assert _attempt(shop, style, "first", "Lamp", second=5) == "rendered"
     assert _attempt(shop, style, "second", "Lamp, mended", second=0) == "rendered"

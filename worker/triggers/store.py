@@ -16,7 +16,7 @@ from worker.database import ago, from_now, new_id
 from worker.owners.models import ApiKey
 from worker.renders.models import Render
 from worker.triggers.messages import OF_BODY
-from worker.triggers.models import Trigger, TriggerDelivery, Verdict
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 
 KEPT = timedelta(days=30)
 """Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
@@ -104,6 +104,17 @@ def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Tri
         )
         session.refresh(trigger)
     return trigger
+
+
+def count_anew(session: Session, trigger: Trigger) -> None:
+    """Forget which revisions a locked trigger's things are at: those that come are counted in another way, and would be
+    older, or newer, than all that came for ever."""
+    session.execute(
+        update(TriggerThing)
+        .where(TriggerThing.trigger_id == trigger.id, TriggerThing.revision.is_not(None))
+        .values(revision=None, sent_at=None, updated_at=TriggerThing.updated_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
