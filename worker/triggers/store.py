@@ -220,6 +220,9 @@ def scrub(session: Session, render: Render) -> None:
         .values(**emptied)
         .execution_options(synchronize_session=False)
     )
+    # Its reference is a word, too. What comes next of the thing is news.
+    its = TriggerThing.render_id == render.id, TriggerThing.owner_id == render.owner_id
+    session.execute(delete(TriggerThing).where(*its).execution_options(synchronize_session=False))
 
 
 def let_go(session: Session, trigger: Trigger, key: str) -> bool:
@@ -241,6 +244,15 @@ def forget(session: Session) -> int:
     old = select(TriggerDelivery.id).where(TriggerDelivery.received_at < ago(KEPT)).limit(FORGOTTEN_AT_ONCE)
     gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
     return len(gone.all())
+
+
+def forget_things(session: Session) -> int:
+    """Delete what is known of things that have no video, and of which no message came for as long as messages are kept,
+    a piece of them; how many. The others go with their render, and all with their trigger."""
+    idle = TriggerThing.render_id.is_(None), TriggerThing.updated_at < ago(KEPT)
+    old = select(TriggerThing.trigger_id, TriggerThing.ref).where(*idle).limit(FORGOTTEN_AT_ONCE)
+    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(old.with_for_update(skip_locked=True))
+    return len(session.execute(delete(TriggerThing).where(these).returning(TriggerThing.ref)).all())
 
 
 def new_delivery_id() -> str:
