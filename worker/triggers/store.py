@@ -119,9 +119,10 @@ def count_anew(session: Session, trigger: Trigger) -> None:
 
 def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
     """Give a locked trigger another secret; messages signed with the one before are taken for `overlap` more, those of
-    a rotation before that no longer. The same secret again changes nothing: who repeats the call keeps both."""
+    a rotation before that no longer. The same secret again makes the overlap no longer, so that who repeats the call
+    keeps both; a shorter one, or none, cuts the one before off sooner."""
     if vault.unlock(trigger.secret_encrypted) == secret:
-        return trigger
+        return _cut_off(session, trigger, overlap)
     before = trigger.secret_encrypted if overlap else None
     return change(
         session,
@@ -131,6 +132,16 @@ def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) 
             "previous_secret_encrypted": before,
             "previous_secret_until": from_now(overlap) if overlap else None,
         },
+    )
+
+
+def _cut_off(session: Session, trigger: Trigger, overlap: timedelta) -> Trigger:
+    if trigger.previous_secret_until is None:
+        return trigger
+    if not overlap:
+        return change(session, trigger, {"previous_secret_encrypted": None, "previous_secret_until": None})
+    return change(
+        session, trigger, {"previous_secret_until": func.least(Trigger.previous_secret_until, from_now(overlap))}
     )
 
 
