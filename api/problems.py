@@ -139,6 +139,7 @@ KINDS: dict[str, Kind] = {
     "trigger.unverified": Kind(
         401, "The message is not its trigger's", "Give the shop the trigger's secret and its address; check its clock."
     ),
+    "trigger.crowded": Kind(503, "Too many messages come in at once", "Send it again a little later."),
     "trigger.delivery_unknown": Kind(
         404, "There is no such delivery", "GET its trigger's /deliveries lists them; old ones are thrown away."
     ),

@@ -112,6 +112,7 @@ def _forget(session: Session) -> None:
             ~select(Render.id).where(Render.worker_id == Worker.id).exists(),
         )
     )
+    triggers.forget_things(session)
 
 
 def _forget_messages() -> None:

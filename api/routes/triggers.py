@@ -156,7 +156,13 @@ def rotate(id: TriggerId, caller: RendersWriter, given: RotationRequest | None =
     openapi_extra=_MESSAGE,
     response_model=TakenBody,
     responses=problems(
-        "trigger.unverified", "rate.limited", "request.invalid", "database.unavailable", _NO_KEY, keyed=False
+        "trigger.unverified",
+        "rate.limited",
+        "request.invalid",
+        "trigger.crowded",
+        "database.unavailable",
+        _NO_KEY,
+        keyed=False,
     )
     | {200: answer("It is on file; `verdict` says what became of it.")},
 )

@@ -134,7 +134,10 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         if changes.keys() & {"template", "publisher_id", "options"}:
             template, options = changes.get("template", row.template), Options.read(changes.get("options", row.options))
             _check_place(session, caller, template, then["publisher_id"], options, but=row.id)
+        before = _counting(row)
         store.change(session, row, changes)
+        if _counting(row) != before:
+            store.count_anew(session, row)
         if store.key_ended(session, row):
             row = store.take_over(session, row, caller.key_id)
         if given.paused is not None:
@@ -142,6 +145,11 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         return trigger_body(row)
 
     return transact(work)
+
+
+def _counting(row: Trigger) -> tuple[str, bool, str | None]:
+    """Which revisions of a trigger's can be compared: of one template, read in one way."""
+    return row.template.partition("@")[0], bool(row.mapping), row.mapping.get("revision")
 
 
 _MAY_BE_NULL = ("name", "topics", "publisher_id")

@@ -426,4 +426,6 @@ def test_a_flood_does_not_shut_the_shop_out(service: Service):
     until(lambda: service.nobody.post(_at(shop), content=b"{}").status_code == 429, patience=20)
     assert service.nobody.post(nowhere, content=b"{}").status_code == 429
     until(lambda: send(service, _at(shop), product(80)).status_code == 200)
-    assert send(service, _at(shop), b" " * 300_000).status_code == 429
+    said = [send(service, _at(shop), b" " * 300_000).status_code for _ in range(20)]
+    assert set(said) <= {200, 429}
+    assert said[0] == 200

@@ -17,7 +17,7 @@ from worker.owners.models import ApiKey
 from worker.renders.models import Render
 from worker.renders.states import FINAL
 from worker.triggers.messages import OF_BODY
-from worker.triggers.models import Trigger, TriggerDelivery, Verdict
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 
 KEPT = timedelta(days=30)
 """Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
@@ -115,11 +115,23 @@ def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Tri
     return trigger
 
 
+def count_anew(session: Session, trigger: Trigger) -> None:
+    """Forget which revisions a locked trigger's things are at: those that come are counted in another way, and would be
+    older, or newer, than all that came for ever."""
+    session.execute(
+        update(TriggerThing)
+        .where(TriggerThing.trigger_id == trigger.id, TriggerThing.revision.is_not(None))
+        .values(revision=None, sent_at=None, updated_at=TriggerThing.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
     """Give a locked trigger another secret; messages signed with the one before are taken for `overlap` more, those of
-    a rotation before that no longer. The same secret again changes nothing: who repeats the call keeps both."""
+    a rotation before that no longer. The same secret again makes the overlap no longer, so that who repeats the call
+    keeps both; a shorter one, or none, cuts the one before off sooner."""
     if vault.unlock(trigger.secret_encrypted) == secret:
-        return trigger
+        return _cut_off(session, trigger, overlap)
     before = trigger.secret_encrypted if overlap else None
     return change(
         session,
@@ -129,6 +141,16 @@ def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) 
             "previous_secret_encrypted": before,
             "previous_secret_until": from_now(overlap) if overlap else None,
         },
+    )
+
+
+def _cut_off(session: Session, trigger: Trigger, overlap: timedelta) -> Trigger:
+    if trigger.previous_secret_until is None:
+        return trigger
+    if not overlap:
+        return change(session, trigger, {"previous_secret_encrypted": None, "previous_secret_until": None})
+    return change(
+        session, trigger, {"previous_secret_until": func.least(Trigger.previous_secret_until, from_now(overlap))}
     )
 
 
@@ -218,6 +240,9 @@ def scrub(session: Session, render: Render) -> None:
         .values(**emptied)
         .execution_options(synchronize_session=False)
     )
+    # Its reference is a word, too. What comes next of the thing is news.
+    its = TriggerThing.render_id == render.id, TriggerThing.owner_id == render.owner_id
+    session.execute(delete(TriggerThing).where(*its).execution_options(synchronize_session=False))
 
 
 def let_go(session: Session, trigger: Trigger, key: str) -> bool:
@@ -244,6 +269,15 @@ def forget(session: Session) -> int:
     old = old.limit(FORGOTTEN_AT_ONCE)
     gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
     return len(gone.all())
+
+
+def forget_things(session: Session) -> int:
+    """Delete what is known of things that have no video, and of which no message came for as long as messages are kept,
+    a piece of them; how many. The others go with their render, and all with their trigger."""
+    idle = TriggerThing.render_id.is_(None), TriggerThing.updated_at < ago(KEPT)
+    old = select(TriggerThing.trigger_id, TriggerThing.ref).where(*idle).limit(FORGOTTEN_AT_ONCE)
+    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(old.with_for_update(skip_locked=True))
+    return len(session.execute(delete(TriggerThing).where(these).returning(TriggerThing.ref)).all())
 
 
 def new_delivery_id() -> str:

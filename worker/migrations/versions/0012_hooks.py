@@ -223,6 +223,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("trigger_id", "ref", name=op.f("pk_trigger_things")),
     )
+    for column, where in (("render_id", "IS NOT NULL"), ("updated_at", "IS NULL")):
+        op.create_index(
+            f"ix_trigger_things_{column.removesuffix('_id').removesuffix('_at')}",
+            "trigger_things",
+            [column],
+            postgresql_where=sa.text(f"render_id {where}"),
+        )
     op.create_table(
         "publications",
         sa.Column("id", sa.Text(), nullable=False),
