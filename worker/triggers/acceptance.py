@@ -26,7 +26,7 @@ from worker.publishing import publications
 from worker.renders import revisions, store
 from worker.renders.models import Render
 from worker.renders.states import Status
-from worker.triggers import equals, order, planning
+from worker.triggers import equals, locks, order, planning
 from worker.triggers import store as store_of_triggers
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 from worker.triggers.planning import Plan, Said
@@ -118,8 +118,9 @@ def _place(fault: Exception) -> list[str]:
 
 def held(session: Session, trigger_id: str) -> Trigger:
     """The trigger, as it is until this transaction ends: who pauses or changes it waits so long. Raises Gone."""
-    query = select(Trigger).where(Trigger.id == trigger_id).with_for_update(read=True)
-    trigger = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    locks.share(session, trigger_id)
+    query = select(Trigger).where(Trigger.id == trigger_id).execution_options(populate_existing=True)
+    trigger = session.scalars(query).one_or_none()
     if trigger is None:
         raise Gone(trigger_id)
     return trigger

@@ -15,6 +15,7 @@ from worker.catalogs.options import Options
 from worker.database import ago, from_now, new_id
 from worker.owners.models import ApiKey
 from worker.renders.models import Render
+from worker.triggers import locks
 from worker.triggers.messages import OF_BODY
 from worker.triggers.models import Trigger, TriggerDelivery, Verdict
 
@@ -74,7 +75,10 @@ def get(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
 
 
 def locked(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
-    """As `get`, with the row locked until the transaction ends: no message is decided meanwhile."""
+    """As `get`, and alone with it until the transaction ends: no message is decided meanwhile."""
+    if get(session, owner_id, trigger_id) is None:
+        return None  # nobody waits for what is another's
+    locks.alone(session, trigger_id)
     query = _owned(owner_id, trigger_id).with_for_update().execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
