@@ -163,11 +163,12 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
 def in_passing(work: Callable[[Session], Result]) -> Result:
     """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has: for a thread
     that others wait for."""
-    return _in_transaction(lambda session: work(_impatient(session)))
+    return _in_transaction(lambda session: work(impatient(session)))
 
 
-def _impatient(session: Session) -> Session:
-    session.execute(text(f"SET LOCAL lock_timeout = '{round(PASSING_SECONDS * 1000)}ms'"))
+def impatient(session: Session, seconds: float = PASSING_SECONDS) -> Session:
+    """Have each lock that is not had within `seconds` be an error (`contended`), from here to the transaction's end."""
+    session.execute(text(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'"))
     return session
 
 

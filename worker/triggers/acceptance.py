@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import from_now, retryable
+from worker.database import contended, from_now, retryable
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import TRIGGER_MESSAGES
 from worker.owners import limits
@@ -92,6 +92,8 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
 
 def passes(fault: Exception) -> bool:
     """Whether the whole transaction may do better in a moment."""
+    if isinstance(fault, DBAPIError) and contended(fault):
+        return True
     return isinstance(fault, DBAPIError | PoolTimeout) and retryable(fault)
 
 
