@@ -25,7 +25,7 @@ from worker.renders import store as render_store
 from worker.renders.models import Render
 from worker.renders.store import NewRender, accept
 from worker.templates import store as templates
-from worker.triggers import acceptance, holding, planning, store
+from worker.triggers import acceptance, filing, holding, planning, store
 from worker.triggers.acceptance import Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery
 from worker.triggers.planning import Said
@@ -145,7 +145,7 @@ def test_a_first_that_is_forgotten_in_this_moment_is_no_first(monkeypatch: pytes
     def forgotten(session: Session, *_: Any) -> None:
         session.execute(text("DELETE FROM trigger_deliveries"))
 
-    monkeypatch.setattr(acceptance, "_first", forgotten)
+    monkeypatch.setattr(filing, "_first", forgotten)
     again = shop.takes(product(), key="one")
     assert (again.duplicate, again.delivery.verdict) == (False, "unchanged")
 
