@@ -13,7 +13,7 @@ from api.database import transact
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.progress import durations
-from api.schemas import Asset, RenderRequest, RetryRequest, VideoRequest
+from api.schemas import Asset, RenderRequest, RetryRequest, VideoRequest, Webhook
 from api.templating import Words
 from api.views import render_body, shown, shown_address
 from worker.database import new_id
@@ -44,7 +44,8 @@ class Answer:
 def accept(caller: Caller, request: RenderRequest, key: Key) -> Answer:
     """Take the render on that is asked for.
 
-    Raises Problem `idempotency.…`, `upload.unknown`, `template.…`, `render.deleted`, revisions.Stale, LimitReached.
+    Raises Problem `idempotency.…`, `upload.unknown`, `template.…`, `webhook.too_many`, `render.deleted`,
+    revisions.Stale, LimitReached.
     """
     hashed = idempotency.body_hash(_normalised(request))
     written = templating.written(request)
@@ -124,7 +125,8 @@ def _once(
 
 
 def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
-    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`, `template.…`, revisions.Stale."""
+    """What `accept` would take on; writes nothing. Raises Problem `upload.unknown`, `template.…`, `webhook.too_many`,
+    revisions.Stale."""
     written = templating.written(request)
 
     def work(session: Session) -> DryRunBody:
@@ -133,7 +135,7 @@ def rehearse(caller: Caller, request: RenderRequest) -> DryRunBody:
         new = _single(caller, request, words, kept_assets(request.assets, found))
         revisions.refuse_stale(session, caller.owner_id, new.external_ref, new.revision)
         seconds = sum(durations.now(session)[stage] for stage in ORDER if stage is not Stage.UPLOAD or new.assets)
-        endpoint = endpoints.of_render_there(session, caller.owner_id, request.webhook.url) if request.webhook else None
+        endpoint = _endpoint(session, caller, request.webhook, endpoints.of_render_there)
         new = replace(new, hints=[*new.hints, *_of_endpoint(endpoint)])
         return _rehearsed(new, words.template, _webhook(request, endpoint), seconds)
 
@@ -147,9 +149,9 @@ def _filled(session: Session, caller: Caller, request: RenderRequest) -> Words:
 
 def _announced(session: Session, caller: Caller, request: RenderRequest, new: NewRender) -> NewRender:
     """With the endpoint of its own webhook, if it has one."""
-    if request.webhook is None:
+    endpoint = _endpoint(session, caller, request.webhook, endpoints.of_render)
+    if request.webhook is None or endpoint is None:
         return new
-    endpoint = endpoints.of_render(session, caller.owner_id, request.webhook.url)
     return replace(
         new,
         webhook_endpoint_id=endpoint.id,
@@ -157,6 +159,21 @@ def _announced(session: Session, caller: Caller, request: RenderRequest, new: Ne
         webhook_events=request.webhook.events,
         hints=[*new.hints, *_of_endpoint(endpoint)],
     )
+
+
+def _endpoint(
+    session: Session,
+    caller: Caller,
+    asked: Webhook | None,
+    found: Callable[[Session, str, str], WebhookEndpoint | None],
+) -> WebhookEndpoint | None:
+    """Raises Problem `webhook.too_many`."""
+    try:
+        return found(session, caller.owner_id, asked.url) if asked else None
+    except endpoints.TooMany:
+        words = f"Your renders name {endpoints.MOST_OF_RENDERS:,} addresses already."
+        errors = [FieldError("/webhook/url", "one more address: let what differs stand behind a `?`")]
+        raise Problem("webhook.too_many", words, errors=errors) from None
 
 
 def _of_endpoint(endpoint: WebhookEndpoint | None) -> list[dict[str, Any]]:

@@ -26,7 +26,9 @@ KINDS: dict[str, Kind] = {
     "request.malformed": Kind(400, "The body is no JSON", "Send one JSON object encoded as UTF-8."),
     "request.invalid": Kind(422, "The request is not valid", "Change what `errors` names; /docs shows every field."),
     "request.media_type": Kind(415, "The body is not declared as JSON", "Send `Content-Type: application/json`."),
-    "request.too_large": Kind(413, "The body is too large", "Send less than 256 KiB; files go to POST /v1/uploads."),
+    "request.too_large": Kind(
+        413, "The body is too large", "`detail` says how much is taken; files go to POST /v1/uploads."
+    ),
     "request.header": Kind(400, "A header cannot be taken", "Send what `errors` names once, and as HTTP has it."),
     "request.encoding": Kind(415, "The body is compressed", "Send it as it is, without `Content-Encoding`."),
     "request.cut": Kind(400, "The body ended early", "Send it again, whole; nothing of it was kept."),
@@ -152,7 +154,9 @@ KINDS: dict[str, Kind] = {
         409, "The endpoint is disabled", 'Mend what `disabled` names, then PATCH it with `{"enabled": true}`.'
     ),
     "webhook.too_many": Kind(
-        409, "You have as many webhook endpoints as you may", "Delete one, or let one get more events."
+        409,
+        "You have as many webhook endpoints as you may",
+        "Delete one, or let one get more events; in renders, let what differs stand behind a `?` of one address.",
     ),
     "webhook.redelivering": Kind(
         409,

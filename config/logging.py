@@ -80,6 +80,7 @@ EVENTS = frozenset(
         "strays.kept",
         "surprises.unwritten",
         "trigger.fault",
+        "trigger.shed",
         "trigger.unverified",
         "watch.found",
         "watch.unread",

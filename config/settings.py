@@ -121,6 +121,8 @@ class Rates(_Group):
     """Per peer address, keys that are not valid: each costs a look at the database, which a flood must not."""
     messages_per_minute: int = Field(default=6000, ge=0)
     """Per trigger, messages that are rightly signed: each is kept for weeks, and a shop's worst burst is far below."""
+    kept_message_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """Per owner, bodies of triggers' messages: a month of a large shop's, and no more than a disk holds of a flood."""
 
 
 class Capacity(_Group):

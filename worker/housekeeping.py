@@ -24,6 +24,7 @@ from worker.remote.intents import ABOUT_A_CLIP
 from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
+from worker.triggers import removal, shedding
 from worker.triggers import store as triggers
 from worker.webhooks import retention
 
@@ -113,6 +114,10 @@ def _forget(session: Session) -> None:
 def _forget_messages() -> None:
     """Those of shops, a piece of them in each transaction."""
     while transact(triggers.forget) == triggers.FORGOTTEN_AT_ONCE:
+        pass
+    while transact(shedding.shed):
+        pass
+    while transact(removal.remove):
         pass
 
 

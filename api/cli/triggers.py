@@ -46,7 +46,6 @@ Variables = Annotated[
 Pictures = Annotated[Many, typer.Option("--picture", metavar="POINTER", help="Addresses: /images/*/src.")]
 Ref = Annotated[str | None, typer.Option("--ref", metavar="POINTER", help="What tells one thing from another.")]
 Revision = Annotated[str | None, typer.Option("--revision", metavar="POINTER", help="A number or a time: /updated_at.")]
-Title = Annotated[str | None, typer.Option("--title", metavar="POINTER", help="What a person calls it.")]
 Publisher = Annotated[str | None, typer.Option(metavar="ID", help="Brings the videos to their products: pub_…")]
 Include = Annotated[Many, typer.Option(help="draft, archived, out_of_stock: left out otherwise.")]
 RefPrefix = Annotated[str | None, typer.Option(help="Before each reference: two shops may share some.")]
@@ -70,7 +69,6 @@ def create(
     picture: Pictures = None,
     ref: Ref = None,
     revision: Revision = None,
-    title: Title = None,
     publisher: Publisher = None,
     include: Include = None,
     ref_prefix: RefPrefix = None,
@@ -83,13 +81,13 @@ def create(
 ) -> None:
     """Take a source of webhooks on, and show the address and the secret to give it.
 
-    Without a mapping (--var, --picture, --ref, --revision, --title) its messages are products, as a shop sends them.
+    Without a mapping (--var, --picture, --ref, --revision) its messages are products, as a shop sends them.
 
     \b
       vivideo triggers create --style shopify -t promo --secret - --changed /title --changed /images
       vivideo triggers create --style bearer -t news --var headline=/title --ref /id --when /state=published
     """
-    mapped = trigger_asking.mapping({}, var or [], picture or [], {"external_ref": ref} | _others(revision, title))
+    mapped = trigger_asking.mapping({}, var or [], picture or [], {"external_ref": ref, "revision": revision})
     given: dict[str, Any] = {
         "name": name,
         "secret": trigger_asking.secret(secret),
@@ -104,10 +102,6 @@ def create(
         fields = {key: value for key, value in given.items() if value is not None}
         made = client.create_trigger(style, template, idempotency_key=idempotency_key, **fields)
         _shown(client, made, as_json=as_json)
-
-
-def _others(revision: str | None, title: str | None) -> dict[str, str | None]:
-    return {"revision": revision, "title": title}
 
 
 def _options(
@@ -160,7 +154,6 @@ def update(
     picture: Pictures = None,
     ref: Ref = None,
     revision: Revision = None,
-    title: Title = None,
     publisher: Publisher = None,
     include: Include = None,
     ref_prefix: RefPrefix = None,
@@ -180,7 +173,7 @@ def update(
     """
     conditions = trigger_asking.conditions(when or [], changed or [], exists or [])
     options = _options(include, ref_prefix, language, priority, tag)
-    others = {"external_ref": ref} | _others(revision, title)
+    others = {"external_ref": ref, "revision": revision}
     cleared = trigger_asking.cleared(clear or [])
     with connected(as_json=as_json) as client:
         now = client.trigger(trigger_id)

@@ -43,6 +43,7 @@ _RUNS = ("limit.in_flight", "limit.credits")
         "template.unknown",
         "template.variables",
         "template.archived",
+        "webhook.too_many",
     )
     | {
         200: answer(

@@ -175,10 +175,11 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     """
     peer = request.client.host if request.client else ""
     body = await request.body()
-    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body))
+    by = threads.in_time()
+    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body), by)
     if admitted is None:
         return _json(PONG)
-    return _json(await threads.in_turn(id, lambda: intake.take(admitted)))
+    return _json(await threads.in_turn(id, lambda: intake.take(admitted), by))
 
 
 @router.post(

@@ -14,8 +14,7 @@ from api.problems import Problem
 from worker.database import contended, impatient
 
 MESSAGE_SECONDS = 1.5
-"""For which a message waits for each lock: its shop gives five for all of it, and there are three (the trigger, the
-thing, an earlier message with its key)."""
+"""For which a message waits for each lock: all of it has twice that (`threads.SECONDS`)."""
 CHANGE_SECONDS = 5.0
 """For which a change waits for the messages that are being decided: each is a matter of milliseconds."""
 

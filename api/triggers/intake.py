@@ -232,6 +232,10 @@ def _kept(session: Session, caller: Caller, delivery_id: str) -> tuple[Trigger, 
         raise Problem("trigger.delivery_emptied", "Of a message that was ignored only the headers are kept.")
     if not kept.body and not kept.headers:
         raise Problem("trigger.delivery_emptied", "What it said was deleted with its render.")
+    if not kept.body:
+        raise Problem(
+            "trigger.delivery_emptied", "It has no body, or none any more: so much is kept of the newest alone."
+        )
     row = found(session, caller, kept.trigger_id)
     return row, Said.read(Style(row.style), kept.headers, kept.body)
 

@@ -2,35 +2,82 @@
 whatever one trigger's messages wait for, the other triggers' are.
 """
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeVar
 
-from anyio import CapacityLimiter, Semaphore, fail_after, to_thread
+from anyio import CapacityLimiter, Semaphore, to_thread
 
+from api.problems import Problem
 from api.triggers.busy import busy
 
 THREADS = 20
 """As many as the database's pool holds connections open for: more would wait for those."""
 OF_ONE = 5
 """Of these, for one trigger's messages at once."""
-TURN_SECONDS = 10.0
-"""For which a message waits for its trigger's others: twice what most sources give, by when nobody listens any more."""
+SECONDS = 3.0
+"""For one message: Shopify and WooCommerce give five, the way there and back included."""
 _limiter = CapacityLimiter(THREADS)
 
 T = TypeVar("T")
 
 
-async def run(work: Callable[[], T]) -> T:
-    """What `work` returns, or raises; it waits for none but other messages."""
-    return await to_thread.run_sync(work, limiter=_limiter)
+def in_time() -> float:
+    """By when a message that is here now has to be taken (`time.monotonic()`)."""
+    return time.monotonic() + SECONDS
 
 
-async def in_turn(trigger_id: str, work: Callable[[], T]) -> T:
-    """As `run`, for what may wait for others that have the trigger in hand. Raises Problem `trigger.busy` too."""
-    async with _turns.taken(trigger_id):
-        return await run(work)
+async def run(work: Callable[[], T], by: float | None = None) -> T:
+    """What `work` returns, or raises; it waits for none but other messages.
+
+    One that is not taken in time goes on in its thread, and keeps its place among the `THREADS`; one that waits for a
+    place still is dropped. The source sends it again: what was taken after all is a duplicate then.
+
+    Raises:
+        Problem: `database.unavailable`, where it is not taken in time.
+    """
+    late = Problem("database.unavailable", "The message was not taken in time.")
+    return await _run(work, nullcontext(), by, late)
+
+
+async def in_turn(trigger_id: str, work: Callable[[], T], by: float | None = None) -> T:
+    """As `run`, for what may wait for others that have the trigger in hand.
+
+    Raises:
+        Problem: `trigger.busy`, where it is not taken in time.
+    """
+    return await _run(work, _turns.taken(trigger_id), by, busy(trigger_id))
+
+
+async def _run(work: Callable[[], T], turn: AbstractAsyncContextManager[None], by: float | None, late: Problem) -> T:
+    begun = False
+
+    def begin() -> T:
+        nonlocal begun
+        begun = True
+        return work()
+
+    async def in_a_thread() -> T:
+        async with turn:
+            return await to_thread.run_sync(begin, limiter=_limiter)
+
+    task = asyncio.ensure_future(in_a_thread())
+    task.add_done_callback(_heard)
+    done, _ = await asyncio.wait([task], timeout=max(0.0, (in_time() if by is None else by) - time.monotonic()))
+    if done:
+        return task.result()
+    if not begun:
+        task.cancel()
+    raise late
+
+
+def _heard(task: "asyncio.Future[T]") -> None:
+    """Nobody may wait for what it raised any more, which asyncio would complain about."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Turns:
@@ -42,26 +89,16 @@ class _Turns:
 
     @asynccontextmanager
     async def taken(self, trigger_id: str) -> AsyncGenerator[None]:
-        """A place of the trigger's, until the block's end. Raises Problem `trigger.busy`."""
+        """A place of the trigger's, until the block's end."""
         places = self._places.setdefault(trigger_id, Semaphore(OF_ONE))
         self._here[trigger_id] += 1
         try:
-            await self._wait(trigger_id, places)
-            try:
+            async with places:
                 yield
-            finally:
-                places.release()
         finally:
             self._here[trigger_id] -= 1
             if not self._here[trigger_id]:
                 del self._here[trigger_id], self._places[trigger_id]
-
-    async def _wait(self, trigger_id: str, places: Semaphore) -> None:
-        try:
-            with fail_after(TURN_SECONDS):
-                await places.acquire()
-        except TimeoutError:
-            raise busy(trigger_id) from None
 
 
 _turns = _Turns()

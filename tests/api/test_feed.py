@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from api.cli.listening import following
 from api.client import Client
 from tests.api import working
 from tests.api.keys import new_key
 from tests.api.service import Service, until
+from worker.renders.events import EventType
 from worker.renders.models import Event
 from worker.renders.states import Status
 
@@ -89,6 +91,29 @@ def test_the_feed_begins_at_a_moment(service: Service, client: Client) -> None:
     assert {event.render_id for event in client.feed(since=hour_ago - timedelta(hours=2)).data} == {old, new}
     refused = service.first.get("/v1/events", params={"after": "now", "since": hour_ago.isoformat()})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "?since")
+
+
+MANY = """
+    INSERT INTO events (owner_id, render_id, run, number, type, created_at)
+    SELECT owner_id, render_id, 1, number + n, 'render.progress', now() - CAST(:ago AS interval)
+    FROM events, generate_series(1, :many) AS n
+    WHERE render_id = :render AND number = (SELECT max(number) FROM events WHERE render_id = :render)"""
+
+
+def test_who_listens_since_a_moment_is_told_of_that_and_no_more(service: Service, client: Client) -> None:
+    """Also where more than a page of events lies in the minute before it, and more than one behind it."""
+    render = client.create_render("a kite").id
+    old = update(Event).where(Event.render_id == render).values(created_at=datetime.now(UTC) - timedelta(hours=2))
+    service.write(lambda session: session.execute(old))
+    for ago in ("60 minutes 30 seconds", "59 minutes"):
+        many = {"render": render, "ago": ago, "many": 550}
+        service.write(lambda session, many=many: session.execute(text(MANY), many))
+    until(lambda: client.feed("now") and len(client.feed(client.feed(limit=500).next_cursor).data) == 500)
+    first, place = following.begin(client, datetime.now(UTC) - timedelta(hours=1))
+    rest = following.follow(client, place, print)
+    told = [*first, *(next(rest) for _ in range(550 - len(first)))]
+    assert [event.number for event in told] == list(range(552, 1102))
+    assert {event.type for event in told} == {EventType.PROGRESS}
 
 
 def test_a_renders_event_says_its_batch(service: Service) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from anyio import create_task_group, fail_after, run, to_thread
+from anyio import CapacityLimiter, create_task_group, fail_after, run, to_thread
 from anyio.lowlevel import checkpoint
 
 from api.app import create
 from api.problems import Problem
 from api.publishing.checks import Hurried, Turns
+from api.triggers import threads
 from tests.stack import here
 from worker.addresses.errors import AddressError
 
@@ -39,6 +40,57 @@ def test_a_message_is_answered_while_every_usual_thread_waits():
                 free.set()
 
     assert run(shop) == 200
+
+
+MESSAGE = {"content": b'{"id": 17}', "headers": {"Content-Type": "application/json", "X-Hub-Signature-256": "sha256=0"}}
+
+
+@pytest.fixture(params=["refuses", "is silent"])
+def away(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database that is down, or whose machine is taken up with something else."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if request.param == "refuses":
+            server.close()
+        yield f"postgresql://nobody@127.0.0.1:{port}/none"
+
+
+def test_with_the_database_away_a_shop_is_told_to_come_again(away: str):
+    """With 503 and when, within the seconds that it gives: what it sent is not lost, for it sends it again."""
+
+    async def shop() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(create()), base_url="http://api") as shop:
+            return await shop.post(f"/v1/triggers/trg_{'0' * 26}/deliveries", **MESSAGE)
+
+    with here({"VIVIDEO_DATABASE_URL": away, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        began = time.monotonic()
+        answer = run(shop)
+        assert time.monotonic() - began < 4.5
+    assert (answer.status_code, answer.json()["code"]) == (503, "database.unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_what_is_late_keeps_its_place_and_what_has_none_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    """A database that hangs takes no more threads than there are places, and what is refused meanwhile not begun."""
+    monkeypatch.setattr(threads, "SECONDS", 0.3)
+    monkeypatch.setattr(threads, "_limiter", CapacityLimiter(1))
+    free, done = threading.Event(), []
+
+    async def late(name: str) -> None:
+        with pytest.raises(Problem) as refused:
+            await threads.run(lambda: (free.wait(), done.append(name)))
+        assert refused.value.code == "database.unavailable"
+
+    async def shop() -> str:
+        try:
+            await late("begun")
+            await late("waiting")
+        finally:
+            free.set()
+        return await threads.run(lambda: "taken")
+
+    assert run(shop) == "taken"
+    assert done == ["begun"]
 
 
 def test_few_publishers_are_checked_at_once():

@@ -91,7 +91,7 @@ def _owner(shop: Shop) -> Caller:
 
 def test_one_triggers_messages_leave_threads_to_the_others():
     """However many wait, few are in hand at once: another trigger's is taken meanwhile."""
-    free, in_hand = threading.Event(), list[int]()
+    free, in_hand, later = threading.Event(), list[int](), time.monotonic() + 60
 
     def waits() -> None:
         in_hand.append(1)
@@ -101,11 +101,11 @@ def test_one_triggers_messages_leave_threads_to_the_others():
         async with create_task_group() as group:
             try:
                 for _ in range(2 * threads.THREADS):
-                    group.start_soon(threads.in_turn, "trg_a", waits)
+                    group.start_soon(threads.in_turn, "trg_a", waits, later)
                 while len(in_hand) < threads.OF_ONE:
                     await checkpoint()
                 with fail_after(10):
-                    return await threads.in_turn("trg_b", lambda: "taken")
+                    return await threads.in_turn("trg_b", lambda: "taken", later)
             finally:
                 assert len(in_hand) == threads.OF_ONE
                 free.set()
@@ -116,8 +116,9 @@ def test_one_triggers_messages_leave_threads_to_the_others():
 
 def test_a_turn_that_does_not_come_in_time_is_none(monkeypatch: pytest.MonkeyPatch):
     """A source that gave up long ago keeps no place in the queue; its trigger is told to be busy, and is free again."""
-    monkeypatch.setattr(threads, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(threads, "SECONDS", 0.05)
     free, in_hand, refused = threading.Event(), list[int](), list[str]()
+    later = time.monotonic() + 60
 
     def waits() -> None:
         in_hand.append(1)
@@ -127,7 +128,7 @@ def test_a_turn_that_does_not_come_in_time_is_none(monkeypatch: pytest.MonkeyPat
         async with create_task_group() as group:
             try:
                 for _ in range(threads.OF_ONE):
-                    group.start_soon(threads.in_turn, "trg_a", waits)
+                    group.start_soon(threads.in_turn, "trg_a", waits, later)
                 while len(in_hand) < threads.OF_ONE:
                     await checkpoint()
                 try:
@@ -136,7 +137,7 @@ def test_a_turn_that_does_not_come_in_time_is_none(monkeypatch: pytest.MonkeyPat
                     refused.append(problem.code)
             finally:
                 free.set()
-        return await threads.in_turn("trg_a", lambda: "taken")
+        return await threads.in_turn("trg_a", lambda: "taken", later)
 
     assert run(one_too_many) == "taken"
     assert refused == ["trigger.busy"]

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, update
+from sqlalchemy import func, insert, text, update
 
 from tests.api.keys import caller, new_key
 from tests.api.service import Service
@@ -272,6 +272,26 @@ def test_a_render_has_a_webhook_of_its_own(service: Service):
         refused = service.first.patch(endpoint["links"]["self"], json=theirs)
         assert (refused.status_code, refused.json()["code"]) == (409, "webhook.of_renders")
     assert service.make()["webhook"] is None
+
+
+def test_a_render_that_names_one_address_too_many_is_refused(service: Service):
+    """With what to do; in a dry run too. A known one is taken, whatever stands behind its `?`."""
+    key = new_key(service, owner=f"callbacks-{uuid4().hex}")
+    with caller(service, key) as client:
+        first = client.post("/v1/renders", json={"prompt": "a kite", "webhook": {"url": "https://shop.example/0"}})
+        made = first.json()["webhook"]["endpoint_id"]
+        many = """
+            INSERT INTO webhook_endpoints (id, owner_id, url, secret_encrypted, kind)
+            SELECT id || '_' || n, owner_id, url || n, secret_encrypted, kind
+            FROM webhook_endpoints, generate_series(1, 999) AS n WHERE id = :id"""
+        service.write(lambda session: session.execute(text(many), {"id": made}))
+        for where in ("/v1/renders", "/v1/renders?dry_run=true"):
+            asked = {"prompt": "a kite", "webhook": {"url": "https://shop.example/another"}}
+            refused = client.post(where, json=asked)
+            assert (refused.status_code, refused.json()["code"]) == (409, "webhook.too_many"), refused.text
+            assert refused.json()["errors"][0]["pointer"] == "/webhook/url"
+        known = client.post("/v1/renders", json={"prompt": "a kite", "webhook": {"url": "https://shop.example/0?n=1"}})
+        assert known.json()["webhook"]["endpoint_id"] == made
 
 
 def test_a_render_that_names_a_disabled_endpoint_is_told(service: Service):

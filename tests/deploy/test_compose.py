@@ -128,7 +128,7 @@ def test_secrets_go_only_where_they_are_needed(services: dict[str, dict[str, Any
     }
     assert holders == {
         "NEMO_TOKEN": {"migrate"},
-        "VIVIDEO_SECRET_KEY": {"migrate", *WORKERS},
+        "VIVIDEO_SECRET_KEY": {"migrate", "api", *WORKERS},
         "VIVIDEO_API_KEY": {"migrate", "api"},
         "AWS_SECRET_ACCESS_KEY": {"api", "worker-io", "worker-media"},
     }

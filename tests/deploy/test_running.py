@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -14,11 +15,13 @@ import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from standardwebhooks import Webhook
 
 from deploy.local.alive import CHECKS
 from tests.deploy import image
 from tests.deploy.composed import SECRETS
 from tests.deploy.containers import Containers, told
+from tests.receivers import Receiver, well
 from tests.stack import QUICK, until
 from worker.media.probe import probe
 
@@ -99,6 +102,28 @@ def test_a_render_goes_through(installation: Containers, tmp_path: Path):
     facts = probe(video)
     assert (facts.video_codec, round(facts.duration_seconds)) == ("h264", 2)
     assert httpx.get(f"{api}/readyz").status_code == 200
+
+
+def test_a_signed_message_becomes_a_video_and_a_signed_webhook(installation: Containers):
+    """Who keeps others' secrets has the key for them: the API verifies what comes in, a worker signs what goes out."""
+    with Receiver({"/hook": well}) as receiver, httpx.Client(base_url=installation.address("8000")) as api:
+        endpoint = _made(api, "webhook-endpoints", {"url": f"{receiver.url}/hook", "events": ["render.succeeded"]})
+        _made(api, "templates", {"name": "kite", "prompt": "create a 2-second video about a {{ color }} kite"})
+        mapping = {"variables": {"color": "/color"}}
+        source = {"style": "bearer", "secret": "known to the source", "template": "kite", "mapping": mapping}
+        trigger = _made(api, "triggers", source)
+        signed = {"Authorization": "Bearer known to the source", "webhook-id": "the-first"}
+        came = api.post(trigger["links"]["deliveries"], json={"color": "green"}, headers=signed)
+        assert (came.status_code, came.json()["verdict"]) == (200, "rendered"), came.text
+        (told,) = until(lambda: receiver.on("/hook"), START_SECONDS, what="the webhook of the render's end")
+        assert Webhook(endpoint["secret"]).verify(told.body, dict(told.headers)) == told.event
+        assert told.event["data"]["render_id"] == came.json()["render_id"]
+
+
+def _made(api: httpx.Client, what: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = api.post(f"/v1/{what}", json=body, headers=KEY)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
 
 
 def _final(url: str) -> dict[str, object] | None:

@@ -5,7 +5,9 @@ So what is there is waited for; what must not be there is asserted.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, claimed
@@ -13,6 +15,7 @@ from tests.stack import until
 from worker.database import engine, transact
 from worker.renders import events, leases
 from worker.renders.events import Cursor, EventType, NewEvent
+from worker.renders.models import Event, Render
 
 
 def read(after: Cursor) -> list[tuple[Cursor, str]]:
@@ -51,3 +54,45 @@ def test_a_reader_beside_many_writers_sees_each_event_once():
         until(all_there, what="an event of each")
     assert read(cursor) == []
     assert sorted(seen) == sorted(one.result() for one in accepted)
+
+
+def begun_at(moment: datetime) -> list[str]:
+    """The renders of the events behind the place of a moment."""
+
+    def place(session: Session) -> Cursor:
+        return events.feed_at(session, session.query(Render).limit(1).one().owner_id, moment)
+
+    return [render for _, render in read(transact(place))]
+
+
+def of_minutes_ago(render: str, minutes: int) -> str:
+    """The render, with its events so old."""
+    old = datetime.now(UTC) - timedelta(minutes=minutes)
+    transact(lambda session: session.execute(update(Event).where(Event.render_id == render).values(created_at=old)))
+    return render
+
+
+def test_a_moments_place_is_before_all_that_happened_since():
+    """However long a transaction took before its first word: it lies behind younger ones, and its moment is older."""
+    old, young, slow, last = a_render(), a_render(), a_render(), a_render()
+    for render, minutes in ((old, 30), (young, 10), (slow, 29), (last, 5)):
+        of_minutes_ago(render, minutes)
+    until(lambda: len(read(Cursor())) == 4, what="all are to be read")
+    assert begun_at(datetime.now(UTC) - timedelta(minutes=20)) == [young, slow, last]
+    assert begun_at(datetime.now(UTC) - timedelta(minutes=10, seconds=-30)) == [last]
+    assert begun_at(datetime.now(UTC)) == []
+
+
+def test_a_moments_place_is_before_what_is_not_committed_yet():
+    """A transaction that began after the moment and still runs is behind the place, whatever ended beside it."""
+    render, other = of_minutes_ago(a_render(), 30), of_minutes_ago(a_render(), 30)
+    held = claimed(render)
+    assert held is not None
+    of_minutes_ago(render, 30)
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    with Session(engine()) as slow, slow.begin():
+        leases.write(slow, held, {}, [NewEvent(EventType.HINT)])
+        beside = a_render()
+        owner = transact(lambda session: session.get_one(Render, other).owner_id)
+        place = transact(lambda session: events.feed_at(session, owner, since))
+    until(lambda: [one for _, one in read(place)] == [render, beside], what="both, in order")

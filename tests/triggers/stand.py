@@ -1,7 +1,8 @@
 """A shop at the level of transactions: messages are taken as the intake takes them, without HTTP."""
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import select, text, update
@@ -46,10 +47,11 @@ class Shop:
         self.owner_id = owner_id(owner)
         self.name = f"promo-{new_id('tpl')[4:]}"
         transact(lambda session: templates.create(session, self.owner_id, self.name, TEMPLATE))
-        self.key_id = transact(lambda session: self._key(session, limits)) if limits else None
+        self.key_id = transact(lambda session: self.key(session, limits)) if limits else None
         self.id = transact(lambda session: self._trigger(session, columns)).id
 
-    def _key(self, session: Session, limits: Limits) -> str:
+    def key(self, session: Session, limits: Limits) -> str:
+        """Another key of the owner; its id."""
         text = owners.new_key(session, self.owner_id, "shop", limits=limits)
         return session.scalars(select(ApiKey.id).where(ApiKey.hash == owners.key_hash(text))).one()
 
@@ -147,3 +149,20 @@ def due_now() -> None:
     """What is held because of limits is due."""
     held = TriggerDelivery.retry_at < text("'infinity'")
     transact(lambda session: session.execute(update(TriggerDelivery).where(held).values(retry_at=text("now()"))))
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return, begun in one moment."""
+    found: list[Any] = []
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> None:
+        barrier.wait()
+        found.append(call())
+
+    threads = [threading.Thread(target=run, args=[call]) for call in calls]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return found

@@ -1,62 +1,24 @@
-"""One message, one transaction: each verdict, each duplicate, each race, on a real database."""
+"""One message, one transaction: what is made of it, duplicates, faults, limits, on a real database."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.stack import here, until
 from tests.triggers import stand
-from tests.triggers.bodies import SHOPIFY, WOOCOMMERCE
-from tests.triggers.stand import Shop, ends, product, renders
+from tests.triggers.stand import Shop, at_once, product, renders
 from worker.catalogs.options import Options
 from worker.database import transact
 from worker.owners.limits import Limits
-from worker.publishing import publications
-from worker.renders import revisions
-from worker.renders import store as render_store
-from worker.renders.models import Render
-from worker.renders.store import NewRender, accept
 from worker.templates import store as templates
-from worker.triggers import acceptance, filing, holding, planning, store
+from worker.triggers import acceptance, filing, holding, planning, removal, store, things
 from worker.triggers.acceptance import Gone
-from worker.triggers.models import Style, Trigger, TriggerDelivery
-from worker.triggers.planning import Said
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
-
-
-def _at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What the calls return, begun in one moment."""
-    found: list[Any] = []
-    barrier = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> None:
-        barrier.wait()
-        found.append(call())
-
-    threads = [threading.Thread(target=run, args=[call]) for call in calls]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return found
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def test_a_message_about_a_product_makes_its_render():
@@ -82,28 +44,6 @@ def test_a_mapping_fills_the_template():
     assert [one.prompt for one in renders()] == ["a video about A kettle"] * 2
     assert renders()[0].assets == [{"url": "https://shop.example/k.jpg"}]
     assert renders()[0].external_ref is None
-
-
-def test_a_mapping_with_a_reference_knows_what_did_not_change():
-    """As a product does."""
-    shop = Shop(mapping={"variables": {"title": "/name"}, "external_ref": "/id", "revision": "/v"})
-    assert shop.verdict({"name": "A kettle", "id": 7, "v": 2}) == "rendered"
-    assert shop.verdict({"name": "A kettle", "id": 7, "v": 3}) == "unchanged"
-    assert shop.verdict({"name": "An old kettle", "id": 7, "v": 1}) == "stale"
-
-
-def test_a_revision_of_nothing_is_no_obstacle():
-    """Without a reference a number has nothing to be a revision of; the message is made all the same."""
-    shop = Shop(mapping={"variables": {"title": "/name"}, "revision": "/v"})
-    assert shop.verdict({"name": "A kettle", "v": 3}) == "rendered"
-
-
-@pytest.mark.parametrize("unset", ["1960-01-01T00:00:00Z", "0001-01-01T00:00:00", "-1", -1])
-def test_a_time_that_was_never_set_is_no_revision(unset: Any):
-    """Some sources say what they do not know by a time before 1970, or a number below 0."""
-    assert Shop().verdict(product(updated_at=unset)) == "rendered"
-    mapped = Shop(mapping={"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"})
-    assert mapped.takes(product(updated_at=unset)).delivery.code == "trigger.revision"
 
 
 @pytest.mark.parametrize("place", ["plan", "reference"])
@@ -150,61 +90,6 @@ def test_a_first_that_is_forgotten_in_this_moment_is_no_first(monkeypatch: pytes
     assert (again.duplicate, again.delivery.verdict) == (False, "unchanged")
 
 
-@pytest.mark.parametrize(
-    ("style", "topic", "body", "echo"),
-    [
-        (
-            "shopify",
-            "products/update",
-            SHOPIFY,
-            {
-                "updated_at": "2026-03-01T10:00:00Z",
-                "media": [{"id": 1, "media_content_type": "VIDEO", "alt": None, "preview_image": None}],
-            },
-        ),
-        (
-            "woocommerce",
-            "product.updated",
-            WOOCOMMERCE,
-            {
-                "date_modified_gmt": "2026-03-01T10:00:00",
-                "meta_data": [{"id": 9, "key": "_vivideo", "value": "https://shop.example/vivideo-pbn_1.mp4"}],
-            },
-        ),
-    ],
-)
-def test_the_shops_own_echo_of_a_published_video_is_unchanged(style: str, topic: str, body: Any, echo: dict[str, Any]):
-    """A video on a product is an edit of it: the message about that makes neither a video nor a publication."""
-    shop = Shop(style=style)
-    shop.publisher()
-
-    def says(body: Any, number: str) -> TriggerDelivery:
-        name = {"shopify": "x-shopify-{}", "woocommerce": "x-wc-webhook-{}"}[style]
-        headers = {name.format("topic"): topic, "x-shopify-webhook-id": number, "x-wc-webhook-delivery-id": number}
-        said = Said.read(Style(style), headers, json.dumps(body).encode())
-        arrived, id = acceptance.Arrived(said.message.key, said), store.new_delivery_id()
-        return transact(lambda session: acceptance.receive(session, shop.id, arrived, id)).delivery
-
-    first = says(body, "first")
-    assert first.verdict == "rendered"
-    ends(first.render_id)
-    transact(_brought)
-    again = says(body | echo, "echo")
-    assert (again.verdict, again.render_id) == ("unchanged", first.render_id)
-    assert again.revision is not None
-    assert again.revision > (first.revision or 0)
-    assert len(renders()) == len(stand.publications()) == 1
-
-
-def _brought(session: Session) -> None:
-    """As the relay does once a render has succeeded: it is asked for, and done."""
-    render = session.scalars(select(Render)).one()
-    delivery = session.scalars(select(TriggerDelivery)).one()
-    publisher = session.scalars(select(Trigger.publisher_id)).one()
-    publications.ask(session, publisher or "", render, delivery.ref or "", delivery.product)
-    session.execute(text("UPDATE publications SET state = 'published', finished_at = now()"))
-
-
 def test_a_lost_answer_to_a_commit_is_no_duplicate():
     """The same call again finds its own row."""
     shop, id = Shop(), store.new_delivery_id()
@@ -217,21 +102,10 @@ def test_a_lost_answer_to_a_commit_is_no_duplicate():
 def test_duplicates_in_the_same_moment_make_one_render():
     """All but one wait for the one that came first."""
     shop = Shop()
-    taken = _at_once(*[lambda: shop.takes(product(), key="one")] * 8)
+    taken = at_once(*[lambda: shop.takes(product(), key="one")] * 8)
     assert len(renders()) == 1
     assert {one.delivery.render_id for one in taken} == {renders()[0].id}
     assert shop.deliveries()[0].duplicates == 7
-
-
-def test_two_edits_in_the_same_moment_leave_the_newer_one():
-    """Whichever is decided first: the newer is made, the older is stale or gave way before it began."""
-    shop = Shop()
-    for round_ in range(6):
-        ref = 100 + round_
-        old, new = product(ref, at=1), product(ref, at=2, title="Newer")
-        _at_once(lambda old=old: shop.takes(old), lambda new=new: shop.takes(new))
-        left = [one for one in renders() if one.external_ref == str(ref) and one.finished_at is None]
-        assert [one.variables["title"] for one in left] == ["Newer"]
 
 
 def test_a_fault_before_the_commit_leaves_nothing(monkeypatch: pytest.MonkeyPatch):
@@ -241,194 +115,15 @@ def test_a_fault_before_the_commit_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     class PowerWent(BaseException):
         """No fault that anybody may catch."""
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise PowerWent
 
     with monkeypatch.context() as here:
-        here.setattr(acceptance, "_overtake", fails)
+        here.setattr(things, "overtake", fails)
         with pytest.raises(PowerWent):
             shop.takes(product(), key="one")
     assert (list(renders()), list(shop.deliveries()), shop.thing()) == ([], [], None)
     assert not shop.takes(product(), key="one").duplicate
-
-
-def test_what_did_not_change_costs_nothing():
-    """While the render is under way, and once its video is there; another price is another video."""
-    shop = Shop()
-    first = shop.takes(product(at=1)).delivery
-    again = shop.takes(product(at=2, vendor="Other")).delivery
-    assert (again.verdict, again.render_id) == ("unchanged", first.render_id)
-    ends(first.render_id)
-    assert shop.verdict(product(at=3)) == "unchanged"
-    assert shop.verdict(product(at=4, price="24.90")) == "rendered"
-    assert len(renders()) == 2
-
-
-@pytest.mark.parametrize("end", ["failed", "canceled", "purged"])
-def test_a_video_that_is_not_there_is_made_now(end: str):
-    """Only one that is there, or will be, stands for another."""
-    shop = Shop()
-    first = shop.takes(product()).delivery.render_id
-    if end == "canceled":
-        transact(lambda session: render_store.cancel(session, shop.owner_id, first or ""))
-    else:
-        ends(first)
-        lost = {"failed": "status = 'failed', error_code = 'internal'", "purged": "purged_at = now()"}[end]
-        transact(lambda session: session.execute(text(f"UPDATE renders SET {lost}")))  # noqa: S608 - own words
-    assert shop.verdict(product()) == "rendered"
-
-
-@pytest.mark.parametrize("lane", ["held", "paused_at"])
-def test_what_waits_for_a_person_stands_for_nothing(lane: str):
-    """A batch that is to be approved, or is paused: nobody knows whether its video will ever be."""
-    shop = Shop()
-    shop.takes(product())
-    value = "true" if lane == "held" else "now()"
-    transact(lambda session: session.execute(text(f"UPDATE lanes SET {lane} = {value}")))  # noqa: S608 - own words
-    assert shop.verdict(product(at=2, tags="new")) == "rendered"
-
-
-@pytest.mark.parametrize(
-    ("change", "verdict"),
-    [
-        ("fingerprint = 'with what servers said of its pictures'", "unchanged"),
-        ("fingerprint = 'x', assets = '[{\"url\": \"https://shop.example/2.jpg\"}]'", "rendered"),
-        ("fingerprint = 'x', language = 'xx'", "rendered"),
-        ("fingerprint = 'x', output = '{}'", "rendered"),
-        ("fingerprint = 'x', variables = '{}'", "rendered"),
-        ("fingerprint = 'x', external_ref = 'other'", "rendered"),
-        ("fingerprint = NULL", "rendered"),
-    ],
-)
-def test_what_a_catalog_has_rendered_costs_nothing(change: str, verdict: str):
-    """Its number also counts what the pictures' servers said, which no message waits for: what it was made of tells."""
-    shop = Shop()
-    body = product(images=[{"src": "https://shop.example/1.jpg"}])
-    shop.takes(body)
-    with_marks = text("UPDATE renders SET assets = jsonb_set(assets, '{0,sent}', 'true')")
-    transact(lambda session: session.execute(with_marks))
-    transact(lambda session: session.execute(text(f"UPDATE renders SET {change}")))  # noqa: S608 - own words
-    transact(lambda session: session.execute(text("DELETE FROM trigger_deliveries")))
-    assert shop.verdict(body | {"vendor": "Other"}) == verdict
-
-
-def test_a_change_taken_back_is_no_new_video():
-    """What was queued for the change gives way; the first video stands, and is brought to the product again."""
-    shop = Shop()
-    publisher = shop.publisher()
-    first = shop.takes(product(at=1)).delivery
-    ends(first.render_id)
-    second = shop.takes(product(at=2, price="1.00")).delivery
-    back = shop.takes(product(at=3)).delivery
-    assert (back.verdict, back.render_id) == ("unchanged", first.render_id)
-    states = {one.id: one.status for one in renders()}
-    assert states[second.render_id or ""] == "canceled"
-    (asked,) = stand.publications()
-    assert (asked.publisher_id, asked.render_id, asked.ref) == (publisher, first.render_id, "1")
-
-
-def test_a_video_that_ends_in_this_moment_is_brought_to_the_product():
-    """Its end is not committed yet when the message comes, and its event is read before the message is on file: the
-    message waits for it, then asks for the publication itself."""
-    shop = Shop()
-    made = shop.takes(product()).delivery.render_id
-    shop.publisher()
-    with ThreadPoolExecutor(1) as pool:
-
-        def ending(session: Session) -> Future[str]:
-            stand.end(session, made)
-            session.flush()
-            asked = pool.submit(shop.verdict, product(at=2, tags="new"))
-            until(lambda: asked.done() or transact(_somebody_waits), what="the message at the row")
-            return asked
-
-        assert transact(ending).result(20) == "unchanged"
-    assert [(one.render_id, one.ref) for one in stand.publications()] == [(made, "1")]
-
-
-def test_a_render_that_is_called_off_in_this_moment_stands_for_nothing():
-    """It was under way when the message looked for an equal one: another is made."""
-    shop = Shop()
-    made = shop.takes(product()).delivery.render_id
-    with ThreadPoolExecutor(1) as pool:
-
-        def calling_off(session: Session) -> Future[str]:
-            render_store.cancel(session, shop.owner_id, made or "")
-            session.flush()
-            asked = pool.submit(shop.verdict, product(at=2, tags="new"))
-            until(lambda: asked.done() or transact(_somebody_waits), what="the message at the row")
-            return asked
-
-        assert transact(calling_off).result(20) == "rendered"
-    assert [one.status for one in renders()] == ["canceled", "queued"]
-
-
-def _somebody_waits(session: Session) -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return bool(session.scalar(text(query)))
-
-
-def test_an_older_edit_is_stale():
-    """Behind what the trigger knows, and behind what another of the same template does."""
-    shop = Shop()
-    assert shop.verdict(product(at=5)) == "rendered"
-    late = shop.takes(product(at=4, title="Older")).delivery
-    assert (late.verdict, late.render_id) == ("stale", None)
-    other = Shop(template=f"{shop.name}@1")
-    assert other.verdict(product(at=4, title="Older")) == "stale"
-    assert other.verdict(product(at=6, title="Newer")) == "rendered"
-    assert shop.verdict(product(at=5, title="Other")) == "stale"
-
-
-def test_a_newer_edit_takes_the_place_of_what_nobody_began_and_follows_what_is_at_work():
-    """Whichever trigger of the same template hears of it."""
-    shop = Shop()
-    other = Shop(template=shop.name)
-    first = shop.takes(product(at=1)).delivery.render_id
-    transact(lambda session: session.execute(text("UPDATE renders SET started_at = now(), status = 'running'")))
-    second = shop.takes(product(at=2, title="Newer")).delivery.render_id
-    third = other.takes(product(at=3, title="Newest")).delivery.render_id
-    states = {one.id: (one.status, one.follows_id) for one in renders()}
-    assert states[second or ""][0] == "canceled"
-    assert states[third or ""] == ("queued", first)
-
-
-def test_two_templates_videos_of_one_thing_leave_each_other_alone():
-    """One shop, a portrait and a landscape video of each product: both are made of the same edit, and of an older."""
-    portrait, landscape = Shop(), Shop()
-    assert [one.verdict(product(at=2)) for one in (portrait, landscape)] == ["rendered", "rendered"]
-    assert [(one.status, one.follows_id) for one in renders()] == [("queued", None)] * 2
-    late = Shop()
-    assert late.verdict(product(at=1)) == "rendered"
-
-
-def test_an_owners_own_revisions_are_another_count():
-    """A trigger's are microseconds: what is asked for one by one neither makes them stale nor is made stale by them,
-    nor do they take each other's place."""
-    shop = Shop()
-    wanted = NewRender("by hand", "en", external_ref="1", revision=2**52)
-    own = transact(lambda session: accept(session, shop.owner_id, wanted))
-    assert shop.verdict(product()) == "rendered"
-    assert {one.id: one.status for one in renders()}[own.id] == "queued"
-    assert shop.verdict(product(2)) == "rendered"
-    transact(lambda session: revisions.refuse_stale(session, shop.owner_id, "2", 8))
-    transact(lambda session: revisions.make_way(session, shop.owner_id, "2", 8, newer="rnd_own"))
-    assert {one.status for one in renders()} == {"queued"}
-
-
-def test_of_two_edits_in_one_second_the_later_one_stands():
-    """Shopify's `updated_at` has seconds: when each message was sent says which is newer, where both say so."""
-    shop = Shop(style="standard", topics=["*"])
-
-    def sent(at: int, title: str) -> str:
-        headers = {"webhook-id": f"msg_{title}", "webhook-timestamp": str(1_770_000_000 + at)}
-        body = json.dumps({"type": "product.updated", "data": product(title=title)}).encode()
-        said = Said.read(Style.STANDARD, headers, body)
-        arrived, id = acceptance.Arrived(said.message.key, said), store.new_delivery_id()
-        return transact(lambda session: acceptance.receive(session, shop.id, arrived, id)).delivery.verdict
-
-    assert [sent(2, "later"), sent(1, "earlier"), sent(3, "last")] == ["rendered", "stale", "rendered"]
-    assert shop.verdict(product(title="who knows")) == "rendered"
 
 
 def test_conditions_decide():
@@ -507,32 +202,6 @@ def test_limits_of_the_key_hold_a_message():
     assert len(renders()) == 1
 
 
-def test_what_gives_way_does_not_count_against_the_key():
-    """A newer edit takes the place of the one that waits."""
-    shop = Shop(limits=Limits(renders_in_flight=1))
-    first = shop.takes(product(at=1)).delivery
-    assert shop.verdict(product(at=2, title="Newer")) == "rendered"
-    assert {one.id: one.status for one in renders()}[first.render_id or ""] == "canceled"
-
-
-def test_nothing_gives_way_to_what_is_held():
-    """Somebody else's render of the product stays queued while the trigger's own key is at its limit."""
-    shop = Shop(limits=Limits(renders_in_flight=0))
-    other = transact(lambda session: accept(session, shop.owner_id, NewRender("x", "en", external_ref="1", revision=1)))
-    assert shop.verdict(product()) == "held"
-    assert {one.id: one.status for one in renders()}[other.id] == "queued"
-
-
-def test_force_makes_what_is_there_again():
-    """Another render, though nothing changed."""
-    shop = Shop()
-    shop.takes(product())
-    said = shop.said(product()).said
-    again = acceptance.Arrived("replay", said, force=True)
-    made = transact(lambda session: acceptance.receive(session, shop.id, again, store.new_delivery_id()))
-    assert made.delivery.verdict == "rendered"
-
-
 def test_a_dry_run_writes_nothing():
     """It says what would be made."""
     shop = Shop()
@@ -562,6 +231,8 @@ def test_a_dropped_trigger_takes_nothing():
     with pytest.raises(Gone):
         shop.takes(product())
     assert len(renders()) == 1
+    while transact(removal.remove):
+        pass
     assert list(shop.deliveries()) == []
 
 

@@ -1,14 +1,11 @@
 """What a source cannot do without end: send, fill the disk, spend what its key may not any more; be told by a body."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, product, renders
 from worker.database import transact
 from worker.infinity import NEVER
@@ -19,16 +16,7 @@ from worker.triggers.acceptance import Arrived
 from worker.triggers.models import Style, TriggerDelivery
 from worker.triggers.planning import Said
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def test_of_what_is_ignored_the_headers_are_kept_alone():
@@ -84,7 +72,7 @@ def test_a_body_without_an_id_is_a_duplicate_for_a_day(shop_of_bodies: Shop):
 
 
 @pytest.fixture
-def shop_of_bodies(_empty: None) -> Shop:
+def shop_of_bodies(no_shops: None) -> Shop:
     return Shop(mapping={"variables": {"title": "/title", "price": "/price"}})
 
 

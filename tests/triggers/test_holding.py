@@ -1,12 +1,8 @@
 """What is held goes on: when its trigger does, when its key may, the newest of each thing."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, ends, product, renders
 from worker import chores
 from worker.database import transact
@@ -14,16 +10,7 @@ from worker.infinity import NEVER
 from worker.owners.limits import LimitReached, Limits
 from worker.triggers import acceptance, holding, store
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _verdicts(shop: Shop) -> list[str]:

@@ -151,7 +151,7 @@ def put(model: Any, id: str, **columns: Any) -> None:
 
 
 def later(seconds: float) -> None:
-    """Time passes: every time on a delivery or endpoint lies so much further back."""
+    """Time passes: every time on an event, a delivery, an endpoint or a redelivery lies so much further back."""
 
     def work(session):
         for table, names in (
@@ -160,6 +160,8 @@ def later(seconds: float) -> None:
                 "webhook_endpoints",
                 ("failing_since", "failed_at", "quiet_until", "disabled_at", "previous_secret_until"),
             ),
+            ("events", ("created_at",)),
+            ("webhook_redeliveries", ("since", "created_at", "moved_at", "finished_at")),
         ):
             sets = ", ".join(f"{name} = {name} - make_interval(secs => {seconds})" for name in names)
             session.execute(text(f"UPDATE {table} SET {sets}"))  # noqa: S608 - own names

@@ -26,7 +26,7 @@ from tests.webhooks.conftest import deliveries as rows
 from worker.database import transact
 from worker.owners.store import owner
 from worker.renders.events import EventType
-from worker.webhooks import deliveries, due, endpoints, filters, messages, redeliveries, relay, retention
+from worker.webhooks import claims, deliveries, due, endpoints, filters, messages, redeliveries, relay, retention
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookRedelivery
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -253,6 +253,62 @@ def test_an_endpoint_that_is_enabled_is_not_sent_what_has_ended_meanwhile():
     relayed()
     switched(endpoint, endpoints.enable)
     assert {row.subject: row.state for row in rows(endpoint)} == {ended: "superseded", going: "pending"}
+
+
+@pytest.mark.parametrize("by", ["id", "all", "all, and it was missed"])
+@pytest.mark.parametrize("while_disabled", [True, False])
+def test_what_is_asked_for_is_sent_whatever_ends_after_it(by: str, while_disabled: bool):
+    """Neither the end as it happens supersedes it, nor enabling the endpoint; beside it what nobody asked for is."""
+    endpoint, render, other = an_endpoint(), a_render(), a_render()
+    relayed()
+    mine = next(row for row in rows(endpoint) if row.subject == render)
+    if by == "id":
+        transact(lambda s: deliveries.redeliver(s, s.get_one(WebhookDelivery, mine.id)))
+    else:
+        if "missed" in by:
+            transact(lambda s: s.delete(s.get_one(WebhookDelivery, mine.id)))
+        again_since(endpoint, "all")
+    happens(other, EventType.STARTED)
+    relayed()
+    if while_disabled:
+        switched(endpoint, endpoints.disable)
+    for one in (render, other):
+        happens(one, EventType.SUCCEEDED)
+    relayed()
+    if while_disabled:
+        switched(endpoint, endpoints.enable)
+    found = {(row.subject, row.type): row.state for row in rows(endpoint)}
+    assert found[render, "render.queued"] == "pending"
+    assert found[other, "render.started"] == "superseded"
+
+
+def test_an_end_that_is_made_up_for_supersedes_what_is_pending():
+    """At once, and not only when the relay comes to it: nothing older is sent behind it."""
+    endpoint, render = an_endpoint(), a_render()
+    relayed()
+    happens(render, EventType.STARTED, EventType.SUCCEEDED)
+    assert again_since(endpoint) == 1
+    assert states(endpoint) == [("queued", "superseded"), ("succeeded", "pending")]
+
+
+@pytest.mark.parametrize("only", [None, "all"])
+def test_one_that_no_worker_came_back_from_begins_anew_as_well(only: str | None):
+    """With the whole schedule: what is over does not count as a try of the new ones; one that is under way does."""
+    endpoint = an_endpoint()
+    for _ in range(2):
+        a_render()
+    relayed()
+    lost, tried_now = rows(endpoint)
+    for row, seconds in ((lost, -1), (tried_now, 30)):
+        put(WebhookDelivery, row.id, lease=1, lease_until=datetime.now(UTC) + timedelta(seconds=seconds))
+    if only is None:
+        for row in (lost, tried_now):
+            transact(lambda s, row=row: deliveries.redeliver(s, s.get_one(WebhookDelivery, row.id)))
+    else:
+        assert again_since(endpoint, only) == 1
+    transact(lambda s: claims.claim(s, lost.id, 1, for_=timedelta(seconds=30)))
+    assert (the_delivery(lost.id).lease, the_delivery(lost.id).tries) == (2, 0)
+    assert the_delivery(tried_now.id).lease_until is not None
 
 
 def test_a_renders_endpoint_is_sent_that_renders_events_again():

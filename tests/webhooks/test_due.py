@@ -2,7 +2,9 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import func, insert
 
 from tests.renders.conftest import a_render, a_worker
@@ -27,6 +29,8 @@ from worker.renders.models import Render
 from worker.webhooks import claims, due, endpoints, outcomes, sending
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
+
+LATER = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 def ended(one: due.Due, status: int, seconds: float = 0.1) -> None:
@@ -232,6 +236,45 @@ def test_one_owners_many_addresses_leave_another_owner_his_turn():
     assert (first[his], first.total()) == (10, 20)
     put(WebhookDelivery, deliveries(his)[0].id, state="delivered", ended_at=datetime.now(UTC))
     assert per_endpoint(handed_out()) == {his: 1}, "who has least in hand"
+
+
+def test_an_owner_with_troubled_addresses_has_no_second_turn():
+    """One place after the other, whatever the address."""
+    a_worker(capacity=8)
+    put(WebhookEndpoint, an_endpoint(), last_seconds=6.0)
+    an_endpoint()
+    for _ in range(4):
+        a_render()
+    relayed()
+    his = an_endpoint(owner_name="demo")
+    for _ in range(4):
+        a_render("demo")
+    relayed()
+    assert per_endpoint(handed_out())[his] == 2
+
+
+@pytest.mark.parametrize("rests", [{"quiet_until": LATER}, {"disabled_at": LATER, "disabled_reason": "asked"}])
+def test_what_is_in_hand_at_an_address_that_rests_counts(rests: dict[str, Any]):
+    """Among its owner's, and among those of the troubled: it is being tried all the same."""
+    a_worker(capacity=8)
+    resting, well = an_endpoint(), an_endpoint()
+    for _ in range(2):
+        a_render()
+    relayed()
+    handed_out()
+    for one in deliveries(well):
+        put(WebhookDelivery, one.id, state="delivered", sent_at=None, ended_at=datetime.now(UTC))
+    put(WebhookEndpoint, resting, failing_since=datetime.now(UTC), **rests)
+    his, slow = (an_endpoint(owner_name="demo") for _ in range(2))
+    put(WebhookEndpoint, slow, last_seconds=6.0)
+    for _ in range(2):
+        a_render()
+        a_render("demo")
+    relayed()
+    found = handed_out()
+    assert per_endpoint(found) == {his: 2}, (
+        "the quarter is in hand at the one that rests, and so are two of its owner's"
+    )
 
 
 def test_a_delivery_from_which_no_worker_comes_back_is_given_up():

@@ -206,3 +206,28 @@ def test_a_body_does_not_outlive_the_purge_of_its_render():
     assert transact(lambda s: making.make(s, late)) == 0
     relayed()
     assert states() == [("deleted", "pending")]
+
+
+def test_an_owners_renders_name_so_many_addresses_at_most(monkeypatch: pytest.MonkeyPatch):
+    """However many are named at once; what stands behind a `?` is none, and standing ones, deleted ones and other
+    owners' do not count."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(endpoints, "MOST_OF_RENDERS", 3)
+    an_endpoint()
+    by_owner(lambda s, theirs: endpoints.of_render(s, theirs, "https://example.com/theirs"), "demo")
+
+    def name(path: object, owner: str = "default") -> str | None:
+        try:
+            return by_owner(lambda s, mine: endpoints.of_render(s, mine, f"https://example.com/{path}").id, owner)
+        except endpoints.TooMany:
+            return None
+
+    with ThreadPoolExecutor(6) as pool:
+        made = {n: id for n, id in enumerate(pool.map(name, range(8))) if id is not None}
+    assert len(made) == 3
+    (first, known), *_ = made.items()
+    assert name(f"{first}?order=4711") == known
+    assert name("another") is None
+    transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, known)))
+    assert name("another")

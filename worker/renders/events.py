@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -143,17 +143,19 @@ def feed_end(session: Session) -> Cursor:
     return Cursor(transaction=int(str(horizon)), id=0)
 
 
-LONGEST_TRANSACTION = timedelta(minutes=1)
-"""Six times as long as one may stand still: events lie in the order of their transactions, not of their moments."""
-
-
 def feed_at(session: Session, owner_id: str, moment: datetime) -> Cursor:
-    """The place behind which all of an owner's events from a moment on are, and perhaps a few from just before it."""
-    query = (
-        select(Event.transaction, Event.id)
-        .where(Event.owner_id == owner_id, Event.created_at < moment - LONGEST_TRANSACTION)
-        .order_by(Event.transaction.desc(), Event.id.desc())
-        .limit(1)
-    )
-    found = session.execute(query).one_or_none()
-    return Cursor(*found) if found else Cursor()
+    """The place behind which all of an owner's events from a moment on are, and perhaps a few from before it: events
+    lie in the order of their transactions, and a moment is that of its transaction's begin."""
+    end = feed_end(session)  # first: what runs at this moment, and is not seen below, is behind it
+    found = session.execute(_FIRST_SINCE, {"owner": owner_id, "moment": moment}).one_or_none()
+    return min(end, Cursor(int(found.transaction), found.id - 1)) if found else end
+
+
+_FIRST_SINCE = text(
+    """
+    SELECT CAST(transaction AS text) AS transaction, id FROM (
+        SELECT transaction, id FROM events WHERE owner_id = :owner AND created_at >= :moment OFFSET 0) AS since
+    ORDER BY since.transaction, since.id LIMIT 1"""
+)
+"""`OFFSET 0` keeps the planner from going through the owner's events from the first one on: `ix_events_created` knows
+where they begin."""

@@ -1,7 +1,7 @@
 """From any JSON to what a template is filled with: a JSON pointer for each variable.
 
     {"variables": {"title": "/name", "badge": {"const": "New"}, "price": {"pointer": "/price", "default": "0"}},
-     "pictures": ["/images/*/src"], "external_ref": "/id", "revision": "/updated_at", "title": "/name"}
+     "pictures": ["/images/*/src"], "external_ref": "/id", "revision": "/updated_at"}
 
 `worker.triggers.pointers` says what a pointer is.
 """
@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Self, cast
 
-from worker.catalogs.feeds import Problem
 from worker.catalogs.feeds.pictures import Pictures, addresses_in
 from worker.catalogs.feeds.text import one_line
 from worker.templates.grammar import unprintable
@@ -30,7 +29,6 @@ from worker.triggers.wanted import NotWanted, Wanted
 MOST_PICTURES = 50
 """Pointers to pictures; one with `*` finds many."""
 LONGEST_REF = 200
-LONGEST_TITLE = 500
 Place = str | Map[str, Any]
 """A pointer, `{"const": …}`, or `{"pointer": …, "default": …}`."""
 
@@ -47,8 +45,6 @@ class Mapping:
     """Pointer to what tells the thing from others."""
     revision: str | None = None
     """Pointer to a number, or an ISO 8601 time: microseconds since 1970."""
-    title: str | None = None
-    """Pointer to what a person would call it."""
 
     @classmethod
     def read(cls, kept: Map[str, Any]) -> Self:
@@ -62,7 +58,6 @@ class Mapping:
 
 def filled(payload: Any, mapping: Mapping, style: Style = Style.BEARER) -> Wanted:
     """What the message asks for, by the mapping. Raises NotWanted."""
-    found, remarks = _pictures(payload, mapping.pictures)
     ref, number = _ref(payload, mapping.external_ref), None
     try:
         number = _revision(payload, mapping.revision)
@@ -74,10 +69,8 @@ def filled(payload: Any, mapping: Mapping, style: Style = Style.BEARER) -> Wante
         ref=ref,
         revision=number,
         variables=variables,
-        pictures=found,
+        pictures=_pictures(payload, mapping.pictures),
         locator=located(style, payload, ref),
-        title=_title(payload, mapping.title),
-        remarks=remarks,
     )
 
 
@@ -165,17 +158,11 @@ def _revision(payload: Any, pointer: str | None) -> int | None:
     return number
 
 
-def _title(payload: Any, pointer: str | None) -> str | None:
-    value = None if pointer is None else pointers.get(payload, pointer).value
-    return one_line(value)[:LONGEST_TITLE].rstrip() or None if isinstance(value, str) else None
-
-
-def _pictures(payload: Any, places: Sequence[str]) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+def _pictures(payload: Any, places: Sequence[str]) -> tuple[str, ...]:
     found = Pictures()
     for pointer in places:
         found.add(1, addresses_in(pointers.get(payload, pointer).value))
-    remarks = found.problems(1, "") if places else ()
-    return found.addresses(), tuple(remarks)
+    return found.addresses()
 
 
 def wrong(kept: Any) -> list[tuple[str, str]]:
@@ -203,7 +190,7 @@ def _wrong_parts(given: Map[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         for at, one in enumerate(cast("list[Any]", pictures)):
             yield from _wrong_pointer(f"/pictures/{at}", one)
-    for name in ("external_ref", "revision", "title"):
+    for name in ("external_ref", "revision"):
         if given.get(name) is not None:
             yield from _wrong_pointer(f"/{name}", given[name])
 

@@ -1,4 +1,4 @@
-"""What a verified message says about itself: which one it is, what it is about, who sent it and when.
+"""What a verified message says about itself: which one it is, what it is about and when it was sent.
 
 Shopify and WooCommerce sign the body alone: their ids, topics and times are as trustworthy as the way they came.
 """
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from worker.catalogs.feeds.text import one_line
 from worker.triggers import payloads
@@ -21,7 +20,6 @@ LONGEST_KEY = 200
 OF_BODY = "body:"
 """Before the key of what its source names no id of: its body's SHA-256, which tells duplicates for a day alone."""
 LONGEST_TOPIC = 200
-LONGEST_SOURCE = 255
 LONGEST_KEPT = 500
 """Characters of a header's value that are kept."""
 _KEY = re.compile(rf"[!-~]{{1,{LONGEST_KEY}}}")
@@ -46,8 +44,6 @@ class Message:
     key: str
     """What tells it from others of its source: the same again is the same message. Visible ASCII, bounded."""
     topic: str | None
-    source: str | None
-    """The shop's domain, or what else the style names its sender by."""
     sent_at: datetime | None
     kept: Mapping[str, str]
     """Headers by lower-case name; reading again with these alone gives the same key and topic."""
@@ -66,7 +62,6 @@ def read(style: Style, headers: Mapping[str, str], body: bytes) -> Message:
     return Message(
         key=_key(said.key) or f"{OF_BODY}{hashlib.sha256(body).hexdigest()}",
         topic=_line(said.topic, LONGEST_TOPIC),
-        source=_line(said.source, LONGEST_SOURCE),
         sent_at=said.sent_at,
         kept=dict(_kept(headers)),
         payload=payload,
@@ -77,7 +72,6 @@ def read(style: Style, headers: Mapping[str, str], body: bytes) -> Message:
 class _Said:
     key: Any = None
     topic: Any = None
-    source: Any = None
     sent_at: datetime | None = None
 
 
@@ -85,38 +79,36 @@ def _shopify(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str)
     def said(name: str) -> str | None:
         return first(headers, f"x-shopify-{name}", f"shopify-{name}")
 
-    return _Said(said("webhook-id"), said("topic"), said("shop-domain"), moment(said("triggered-at") or ""))
+    return _Said(said("webhook-id"), said("topic"), moment(said("triggered-at") or ""))
 
 
 def _woocommerce(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
     """Its delivery id is made of the second and the webhook: two products saved at once have the same."""
     delivery = first(headers, "x-wc-webhook-delivery-id")
     key = f"{delivery[:LONGEST_KEY]}:{digest}" if delivery else None
-    return _Said(key, first(headers, "x-wc-webhook-topic"), _host(first(headers, "x-wc-webhook-source")))
+    return _Said(key, first(headers, "x-wc-webhook-topic"))
 
 
 def _standard(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
-    return _Said(first(headers, "webhook-id"), fields.get("type"), None, _seconds(first(headers, "webhook-timestamp")))
+    return _Said(first(headers, "webhook-id"), fields.get("type"), _seconds(first(headers, "webhook-timestamp")))
 
 
 def _github(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
     event, action = first(headers, "x-github-event"), fields.get("action")
     topic = f"{event}.{action}" if event and isinstance(action, str) and action.strip() else event
-    repository = fields.get("repository")
-    source = cast("dict[str, Any]", repository).get("full_name") if isinstance(repository, dict) else None
-    return _Said(first(headers, "x-github-delivery"), topic, source)
+    return _Said(first(headers, "x-github-delivery"), topic)
 
 
 def _stripe(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
     created = fields.get("created")
     at = _seconds(str(created)) if isinstance(created, int) else None
-    return _Said(fields.get("id"), fields.get("type"), fields.get("account"), at)
+    return _Said(fields.get("id"), fields.get("type"), at)
 
 
 def _bearer(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
     topic = first(headers, "x-topic") or next(filter(None, map(fields.get, ("type", "event"))), None)
     key = first(headers, "idempotency-key", "webhook-id")
-    return _Said(key, topic, None, _seconds(first(headers, "webhook-timestamp")))
+    return _Said(key, topic, _seconds(first(headers, "webhook-timestamp")))
 
 
 _STYLES: Mapping[Style, Callable[[Mapping[str, str], Mapping[str, Any], str], _Said]] = {
@@ -146,13 +138,6 @@ def _seconds(text: str | None) -> datetime | None:
     if text is None or not re.fullmatch(r"[0-9]{1,11}", text):
         return None
     return datetime.fromtimestamp(int(text), UTC) if int(text) < 253_402_300_800 else None  # the year 10,000
-
-
-def _host(address: str | None) -> str | None:
-    try:
-        return urlsplit(address or "").hostname
-    except ValueError:
-        return None
 
 
 def _kept(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from worker.catalogs.feeds import Problem, Product
+from worker.catalogs.feeds import Product
 from worker.catalogs.feeds.json_items import fields_in
 from worker.catalogs.feeds.merchant import read_record
 from worker.catalogs.feeds.shopify_json import unwrapped
@@ -27,7 +27,7 @@ def wanted(style: Style, payload: Any) -> Wanted:
     fields = _product_in(style, payload)
     number = next((one for name in _REVISIONS if (one := revision(fields.get(name))) is not None), None)
     try:
-        product, remarks = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
+        product = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
     except NotWanted as error:
         raise error.about(error.ref, number) from None
     given = {name: value for name, value in variables(product, list(product.pictures)).items() if value is not None}
@@ -38,8 +38,6 @@ def wanted(style: Style, payload: Any) -> Wanted:
         variables=given,
         pictures=product.pictures,
         locator=locator(fields),
-        title=product.title,
-        remarks=tuple(remarks),
     )
 
 
@@ -98,12 +96,10 @@ def _product_in(style: Style, payload: Any) -> dict[str, Any]:
     return unwrapped(fields)
 
 
-def _read(fields: dict[str, Any]) -> tuple[Product, list[Problem]]:
-    remarks: list[Problem] = []
+def _read(fields: dict[str, Any]) -> Product:
     for item in read_record(_PLACE, fields_in(fields)):
         if isinstance(item, Product):
-            return item, remarks
+            return item
         if item.fatal:
             raise NotWanted(item.code, item.detail, ref=item.ref)
-        remarks.append(item)
     raise NotWanted("trigger.no_product", "There is no product in the body.")

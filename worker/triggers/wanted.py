@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from worker.catalogs.feeds import Problem, Product
+from worker.catalogs.feeds import Product
 
 CODES = {
     "trigger.not_json": "The body is no JSON.",
@@ -13,6 +13,7 @@ CODES = {
     "trigger.no_ref": "Nothing is where the mapping's `external_ref` points, or no text or number.",
     "trigger.revision": "What is where the mapping's `revision` points is neither a number nor an ISO 8601 time.",
     "trigger.variable": "What a variable's pointer leads to fits no variable.",
+    "trigger.not_kept": "It was held, and more waited than is kept.",
 }
 """Why a message can be no request, beside the codes of feeds (docs/catalogs.md): `item.no_ref`, `item.no_title`, …"""
 
@@ -49,6 +50,3 @@ class Wanted:
     """http(s) addresses in their order, distinct."""
     locator: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where the thing is in its shop: `id`, `gid` (Shopify's GraphQL id), `handle`, `sku`, as far as it was said."""
-    title: str | None = None
-    remarks: tuple[Problem, ...] = ()
-    """What was left out."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, case, func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.database import ago, new_id
@@ -75,10 +75,13 @@ _AGAIN: dict[str, Any] = {
     "ready_at": func.now(),
     "ended_at": None,
     "overtaken": False,
+    "asked_for": True,
     "last_error": None,
     "last_status": None,
+    "lease_until": case((WebhookDelivery.lease_until >= func.now(), WebhookDelivery.lease_until)),
 }
-"""Whoever has it in hand at this moment keeps it: what that try comes to is the first of the new ones."""
+"""Whoever has it in hand at this moment keeps it: what that try comes to is the first of the new ones. One that nobody
+came back from is none of them."""
 
 
 def redeliver(session: Session, row: WebhookDelivery) -> None:
@@ -114,7 +117,8 @@ _AGAIN_SINCE = text(
                 AND (d.lease_until IS NULL OR d.lease_until < now())
             ORDER BY d.event_id LIMIT :most FOR UPDATE OF d SKIP LOCKED),
         again AS (UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL,
-                overtaken = false, last_error = NULL, last_status = NULL
+                overtaken = false, asked_for = asked_for OR :all, last_error = NULL, last_status = NULL,
+                lease_until = NULL
             FROM found WHERE webhook_deliveries.id = found.id RETURNING found.event_id)
     SELECT count(*), max(event_id) FROM again"""  # noqa: S608 - own names
 )
@@ -124,10 +128,14 @@ _AGAIN_SINCE = text(
 def send_missing(
     session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
 ) -> tuple[int, int | None]:
-    """Make deliveries of up to `most` events that the endpoint was never sent; as `send_known`."""
-    missing = _missing(endpoint, asked.since, asked.after, everything=asked.chosen == "all")
+    """Make deliveries of up to `most` events that the endpoint was never sent; as `send_known`. An end among them that
+    the relay has not come to yet overtakes what is pending now, not then."""
+    everything = asked.chosen == "all"
+    missing = _missing(endpoint, asked.since, asked.after, everything=everything)
     events = session.scalars(missing.where(Event.created_at <= asked.created_at).limit(most)).all()
-    number = making.make(session, _asked_for(session, endpoint, events))
+    wanted = _wanted(session, endpoint, events)
+    number = making.make(session, wanted, asked_for=everything)
+    overtaking.supersede(session, wanted)
     return number, events[-1].id if len(events) >= most else None
 
 
@@ -165,7 +173,7 @@ def _missing(endpoint: WebhookEndpoint, since: datetime, after: int, *, everythi
     return query.where(func.coalesce(Event.endpoint_id, "") != endpoint.id).order_by(Event.id)
 
 
-def _asked_for(session: Session, endpoint: WebhookEndpoint, events: Sequence[Event]) -> list[Wanted]:
+def _wanted(session: Session, endpoint: WebhookEndpoint, events: Sequence[Event]) -> list[Wanted]:
     asking = making.renders(session, events, owners=[endpoint.owner_id])
     standing = endpoint.kind == EndpointKind.STANDING.value
     found: list[Wanted] = []

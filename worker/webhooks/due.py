@@ -94,10 +94,10 @@ HAND_OUT = text(
     in_hand AS MATERIALIZED (SELECT endpoint_id, count(*) AS number FROM webhook_deliveries
         WHERE state = 'pending' AND sent_at IS NOT NULL GROUP BY endpoint_id),
     standing AS (SELECT id, owner_id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
+            disabled_at IS NULL AND coalesce(quiet_until <= now(), true) AS open,
             coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
-        WHERE disabled_at IS NULL AND coalesce(quiet_until <= now(), true)
-            AND id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
+        WHERE id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
     publishers_waiting AS (
         (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL
@@ -116,9 +116,9 @@ HAND_OUT = text(
         FROM (SELECT count(*) AS number FROM publications WHERE state = 'pending' AND sent_at IS NOT NULL) AS sent),
     free AS (SELECT greatest(:half - mine.number - others.number, 1 - mine.number) AS places,
             :quarter - coalesce((SELECT sum(number) FROM standing WHERE troubled), 0) AS of_troubled,
-            (SELECT count(DISTINCT owner_id) FROM standing WHERE NOT troubled) AS owners
+            (SELECT count(DISTINCT owner_id) FROM standing WHERE open AND NOT troubled) AS owners
         FROM mine, others),
-    well AS (SELECT owner_id, count(*) AS number FROM standing WHERE NOT troubled GROUP BY owner_id),
+    well AS (SELECT owner_id, count(*) AS number FROM standing WHERE open AND NOT troubled GROUP BY owner_id),
     candidates AS (SELECT d.id, d.ready_at, standing.troubled, standing.owner_id, standing.of_owner,
             standing.number + row_number() OVER (PARTITION BY standing.id ORDER BY d.ready_at, d.id) AS place
         FROM standing LEFT JOIN well USING (owner_id) CROSS JOIN free CROSS JOIN LATERAL (
@@ -129,13 +129,17 @@ HAND_OUT = text(
             LIMIT greatest(CASE WHEN standing.troubled THEN 1 - standing.number
                 ELSE least(:each - standing.number,
                     greatest(free.places, 0)::bigint / (greatest(free.owners, 1) * greatest(well.number, 1)) + 1) END,
-                0)) AS d),
-    turns AS (SELECT *, of_owner + row_number() OVER (PARTITION BY owner_id, troubled ORDER BY place, ready_at, id)
+                0)) AS d
+        WHERE standing.open),
+    of_each AS (SELECT *, of_owner + row_number() OVER (PARTITION BY owner_id, troubled ORDER BY place, ready_at, id)
             AS turn FROM candidates),
-    chosen AS (SELECT id, turn, place, ready_at, troubled,
-            row_number() OVER (PARTITION BY troubled ORDER BY turn, place, ready_at, id) AS among FROM turns),
+    within AS (SELECT *, row_number() OVER (PARTITION BY troubled ORDER BY turn, place, ready_at, id) AS among
+        FROM of_each),
+    chosen AS (SELECT id, place, ready_at,
+            of_owner + row_number() OVER (PARTITION BY owner_id ORDER BY place, ready_at, id) AS turn
+        FROM within WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)),
     locked AS (SELECT id FROM webhook_deliveries
-        WHERE id = ANY (ARRAY(SELECT id FROM chosen WHERE NOT troubled OR among <= (SELECT of_troubled FROM free)
+        WHERE id = ANY (ARRAY(SELECT id FROM chosen
                 ORDER BY turn, place, ready_at, id LIMIT greatest(least((SELECT places FROM free), :most), 0)))
             AND CASE WHEN state = 'pending' THEN sent_at IS NULL END
         FOR UPDATE SKIP LOCKED)
@@ -144,9 +148,12 @@ HAND_OUT = text(
     RETURNING id, lease"""  # noqa: S608 - own names
 )
 """The owner who has least in hand is next, and of his endpoints the one that has: many addresses of one owner are no
-reason for others to wait. Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a
-backlog of one costs the others nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no
-more is looked at than its share of the free places: whether a delivery is held back is asked of every candidate.
+reason for others to wait. What is being tried at an endpoint that is to be left alone by now is in his hand, too. The
+troubled ones take turns for what is left of their quarter first, then those that got one beside all others.
+
+Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a backlog of one costs the others
+nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no more is looked at than its share
+of the free places: whether a delivery is held back is asked of every candidate.
 
 Publications are counted as `worker.publishing.due` counts them; one that is due while none is in hand keeps a place.
 Where half are too few to share, each of the two has one."""

@@ -20,10 +20,13 @@ from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 
 MOST = 50
 """Standing ones of an owner: each of his events is a delivery to each of them."""
+MOST_OF_RENDERS = 1_000
+"""Addresses that an owner's renders name, each with a secret of its own: what differs from render to render goes behind
+a `?`, and makes no other one."""
 
 
 class TooMany(Exception):
-    """The owner has `MOST` standing endpoints."""
+    """The owner has as many endpoints of a kind as he may: `MOST`, or `MOST_OF_RENDERS`."""
 
 
 def create(
@@ -40,34 +43,48 @@ def create(
     Raises BadSecret, TooMany.
     """
     clear = signing.new_secret() if secret is None else signing.checked(secret)
-    _refuse_too_many(session, owner_id)
+    _one_at_a_time(session, owner_id)
+    _refuse_beyond(session, owner_id, EndpointKind.STANDING, MOST)
     row = _row(owner_id, url, clear) | {"events": list(events), "description": description}
     return session.scalars(insert(WebhookEndpoint).values(row).returning(WebhookEndpoint)).one(), clear
 
 
-def _refuse_too_many(session: Session, owner_id: str) -> None:
-    """Counted one call at a time, under the owner's row."""
+def _one_at_a_time(session: Session, owner_id: str) -> None:
+    """Have an owner's endpoints be counted and made by one call after the other, under the owner's row."""
     session.execute(select(Owner.id).where(Owner.id == owner_id).with_for_update(key_share=True))
-    standing = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.kind == EndpointKind.STANDING.value
-    there = select(func.count()).where(*standing, WebhookEndpoint.deleted_at.is_(None))
-    if session.execute(there).scalar_one() >= MOST:
+
+
+def _refuse_beyond(session: Session, owner_id: str, kind: EndpointKind, most: int) -> None:
+    its = WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.kind == kind.value
+    there = select(func.count()).where(*its, WebhookEndpoint.deleted_at.is_(None))
+    if session.execute(there).scalar_one() >= most:
         raise TooMany
 
 
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
     """The endpoint of renders that name this address, made on first use, once however many ask at the same time. What
-    stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret."""
+    stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret.
+
+    Raises TooMany.
+    """
+    if (found := _of_render(session, owner_id, url)) is not None:
+        return found
+    _one_at_a_time(session, owner_id)
     if (found := of_render_there(session, owner_id, url)) is not None:
         return found
     row = _row(owner_id, _keyed(url), signing.new_secret()) | {"kind": EndpointKind.RENDER.value}
-    session.execute(insert(WebhookEndpoint).values(row).on_conflict_do_nothing())
-    made = of_render_there(session, owner_id, url)
-    assert made is not None, "the insert above or the one it met made it"
-    return made
+    return session.scalars(insert(WebhookEndpoint).values(row).returning(WebhookEndpoint)).one()
 
 
 def of_render_there(session: Session, owner_id: str, url: str) -> WebhookEndpoint | None:
-    """As `of_render`, where there is one already."""
+    """As `of_render`, where there is one already; None: it would be made. Raises TooMany."""
+    found = _of_render(session, owner_id, url)
+    if found is None:
+        _refuse_beyond(session, owner_id, EndpointKind.RENDER, MOST_OF_RENDERS)
+    return found
+
+
+def _of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint | None:
     mine = select(WebhookEndpoint).where(
         WebhookEndpoint.owner_id == owner_id,
         WebhookEndpoint.url == _keyed(url),

@@ -53,9 +53,9 @@ def renders(session: Session, events: Sequence[Event], *, owners: Collection[str
     }
 
 
-def make(session: Session, wanted: Sequence[Wanted]) -> int:
+def make(session: Session, wanted: Sequence[Wanted], *, asked_for: bool = False) -> int:
     """Put deliveries on file, due now, in the order given; how many. None is made twice, and none of an event whose
-    render is being purged at this moment: what it says must not outlive that."""
+    render is being purged at this moment: what it says must not outlive that. `asked_for`: no end overtakes them."""
     bodies = {one.event.id: messages.body(one.event, one.of) for one in {one.event.id: one for one in wanted}.values()}
     given = {
         "ids": [new_id("msg") for _ in wanted],
@@ -64,16 +64,19 @@ def make(session: Session, wanted: Sequence[Wanted]) -> int:
         "bodies": [bodies[one.event.id] for one in wanted],
         "urls": [one.url for one in wanted],
         "finals": [type.value for type in FINAL],
+        "asked_for": asked_for,
     }
     return len(session.execute(_MAKE, given).all()) if wanted else 0
 
 
 _MAKE = text(
     """
-    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, event_id, subject, sequence, type, final, body, url)
+    INSERT INTO webhook_deliveries (id, owner_id, endpoint_id, event_id, subject, sequence, type, final, body, url,
+        asked_for)
     SELECT made.id, event.owner_id, made.endpoint_id, event.id,
         coalesce(event.render_id, event.batch_id, event.endpoint_id), event.number, event.type,
-        event.type = ANY(CAST(:finals AS text[])), made.body, made.url
+        event.type = ANY(CAST(:finals AS text[])), made.body, made.url,
+        :asked_for
     FROM unnest(CAST(:ids AS text[]), CAST(:endpoints AS text[]), CAST(:events AS bigint[]), CAST(:bodies AS text[]),
             CAST(:urls AS text[])) WITH ORDINALITY AS made (id, endpoint_id, event_id, body, url, place),
         (SELECT * FROM events WHERE id = ANY(CAST(:events AS bigint[])) FOR KEY SHARE) AS event

@@ -122,6 +122,8 @@ class WebhookDelivery(Base):
     """Who tries it has until then; after that it is tried again. NULL: nobody does."""
     overtaken: Mapped[bool] = mapped_column(server_default="false")
     """A final event of the same render came while it was being tried: it is not tried again."""
+    asked_for: Mapped[bool] = mapped_column(server_default="false")
+    """Its owner wants it sent whatever ends after it: nothing overtakes it."""
     last_status: Mapped[int | None]
     last_error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

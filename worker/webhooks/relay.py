@@ -9,9 +9,8 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from worker.renders import relays
-from worker.renders.events import FINAL
 from worker.renders.models import Event
-from worker.webhooks import filters, making
+from worker.webhooks import filters, making, overtaking
 from worker.webhooks.making import Asking, Wanted
 from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import EndpointKind, WebhookEndpoint
@@ -34,7 +33,7 @@ def relay(session: Session) -> bool:
         wanted += its
         last = event
     making.make(session, wanted)
-    _supersede(session, wanted)
+    overtaking.supersede(session, wanted)
     if last is not None and last is not found[-1]:
         relays.stay(session, NAME, behind=last)
         return True
@@ -84,29 +83,3 @@ def _enabled(session: Session, *, owners: Collection[str] = (), ids: Collection[
     chosen = or_(WebhookEndpoint.id.in_(ids), *([standing[0] & standing[1]] if owners else []))
     query = select(WebhookEndpoint).where(WebhookEndpoint.disabled_at.is_(None), chosen)
     return session.scalars(query.order_by(WebhookEndpoint.id).with_for_update(read=True, key_share=True)).all()
-
-
-def _supersede(session: Session, wanted: Sequence[Wanted]) -> None:
-    """A final event overtakes what is pending of its render at the same endpoint. What is being tried at this moment
-    may still be delivered, but is not tried again: the mark is set or seen under the row's lock (`outcomes`)."""
-    finals = [one for one in wanted if one.event.type in FINAL]
-    if finals:
-        given = {
-            "endpoints": [one.endpoint_id for one in finals],
-            "subjects": [one.event.render_id for one in finals],
-            "sequences": [one.event.number for one in finals],
-        }
-        session.execute(_SUPERSEDE, given)
-
-
-_SUPERSEDE = text(
-    """
-    UPDATE webhook_deliveries AS earlier SET
-        state = CASE WHEN earlier.lease_until >= now() THEN earlier.state ELSE 'superseded' END,
-        ended_at = CASE WHEN earlier.lease_until >= now() THEN NULL ELSE now() END,
-        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END, overtaken = true
-    FROM unnest(CAST(:endpoints AS text[]), CAST(:subjects AS text[]), CAST(:sequences AS int[]))
-        AS final (endpoint_id, subject, sequence)
-    WHERE earlier.endpoint_id = final.endpoint_id AND earlier.subject = final.subject
-        AND earlier.sequence < final.sequence AND earlier.state = 'pending'"""
-)

@@ -17,8 +17,7 @@ PASSING = (Unreachable, ServerFault, RateLimited, NotTheService)
 def begin(client: Client, since: datetime | None) -> tuple[list[FeedEvent], str]:
     """The first events and the place behind them. Raises ClientError: a wrong address or key is told at once."""
     page = client.feed("now") if since is None else client.feed(since=since)
-    found = [event for event in page.data if since is None or event.at >= since]
-    return found, page.next_cursor or ""
+    return page.data, page.next_cursor or ""
 
 
 def follow(client: Client, after: str, say: Callable[[str], None]) -> Iterator[FeedEvent]:

@@ -322,6 +322,7 @@ def upgrade() -> None:
         sa.Column("lease", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("overtaken", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("asked_for", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("last_status", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
