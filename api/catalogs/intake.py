@@ -17,6 +17,7 @@ from api.files import storage
 from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.publishers import check_publisher
+from api.templating import resolved
 from worker.addresses.errors import AddressError
 from worker.addresses.fetch import Limits
 from worker.catalogs import reads, source, store
@@ -27,8 +28,6 @@ from worker.catalogs.requests import Recipe
 from worker.catalogs.source import BadStatus, Validators
 from worker.database import new_id
 from worker.renders import purge
-from worker.templates import store as templates
-from worker.templates.store import Found, Unknown
 
 Body = TypeVar("Body", CatalogBody, ReadBody)
 
@@ -66,7 +65,7 @@ def accept(caller: Caller, key: Key, request: CatalogRequest | FileRequest, sent
     url, schedule = (request.url, request.schedule_seconds) if isinstance(request, CatalogRequest) else (None, None)
 
     def make(session: Session, storage_key: str | None) -> None:
-        _template(session, caller.owner_id, request.template)
+        resolved(session, caller.owner_id, request.template)
         check_publisher(session, caller.owner_id, request.publisher_id)
         row = store.create(
             session,
@@ -160,7 +159,7 @@ def rehearsed(caller: Caller, request: CatalogRequest | FileRequest, path: Path,
 
     Raises Problem `template.unknown`, `catalog.refused`, `catalog.unreachable`, Archived.
     """
-    template = transact(lambda session: _template(session, caller.owner_id, request.template))
+    template = transact(lambda session: resolved(session, caller.owner_id, request.template))
     if not fetched and isinstance(request, CatalogRequest):
         _fetch(request.url, path)
     try:
@@ -178,13 +177,6 @@ def _fetch(url: str, path: Path) -> None:
         if code == "address.too_large":
             detail = "A dry run fetches at most 64 MiB: try it with the file's beginning."
         raise Problem("catalog.unreachable", detail, errors=[FieldError("/url", code)]) from None
-
-
-def _template(session: Session, owner_id: str, ref: str) -> Found:
-    try:
-        return templates.resolve(session, owner_id, ref)
-    except Unknown as problem:
-        raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
 
 
 def found(session: Session, caller: Caller, catalog_id: str) -> Catalog:
@@ -211,8 +203,3 @@ def unknown(catalog_id: str) -> Problem:
 def shown(session: Session, row: Catalog) -> CatalogBody:
     """The answer for one catalog."""
     return catalog_body(row, store.last_reads(session, [row.id]).get(row.id))
-
-
-def check_template(session: Session, caller: Caller, ref: str) -> None:
-    """Raises Problem `template.unknown`, Archived."""
-    _template(session, caller.owner_id, ref)

@@ -32,6 +32,7 @@ from api.publishers import check_publisher
 from api.routes.common import CatalogId, Cursor, Limit, ReadId, json_only, only_known
 from api.routes.documented import IDEMPOTENT, JSON_BODY, Entry, answer, problems
 from api.schemas import Priority
+from api.templating import resolved
 from api.uploads.receive import Spool, spool
 from worker.catalogs import store
 from worker.catalogs.models import CatalogRead, Kind
@@ -205,7 +206,7 @@ def change(id: CatalogId, given: CatalogChange, caller: RendersWriter) -> Catalo
         if changes.get("template", "") is None:
             del changes["template"]
         if given.template is not None:
-            intake.check_template(session, caller, given.template)
+            resolved(session, caller.owner_id, given.template)
         check_publisher(session, caller.owner_id, given.publisher_id)
         options = given.options.options() if given.options is not None else None
         return intake.shown(session, store.amend(session, row, changes, options))

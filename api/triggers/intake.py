@@ -15,6 +15,7 @@ from api.idempotency import Earlier, Key
 from api.problems import FieldError, Problem
 from api.publishers import check_publisher
 from api.rate_limits import Policy, budgets
+from api.templating import resolved
 from api.triggers.bodies import TakenBody, TrialBody, TriggerBody, TriggerDeliveryDetailBody, TriggerSecretBody
 from api.triggers.busy import for_change, for_message
 from api.triggers.door import door, unverified
@@ -24,9 +25,8 @@ from config.settings import settings
 from worker.accounts import vault
 from worker.database import new_id
 from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
-from worker.templates import store as templates
 from worker.templates.filling import filler
-from worker.templates.store import Found, Unknown
+from worker.templates.store import Found
 from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
 from worker.triggers.acceptance import Arrived, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
@@ -101,7 +101,7 @@ def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     trigger_id = new_id("trg")
 
     def make(session: Session) -> Trigger:
-        check_variables(check_template(session, caller, request.template), request.mapping)
+        check_variables(resolved(session, caller.owner_id, request.template), request.mapping)
         check_publisher(session, caller.owner_id, request.publisher_id)
         _check_loop(request.mapping, request.publisher_id, at="/mapping/external_ref")
         row = store.create(
@@ -138,7 +138,7 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
     def work(session: Session) -> TriggerBody:
         row = locked(session, caller, trigger_id)
         if given.template is not None or given.mapping:
-            template = check_template(session, caller, given.template or row.template)
+            template = resolved(session, caller.owner_id, given.template or row.template)
             check_variables(template, (given.mapping or {}) if "mapping" in given.model_fields_set else row.mapping)
         check_publisher(session, caller.owner_id, given.publisher_id)
         changes = _changes(given)
@@ -267,14 +267,6 @@ def delivery(session: Session, caller: Caller, delivery_id: str) -> TriggerDeliv
 def unknown(trigger_id: str) -> Problem:
     """The problem of a trigger that is not there, or somebody else's."""
     return Problem("trigger.unknown", f"You have no trigger {trigger_id[:64]}.")
-
-
-def check_template(session: Session, caller: Caller, ref: str) -> Found:
-    """The version it stands for now. Raises Problem `template.unknown`, Archived."""
-    try:
-        return templates.resolve(session, caller.owner_id, ref)
-    except Unknown as problem:
-        raise Problem("template.unknown", f"{problem}.", errors=[FieldError("/template", "there is none")]) from None
 
 
 def check_variables(template: Found, given: Mapping[str, Any]) -> None:
