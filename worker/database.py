@@ -165,11 +165,13 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
 def in_passing(work: Callable[[Session], Result]) -> Result:
     """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has and no longer
     than `STATEMENT_SECONDS` for an answer: for a thread that others wait for."""
-    return _in_transaction(lambda session: work(_impatient(session)))
+    return _in_transaction(lambda session: work(impatient(session)))
 
 
-def _impatient(session: Session) -> Session:
-    given = {"lock": f"{round(PASSING_SECONDS * 1000)}ms", "statement": f"{round(STATEMENT_SECONDS * 1000)}ms"}
+def impatient(session: Session, seconds: float = PASSING_SECONDS) -> Session:
+    """From here to the transaction's end a lock that is not had within `seconds`, and a statement that runs for
+    `STATEMENT_SECONDS`, are an error (`contended`)."""
+    given = {"lock": f"{round(seconds * 1000)}ms", "statement": f"{round(STATEMENT_SECONDS * 1000)}ms"}
     session.execute(_LIMITS, given)
     return session
 

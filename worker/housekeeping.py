@@ -25,7 +25,7 @@ from worker.remote.intents import ABOUT_A_CLIP
 from worker.remote.models import Balance
 from worker.renders import purge, uploads
 from worker.renders.models import Render, Upload, Worker
-from worker.triggers import shedding
+from worker.triggers import removal, shedding
 from worker.triggers import store as triggers
 from worker.webhooks import retention
 
@@ -120,6 +120,8 @@ def _forget_messages() -> None:
     while transact(triggers.forget) == triggers.FORGOTTEN_AT_ONCE:
         pass
     while transact(shedding.shed):
+        pass
+    while transact(removal.remove):
         pass
 
 

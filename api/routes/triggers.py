@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import cursors, limits
 from api.auth import RendersReader, RendersWriter
-from api.database import look, transact
+from api.database import look
 from api.idempotency import KeyHere
 from api.json_body import JsonRoute
 from api.routes.common import (
@@ -33,9 +33,10 @@ from api.triggers.bodies import (
     TriggerPage,
     TriggerSecretBody,
 )
+from api.triggers.busy import for_change
 from api.triggers.door import door
 from api.triggers.schemas import ReplayRequest, RotationRequest, TriggerChange, TriggerRequest
-from api.triggers.views import delivery_body, detail_body, trigger_body
+from api.triggers.views import PONG, delivery_body, detail_body, trigger_body
 from worker.triggers import store
 from worker.triggers.models import Verdict
 
@@ -104,7 +105,7 @@ def show(id: TriggerId, caller: RendersReader) -> TriggerBody:
     "/triggers/{id}",
     dependencies=[*_ours, Depends(json_only)],
     summary="Change a trigger",
-    responses=problems(*JSON_BODY, *_REFERRED, "trigger.unknown") | {200: answer("As it is now.")},
+    responses=problems(*JSON_BODY, *_REFERRED, "trigger.unknown", "trigger.busy") | {200: answer("As it is now.")},
 )
 def change(id: TriggerId, given: TriggerChange, caller: RendersWriter) -> TriggerBody:
     """Change name, template, options, topics, mapping, conditions or publisher; pause it, so that it keeps what comes,
@@ -117,7 +118,7 @@ def change(id: TriggerId, given: TriggerChange, caller: RendersWriter) -> Trigge
     status_code=204,
     dependencies=_ours,
     summary="Forget a trigger",
-    responses=problems("trigger.unknown") | {204: answer("It is gone.")},
+    responses=problems("trigger.unknown", "trigger.busy") | {204: answer("It is gone.")},
 )
 def delete(id: TriggerId, caller: RendersWriter) -> Response:
     """Forget a trigger and its messages. Its renders and their videos stay; the shop is answered with 401."""
@@ -133,7 +134,7 @@ def delete(id: TriggerId, caller: RendersWriter) -> Response:
         store.drop(session, row)
         done = True
 
-    transact(work)
+    for_change(id, work)
     door.forget(id)
     return Response(status_code=204)
 
@@ -142,7 +143,7 @@ def delete(id: TriggerId, caller: RendersWriter) -> Response:
     "/triggers/{id}/rotate-secret",
     dependencies=[*_ours, Depends(json_only)],
     summary="Give a trigger another secret",
-    responses=problems(*JSON_BODY, "trigger.unknown", _NO_KEY) | {200: answer("With its new secret.")},
+    responses=problems(*JSON_BODY, "trigger.unknown", "trigger.busy", _NO_KEY) | {200: answer("With its new secret.")},
 )
 def rotate(id: TriggerId, caller: RendersWriter, given: RotationRequest | None = None) -> TriggerSecretBody:
     """Give a trigger another secret, shown this once. Messages signed with the one before are taken for the overlap;
@@ -160,6 +161,7 @@ def rotate(id: TriggerId, caller: RendersWriter, given: RotationRequest | None =
         "rate.limited",
         "request.invalid",
         "trigger.crowded",
+        "trigger.busy",
         "database.unavailable",
         _NO_KEY,
         keyed=False,
@@ -174,7 +176,11 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     """
     peer = request.client.host if request.client else ""
     body = await request.body()
-    return _json(await threads.run(lambda: intake.receive(id, peer, request.headers, body)))
+    by = threads.in_time()
+    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body), by)
+    if admitted is None:
+        return _json(PONG)
+    return _json(await threads.in_turn(id, lambda: intake.take(admitted), by))
 
 
 @router.post(
@@ -235,7 +241,12 @@ def delivery(id: TriggerDeliveryId, caller: RendersReader) -> TriggerDeliveryDet
     response_model=TriggerDeliveryDetailBody,
     summary="Decide a message anew",
     responses=problems(
-        *JSON_BODY, *IDEMPOTENT, "trigger.delivery_unknown", "trigger.unknown", "trigger.delivery_emptied"
+        *JSON_BODY,
+        *IDEMPOTENT,
+        "trigger.delivery_unknown",
+        "trigger.unknown",
+        "trigger.delivery_emptied",
+        "trigger.busy",
     )
     | {
         200: answer("With `dry_run`: what would become of it.", model=TrialBody),

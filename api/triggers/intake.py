@@ -17,9 +17,10 @@ from api.publishers import check_publisher
 from api.rate_limits import Policy, budgets
 from api.templating import resolved
 from api.triggers.bodies import TakenBody, TrialBody, TriggerBody, TriggerDeliveryDetailBody, TriggerSecretBody
+from api.triggers.busy import for_change, for_message
 from api.triggers.door import door, unverified
 from api.triggers.schemas import RotationRequest, TriggerChange, TriggerRequest
-from api.triggers.views import PONG, detail_body, secret_body, taken_body, trial_body, trigger_body
+from api.triggers.views import detail_body, secret_body, taken_body, trial_body, trigger_body
 from config.settings import settings
 from worker.accounts import vault
 from worker.catalogs.options import Options
@@ -42,6 +43,17 @@ _REPLAY = "replay:"
 
 
 @dataclass(frozen=True)
+class Admitted:
+    """A message that is its trigger's, and when it was read (`time.monotonic()`)."""
+
+    trigger_id: str
+    style: Style
+    headers: Mapping[str, str]
+    body: bytes
+    began: float
+
+
+@dataclass(frozen=True)
 class Made:
     """What a request led to, and whether an earlier one with its key had."""
 
@@ -49,21 +61,26 @@ class Made:
     replayed: bool
 
 
-def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> TakenBody:
-    """Take a shop's message. Raises Problem `trigger.unverified`, `rate.limited`."""
+def admit(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> Admitted | None:
+    """Verify a shop's message; None: a ping that nobody signed. Raises Problem `trigger.unverified`, `rate.limited`."""
     began = time.monotonic()
     if unsigned_ping(Style.WOOCOMMERCE, headers, body):
-        return PONG  # whatever the address is: who guesses learns nothing
+        return None  # whatever the address is: who guesses learns nothing
     known = door.admit(trigger_id, peer, headers, body)
     _demand_rate(trigger_id)
-    said = Said.read(known.style, headers, body)
-    delivery_id = store.new_delivery_id()
+    return Admitted(trigger_id, known.style, headers, body, began)
+
+
+def take(admitted: Admitted) -> TakenBody:
+    """Put a shop's message on file and decide it. Raises Problem `trigger.unverified`, `trigger.busy`."""
+    trigger_id, style = admitted.trigger_id, admitted.style
+    said = Said.read(style, admitted.headers, admitted.body)
+    arrived, delivery_id = Arrived(said.message.key, said), store.new_delivery_id()
     try:
-        arrived = Arrived(said.message.key, said)
-        taken = transact(lambda session: acceptance.receive(session, trigger_id, arrived, delivery_id))
+        taken = for_message(trigger_id, lambda session: acceptance.receive(session, trigger_id, arrived, delivery_id))
     except Gone:
         raise unverified() from None
-    TRIGGER_MESSAGE_SECONDS.labels(known.style.value).observe(time.monotonic() - began)
+    TRIGGER_MESSAGE_SECONDS.labels(style.value).observe(time.monotonic() - admitted.began)
     return taken_body(taken)
 
 
@@ -144,7 +161,7 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
             row = store.pause(session, row) if given.paused else store.resume(session, row)
         return trigger_body(row)
 
-    return transact(work)
+    return for_change(trigger_id, work)
 
 
 def _counting(row: Trigger) -> tuple[str, bool, str | None]:
@@ -177,7 +194,7 @@ def rotate(caller: Caller, trigger_id: str, request: RotationRequest) -> Trigger
         row = store.rotate(session, locked(session, caller, trigger_id), secret, overlap)
         return secret_body(row, secret)
 
-    body = transact(work)
+    body = for_change(trigger_id, work)
     door.forget(trigger_id)
     return body
 
@@ -220,7 +237,7 @@ def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> Trigge
         made = idempotency.once(session, caller.owner_id, route, key, hashed, new, lambda: make(session))
         return detail_body(delivery(session, caller, made.resource_id if isinstance(made, Earlier) else new))
 
-    return transact(work)
+    return for_message(delivery_id, work)
 
 
 def _kept(session: Session, caller: Caller, delivery_id: str) -> tuple[Trigger, Said]:

@@ -98,7 +98,9 @@ def test_messages_of_a_trigger_have_a_rate(shop: Shop):
     """Whoever has its secret has not the disk: beyond it 429 and when to come again; another has its own."""
 
     def sends(to: Shop) -> str:
-        return intake.receive(to.id, "192.0.2.3", _signed("s" * 20) | {"x-github-event": "push"}, BODY).verdict
+        admitted = intake.admit(to.id, "192.0.2.3", _signed("s" * 20) | {"x-github-event": "push"}, BODY)
+        assert admitted is not None
+        return intake.take(admitted).verdict
 
     other = Shop(style="github")
     for _ in range(2):

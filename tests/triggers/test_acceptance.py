@@ -15,7 +15,7 @@ from worker.catalogs.options import Options
 from worker.database import transact
 from worker.owners.limits import Limits
 from worker.templates import store as templates
-from worker.triggers import acceptance, holding, planning, store
+from worker.triggers import acceptance, filing, holding, planning, removal, store, things
 from worker.triggers.acceptance import Gone
 
 pytestmark = pytest.mark.usefixtures("no_shops")
@@ -85,7 +85,7 @@ def test_a_first_that_is_forgotten_in_this_moment_is_no_first(monkeypatch: pytes
     def forgotten(session: Session, *_: Any) -> None:
         session.execute(text("DELETE FROM trigger_deliveries"))
 
-    monkeypatch.setattr(acceptance, "_first", forgotten)
+    monkeypatch.setattr(filing, "_first", forgotten)
     again = shop.takes(product(), key="one")
     assert (again.duplicate, again.delivery.verdict) == (False, "unchanged")
 
@@ -115,11 +115,11 @@ def test_a_fault_before_the_commit_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     class PowerWent(BaseException):
         """No fault that anybody may catch."""
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise PowerWent
 
     with monkeypatch.context() as here:
-        here.setattr(acceptance, "_overtake", fails)
+        here.setattr(things, "overtake", fails)
         with pytest.raises(PowerWent):
             shop.takes(product(), key="one")
     assert (list(renders()), list(shop.deliveries()), shop.thing()) == ([], [], None)
@@ -231,6 +231,8 @@ def test_a_dropped_trigger_takes_nothing():
     with pytest.raises(Gone):
         shop.takes(product())
     assert len(renders()) == 1
+    while transact(removal.remove):
+        pass
     assert list(shop.deliveries()) == []
 
 

@@ -9,14 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, case, cast, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, DateTime, cast, literal, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.logging import get
-from worker.database import from_now, retryable
+from worker.database import contended, from_now, retryable
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import TRIGGER_MESSAGES
 from worker.owners import limits
@@ -26,10 +25,10 @@ from worker.publishing import publications
 from worker.renders import revisions, store
 from worker.renders.models import Render
 from worker.renders.states import Status
-from worker.triggers import equals, order, planning
-from worker.triggers import store as store_of_triggers
+from worker.triggers import equals, filing, locks, order, planning, things
+from worker.triggers.filing import Arrived, Vanished
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
-from worker.triggers.planning import Plan, Said
+from worker.triggers.planning import NOTHING, Plan, Reference, Said
 from worker.triggers.store import KEY_ENDED, PAUSED, key_ended
 
 log = get(__name__)
@@ -42,16 +41,6 @@ LONGEST_PAUSE = timedelta(minutes=30)
 
 class Gone(Exception):
     """The trigger was dropped meanwhile."""
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A message whose signature is right, as it is put on file; `key` tells its duplicates."""
-
-    key: str
-    said: Said
-    replay_of: str | None = None
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,36 +58,53 @@ def receive(session: Session, trigger_id: str, arrived: Arrived, delivery_id: st
         Gone
     """
     trigger = held(session, trigger_id)
-    row = _put(session, trigger, arrived, delivery_id)
-    if row is None and store_of_triggers.let_go(session, trigger, arrived.key):
-        row = _put(session, trigger, arrived, delivery_id)
-    if row is None:
-        if (first := _first(session, trigger, arrived.key)) is not None:
-            return _again(session, trigger, first, delivery_id)
-        row = _put(session, trigger, arrived, delivery_id)  # housekeeping took the first in this moment
-        if row is None:
-            raise Gone(trigger.id)
+    about, fault = _about(trigger, arrived.said)
+    planning.one_at_a_time(session, trigger.owner_id, about.ref)
+    try:
+        row, was_there = filing.put(session, trigger, arrived, delivery_id)
+    except Vanished:
+        raise Gone(trigger.id) from None
+    if was_there:
+        return _again(session, trigger, row, delivery_id)
+    fault = fault or _decided(session, trigger, row, arrived.said)
+    if fault is not None:
+        _keep(session, row, about, fault)
+    return Taken(row, duplicate=False)
+
+
+def _about(trigger: Trigger, said: Said) -> tuple[Reference, Exception | None]:
+    """What the message is about, or the fault that it brings out."""
+    try:
+        return planning.reference(trigger, said), None
+    except Exception as fault:
+        return NOTHING, fault
+
+
+def _decided(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said) -> Exception | None:
+    """Decide the message; the fault that it brings out, with nothing done. Raises what `passes`."""
     try:
         with session.begin_nested():
-            ref = planning.reference(trigger, arrived.said)
-            planning.one_at_a_time(session, trigger.owner_id, ref)
-            decide(session, trigger, row, arrived.said)
+            decide(session, trigger, row, said)
     except Exception as fault:
         if passes(fault):
             raise
-        _keep(session, row, fault)
-    return Taken(row, duplicate=False)
+        return fault
+    return None
 
 
 def passes(fault: Exception) -> bool:
     """Whether the whole transaction may do better in a moment."""
+    if isinstance(fault, DBAPIError) and contended(fault):
+        return True
     return isinstance(fault, DBAPIError | PoolTimeout) and retryable(fault)
 
 
-def _keep(session: Session, row: TriggerDelivery, fault: Exception) -> None:
-    """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up."""
+def _keep(session: Session, row: TriggerDelivery, about: Reference, fault: Exception) -> None:
+    """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up. What it
+    is about is kept with it, so that a newer message overtakes it."""
     tell(row.id, fault)
     plan = Plan(Verdict.HELD, "internal", "A fault of this service: the message is kept, and tried again.")
+    plan = replace(plan, ref=about.ref, revision=about.revision)
     _write(session, row, plan, retry_at=from_now(LONGEST_PAUSE))
 
 
@@ -118,8 +124,10 @@ def _place(fault: Exception) -> list[str]:
 
 def held(session: Session, trigger_id: str) -> Trigger:
     """The trigger, as it is until this transaction ends: who pauses or changes it waits so long. Raises Gone."""
-    query = select(Trigger).where(Trigger.id == trigger_id).with_for_update(read=True)
-    trigger = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    locks.share(session, trigger_id)
+    there = Trigger.id == trigger_id, Trigger.deleted_at.is_(None)
+    query = select(Trigger).where(*there).execution_options(populate_existing=True)
+    trigger = session.scalars(query).one_or_none()
     if trigger is None:
         raise Gone(trigger_id)
     return trigger
@@ -129,7 +137,7 @@ def decide(session: Session, trigger: Trigger, row: TriggerDelivery, said: Said)
     """Write on a message's row what becomes of it, now or after it was held, and do it. Its thing is locked
     (`planning.one_at_a_time`)."""
     try:
-        _do(session, trigger, row, planning.plan(session, trigger, said, force=row.force))
+        _do(session, trigger, row, planning.plan(session, trigger, said, force=row.force, number=row.number))
     except _Moved:
         decide(session, trigger, row, said)
 
@@ -140,32 +148,35 @@ class _Moved(Exception):
 
 def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) -> None:
     """Raises _Moved, with nothing done."""
+    renders = plan.verdict is Verdict.RENDERED
     if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
+        newest = plan.verdict is not Verdict.STALE
         plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
+        if newest:
+            things.overtake(session, row, renders=renders)
         return
-    if plan.verdict is Verdict.RENDERED and key_ended(session, trigger):
+    if renders and key_ended(session, trigger):
         plan = replace(
             plan, verdict=Verdict.HELD, code=KEY_ENDED, detail="The trigger's key was revoked or has expired."
         )
         _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
-        _overtake(session, row)
+        things.overtake(session, row, renders=True)
         return
     try:
-        key = _limited(session, trigger.api_key_id) if plan.verdict is Verdict.RENDERED else None
+        key = _limited(session, trigger.api_key_id) if renders else None
         # What would make way stays where nothing comes in its place.
         with session.begin_nested() if key is not None else nullcontext():
             render = _carry_out(session, trigger, plan, key)
     except LimitReached as reached:
         plan = replace(plan, verdict=Verdict.HELD, code=f"limit.{reached.kind}", detail=reached.detail)
         _write(session, row, plan, retry_at=from_now(pause(row.tries, reached)))
-        _overtake(session, row)
+        things.overtake(session, row, renders=True)
         return
     _write(session, row, plan, render=render)
-    if plan.verdict not in (Verdict.STALE, Verdict.REFUSED, Verdict.IGNORED):
-        _know(session, trigger, plan, render)
     if plan.verdict not in (Verdict.STALE, Verdict.IGNORED):
-        _overtake(session, row)
+        things.note(session, row, plan, render)
+        things.overtake(session, row, renders=renders)
 
 
 def _carry_out(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render | None:
@@ -228,39 +239,10 @@ def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> 
     publications.ask_where_new(session, trigger.publisher_id, render, plan.ref, plan.product, moved=moved)
 
 
-def _put(session: Session, trigger: Trigger, arrived: Arrived, delivery_id: str) -> TriggerDelivery | None:
-    """Put the message on file; None where it is there. One that is coming in at this moment is waited for."""
-    row = {
-        "id": delivery_id,
-        "trigger_id": trigger.id,
-        "owner_id": trigger.owner_id,
-        "key": arrived.key,
-        "topic": arrived.said.message.topic,
-        "headers": dict(arrived.said.message.kept),
-        "body": arrived.said.body,
-        "sent_at": arrived.said.message.sent_at,
-        "replay_of": arrived.replay_of,
-        "force": arrived.force,
-        "verdict": Verdict.IGNORED.value,  # until it is decided, in this transaction
-    }
-    add = insert(TriggerDelivery).values(row).on_conflict_do_nothing()
-    return session.scalars(add.returning(TriggerDelivery)).one_or_none()
-
-
-def _first(session: Session, trigger: Trigger, key: str) -> TriggerDelivery | None:
-    its = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.key == key
-    return session.scalars(select(TriggerDelivery).where(*its)).one_or_none()
-
-
 def _again(session: Session, trigger: Trigger, first: TriggerDelivery, delivery_id: str) -> Taken:
     if first.id == delivery_id:
         return Taken(first, duplicate=False)  # this call's own COMMIT, whose answer was lost
-    session.execute(
-        update(TriggerDelivery)
-        .where(TriggerDelivery.id == first.id)
-        .values(duplicates=TriggerDelivery.duplicates + 1)
-        .execution_options(synchronize_session=False)
-    )
+    filing.count_again(session, first)
     on_commit(session, TRIGGER_MESSAGES.labels(trigger.style, DUPLICATE).inc)
     return Taken(first, duplicate=True)
 
@@ -293,50 +275,6 @@ def _write(
     if first or plan.verdict is not Verdict.HELD:
         style = session.get_one(Trigger, row.trigger_id).style
         on_commit(session, TRIGGER_MESSAGES.labels(style, plan.verdict.value).inc)
-
-
-def _know(session: Session, trigger: Trigger, plan: Plan, render: Render | None) -> None:
-    """Note what the message says of its thing."""
-    if plan.ref is None:
-        return
-    row = {"trigger_id": trigger.id, "ref": plan.ref, "owner_id": trigger.owner_id, "revision": plan.revision}
-    row |= {"sent_at": plan.sent_at, "watched": dict(plan.watched or {}), "render_id": render.id if render else None}
-    add = insert(TriggerThing).values(row)
-    news: dict[str, Any] = {"updated_at": func.now()}
-    news["revision"] = func.greatest(TriggerThing.revision, add.excluded.revision)
-    before, now = (func.coalesce(one, -1) for one in (TriggerThing.revision, add.excluded.revision))
-    news["sent_at"] = case(
-        (now > before, add.excluded.sent_at),
-        (now == before, func.greatest(TriggerThing.sent_at, add.excluded.sent_at)),
-        else_=TriggerThing.sent_at,
-    )
-    if plan.watched is not None:
-        news["watched"] = add.excluded.watched
-    if render is not None:
-        news["render_id"] = add.excluded.render_id
-    session.execute(add.on_conflict_do_update(index_elements=["trigger_id", "ref"], set_=news))
-
-
-def _overtake(session: Session, row: TriggerDelivery) -> None:
-    """What is held of the same thing and came before is of yesterday, unless its revision is higher: the newest
-    decides, also that there is to be no video."""
-    if row.ref is None:
-        return
-    older = [
-        TriggerDelivery.trigger_id == row.trigger_id,
-        TriggerDelivery.ref == row.ref,
-        TriggerDelivery.retry_at.is_not(None),  # held: by the index of these alone
-        TriggerDelivery.id < row.id,
-    ]
-    if row.revision is not None:
-        older.append(or_(TriggerDelivery.revision.is_(None), TriggerDelivery.revision <= row.revision))
-    values = {"verdict": Verdict.STALE.value, "code": None, "retry_at": None}
-    session.execute(
-        update(TriggerDelivery)
-        .where(*older)
-        .values(**values, detail=f"A newer message about it was decided: {row.id}.")
-        .execution_options(synchronize_session=False)
-    )
 
 
 def pause(tries: int, reached: LimitReached) -> timedelta:

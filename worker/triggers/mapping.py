@@ -58,12 +58,17 @@ class Mapping:
 
 def filled(payload: Any, mapping: Mapping, style: Style = Style.BEARER) -> Wanted:
     """What the message asks for, by the mapping. Raises NotWanted."""
-    ref = _ref(payload, mapping.external_ref)
+    ref, number = _ref(payload, mapping.external_ref), None
+    try:
+        number = _revision(payload, mapping.revision)
+        variables = dict(_variables(payload, mapping.variables))
+    except NotWanted as error:
+        raise error.about(ref, number) from None
     return Wanted(
         product=None,
         ref=ref,
-        revision=_revision(payload, mapping.revision),
-        variables=dict(_variables(payload, mapping.variables)),
+        revision=number,
+        variables=variables,
         pictures=_pictures(payload, mapping.pictures),
         locator=located(style, payload, ref),
     )

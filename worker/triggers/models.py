@@ -4,7 +4,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
@@ -62,6 +72,10 @@ class Trigger(Base):
     """`worker.triggers.conditions`."""
     publisher_id: Mapped[str | None] = mapped_column(ForeignKey("publishers.id", ondelete="SET NULL"))
     paused_at: Mapped[datetime | None]
+    goes_on_at: Mapped[datetime | None]
+    """From when what it keeps without end (`retry_at` infinity) is looked at: it goes on, or has another key."""
+    deleted_at: Mapped[datetime | None]
+    """It is nobody's since then; `removal` takes it away in pieces."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
@@ -72,6 +86,8 @@ class Trigger(Base):
         ),
         Index("ix_triggers_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_triggers_publisher", "publisher_id"),
+        Index("ix_triggers_goes_on", "goes_on_at", postgresql_where=text("goes_on_at IS NOT NULL")),
+        Index("ix_triggers_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
 
@@ -109,6 +125,8 @@ class TriggerDelivery(Base):
     tries: Mapped[int] = mapped_column(server_default="0")
     retry_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    number: Mapped[int] = mapped_column(BigInteger, Identity())
+    """In which order messages about one thing came: given while it is locked, by no process's clock."""
 
     __table_args__ = (
         UniqueConstraint("trigger_id", "key"),
@@ -119,7 +137,16 @@ class TriggerDelivery(Base):
         CheckConstraint("verdict NOT IN ('rendered', 'unchanged') OR render_id IS NOT NULL", name="render"),
         Index("ix_trigger_deliveries_list", "trigger_id", text("received_at DESC"), text("id DESC")),
         Index("ix_trigger_deliveries_render", "render_id", postgresql_where=text("render_id IS NOT NULL")),
-        Index("ix_trigger_deliveries_held", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
+        Index(
+            "ix_trigger_deliveries_held",
+            *("retry_at", "trigger_id", "code", "number"),
+            postgresql_where=text("retry_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_trigger_deliveries_thing",
+            *("trigger_id", "ref", "number"),
+            postgresql_where=text("retry_at IS NOT NULL"),
+        ),
         Index("ix_trigger_deliveries_received", "received_at"),
     )
 
@@ -133,6 +160,8 @@ class TriggerThing(Base):
     ref: Mapped[str] = mapped_column(primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     revision: Mapped[int | None] = mapped_column(BigInteger)
+    number: Mapped[int | None] = mapped_column(BigInteger)
+    """Of the last message that was decided: one that came before it, and was held, is of yesterday."""
     sent_at: Mapped[datetime | None]
     """When the message of that revision was sent, where it says so: of two with one revision the later is newer."""
     watched: Mapped[dict[str, Any]] = mapped_column(server_default="{}")

@@ -26,6 +26,7 @@ def known(session: Session, owner_id: str, ref: str, template: Collection[str]) 
         .join(Trigger, Trigger.id == TriggerThing.trigger_id)
         .where(
             Trigger.owner_id == owner_id,
+            Trigger.deleted_at.is_(None),
             TriggerThing.ref == ref,
             func.split_part(Trigger.template, "@", 1).in_(template),
         )
@@ -54,6 +55,8 @@ def _open(owner_id: str, ref: str, template_id: str) -> Select[str]:
         TriggerDelivery.render_id == Render.id,
         TriggerDelivery.verdict == Verdict.RENDERED.value,
         TriggerDelivery.revision.is_not(None),
+        TriggerDelivery.trigger_id == Trigger.id,
+        Trigger.deleted_at.is_(None),
     )
     mine = Render.owner_id == owner_id, Render.external_ref == ref, Render.finished_at.is_(None)
     return select(Render.id).where(*mine, of_template, of_message)

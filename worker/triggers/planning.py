@@ -85,9 +85,21 @@ class Plan:
     template_id: str | None = None
 
 
-def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False) -> Plan:
+@dataclass(frozen=True)
+class Reference:
+    """What a message is about."""
+
+    ref: str | None
+    """The owner's reference, with its prefix."""
+    revision: int | None
+
+
+NOTHING = Reference(None, None)
+
+
+def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False, number: int | None = None) -> Plan:
     """What becomes of a message; writes nothing. `force`: a render is made although its video is there,
-    whatever `changed` says, and though something newer is known."""
+    whatever `changed` says, and though something newer is known. `number`: the message's, where it is on file."""
     if said.ping:
         return Plan(Verdict.IGNORED, detail="It only asks whether anybody is there.")
     if not topics.renders(Style(trigger.style), said.message.topic, trigger.topics):
@@ -96,27 +108,39 @@ def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False)
         payload = said.payload()
     except NotJson as why:
         return Plan(Verdict.REFUSED, "trigger.not_json", f"The body is no JSON: {why}.")
-    return _of_payload(session, trigger, payload, sent_at=said.message.sent_at, force=force)
+    return _of_payload(session, trigger, payload, said.message.sent_at, force=force, number=number)
 
 
-def reference(trigger: Trigger, said: Said) -> str | None:
-    """What a message is about, without deciding anything; None where it does not say."""
+def reference(trigger: Trigger, said: Said) -> Reference:
+    """What a message is about, without deciding anything, as far as it says so."""
     try:
-        return _external_ref(trigger, _wanted(trigger, said.payload()))
-    except (NotJson, NotWanted):
-        return None
+        return _reference(trigger, _wanted(trigger, said.payload()))
+    except NotJson:
+        return NOTHING
+    except NotWanted as error:
+        return _reference(trigger, error)
 
 
-def _of_payload(session: Session, trigger: Trigger, payload: Any, *, sent_at: datetime | None, force: bool) -> Plan:
+def _reference(trigger: Trigger, wanted: Wanted | NotWanted) -> Reference:
+    ref = _external_ref(trigger, wanted.ref)
+    return Reference(ref, wanted.revision) if ref is None or len(ref) <= LONGEST_REF else NOTHING
+
+
+def _of_payload(
+    session: Session, trigger: Trigger, payload: Any, sent_at: datetime | None, *, force: bool, number: int | None
+) -> Plan:
     try:
         wanted = _wanted(trigger, payload)
     except NotWanted as error:
-        refused = Plan(Verdict.REFUSED, error.code, error.detail)
+        known = _reference(trigger, error)
+        about = Plan(Verdict.CONDITION, ref=known.ref, revision=known.revision, sent_at=sent_at)
         checked = conditions.check(trigger.conditions, payload, None)
-        return refused if checked.holds else Plan(Verdict.CONDITION, detail=checked.why)
+        if not checked.holds:
+            return replace(about, detail=checked.why)
+        return replace(about, verdict=Verdict.REFUSED, code=error.code, detail=error.detail)
     about = Plan(
         Verdict.CONDITION,
-        ref=_external_ref(trigger, wanted),
+        ref=_external_ref(trigger, wanted.ref),
         revision=wanted.revision,
         sent_at=sent_at,
         product=wanted.locator,
@@ -133,7 +157,7 @@ def _of_payload(session: Session, trigger: Trigger, payload: Any, *, sent_at: da
     if made.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
         # Of a draft, say, there is no video: once it is none any more that is to be made, whatever changed since.
         made = replace(made, watched=checked.watched)
-    return made if force else _with_age(session, trigger, thing, made)
+    return made if force else _with_age(session, trigger, thing, made, overtaken=_before(number, thing))
 
 
 def _has_video(session: Session, trigger: Trigger, thing: TriggerThing) -> bool:
@@ -149,25 +173,36 @@ def _has_video(session: Session, trigger: Trigger, thing: TriggerThing) -> bool:
     return render.template_version_id == template.version.id
 
 
-def _with_age(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> Plan:
+def _before(number: int | None, thing: TriggerThing | None) -> bool:
+    """Whether a message that came later was decided already: this one was held."""
+    return number is not None and thing is not None and thing.number is not None and number < thing.number
+
+
+def _with_age(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan, *, overtaken: bool) -> Plan:
     """The plan, stale where something newer is known of its thing. What is not to be rendered stays so."""
     if plan.verdict in (Verdict.REFUSED, Verdict.CONDITION):
         return plan
-    newer = _newer(session, trigger, thing, plan)
+    newer = _newer(session, trigger, thing, plan, overtaken=overtaken)
     if newer is None:
         return plan
     return replace(plan, verdict=Verdict.STALE, detail=newer, request=None, equal=None, watched=None)
 
 
-def _newer(session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan) -> str | None:
+def _newer(
+    session: Session, trigger: Trigger, thing: TriggerThing | None, plan: Plan, *, overtaken: bool
+) -> str | None:
     """What is newer, in words."""
-    if plan.ref is None or plan.revision is None or plan.template is None or plan.template_id is None:
+    if plan.ref is None or plan.template is None or plan.template_id is None:
         return None
+    if plan.revision is None:
+        return f"A message about {plan.ref} that came after this one was decided" if overtaken else None
     template = plan.template.partition("@")[0], plan.template_id
     known = order.known(session, trigger.owner_id, plan.ref, template)
     if known is None or known < plan.revision:
         return None
     if known == plan.revision:
+        if overtaken:
+            return f"A message about revision {known} of {plan.ref} that came after this one was decided"
         later = thing is not None and thing.revision == known and _later(thing.sent_at, plan.sent_at)
         return f"A message about revision {known} of {plan.ref} was sent after this one" if later else None
     return f"{plan.ref} is at revision {known}, which is newer than {plan.revision}"
@@ -237,8 +272,8 @@ def _wanted(trigger: Trigger, payload: Any) -> Wanted:
     return products.wanted(Style(trigger.style), payload)
 
 
-def _external_ref(trigger: Trigger, wanted: Wanted) -> str | None:
-    return f"{Options.read(trigger.options).ref_prefix}{wanted.ref}" if wanted.ref else None
+def _external_ref(trigger: Trigger, ref: str | None) -> str | None:
+    return f"{Options.read(trigger.options).ref_prefix}{ref}" if ref else None
 
 
 def one_at_a_time(session: Session, owner_id: str, ref: str | None) -> None:

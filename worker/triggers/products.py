@@ -25,12 +25,16 @@ _SHOPIFY_PRODUCT = "gid://shopify/Product/"
 def wanted(style: Style, payload: Any) -> Wanted:
     """The product as a catalog would have it. Raises NotWanted."""
     fields = _product_in(style, payload)
-    product = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
+    number = next((one for name in _REVISIONS if (one := revision(fields.get(name))) is not None), None)
+    try:
+        product = _read(as_fields(fields) if style is Style.WOOCOMMERCE else fields)
+    except NotWanted as error:
+        raise error.about(error.ref, number) from None
     given = {name: value for name, value in variables(product, list(product.pictures)).items() if value is not None}
     return Wanted(
         product=product,
         ref=product.ref,
-        revision=next((one for name in _REVISIONS if (one := revision(fields.get(name))) is not None), None),
+        revision=number,
         variables=given,
         pictures=product.pictures,
         locator=locator(fields),
@@ -97,5 +101,5 @@ def _read(fields: dict[str, Any]) -> Product:
         if isinstance(item, Product):
             return item
         if item.fatal:
-            raise NotWanted(item.code, item.detail)
+            raise NotWanted(item.code, item.detail, ref=item.ref)
     raise NotWanted("trigger.no_product", "There is no product in the body.")

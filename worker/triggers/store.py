@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import Select, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from worker.database import ago, from_now, new_id
 from worker.owners.models import ApiKey
 from worker.renders.models import Render
 from worker.renders.states import FINAL
+from worker.triggers import locks
 from worker.triggers.messages import OF_BODY
 from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 
@@ -24,6 +25,8 @@ KEPT = timedelta(days=30)
 for days."""
 AFTER_ITS_END = timedelta(days=1)
 """A message of a render is kept longer where that is not over for so long: by it is known where the video goes."""
+HELD_KEPT = timedelta(days=90)
+"""Of what was never decided, because its trigger is paused or its key has ended: nobody comes back to it."""
 REPEATED = timedelta(hours=24)
 """So long the same body without an id is the same message: sources repeat for hours, and a price that is taken back a
 day later is news."""
@@ -63,12 +66,12 @@ def create(
 
 def any_owners(session: Session, trigger_id: str) -> Trigger | None:
     """A trigger by its id alone: for a message, which proves itself by its signature."""
-    return session.scalars(select(Trigger).where(Trigger.id == trigger_id)).one_or_none()
+    return session.scalars(select(Trigger).where(Trigger.id == trigger_id, Trigger.deleted_at.is_(None))).one_or_none()
 
 
 def every_id(session: Session) -> frozenset[str]:
     """Of all owners."""
-    return frozenset(session.scalars(select(Trigger.id)))
+    return frozenset(session.scalars(select(Trigger.id).where(Trigger.deleted_at.is_(None))))
 
 
 def get(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
@@ -77,20 +80,24 @@ def get(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
 
 
 def locked(session: Session, owner_id: str, trigger_id: str) -> Trigger | None:
-    """As `get`, with the row locked until the transaction ends: no message is decided meanwhile."""
+    """As `get`, and alone with it until the transaction ends: no message is decided meanwhile."""
+    if get(session, owner_id, trigger_id) is None:
+        return None  # nobody waits for what is another's
+    locks.alone(session, trigger_id)
     query = _owned(owner_id, trigger_id).with_for_update().execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
 
 def _owned(owner_id: str, trigger_id: str) -> Select[Trigger]:
-    return select(Trigger).where(Trigger.id == trigger_id, Trigger.owner_id == owner_id)
+    mine = Trigger.owner_id == owner_id, Trigger.deleted_at.is_(None)
+    return select(Trigger).where(Trigger.id == trigger_id, *mine)
 
 
 def page(
     session: Session, owner_id: str, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[Trigger]:
     """Up to `limit` of the owner's triggers, newest first, behind `after` (keyset: creation time and id)."""
-    query = select(Trigger).where(Trigger.owner_id == owner_id)
+    query = select(Trigger).where(Trigger.owner_id == owner_id, Trigger.deleted_at.is_(None))
     if after is not None:
         query = query.where(tuple_(Trigger.created_at, Trigger.id) < tuple_(*after))
     return session.scalars(query.order_by(Trigger.created_at.desc(), Trigger.id.desc()).limit(limit)).all()
@@ -169,29 +176,15 @@ def pause(session: Session, trigger: Trigger) -> Trigger:
 
 
 def resume(session: Session, trigger: Trigger) -> Trigger:
-    """Have a locked trigger go on, with what it kept first. Harmless to repeat."""
+    """Have a locked trigger go on. Harmless to repeat. What it kept may be much: `holding` comes to it in pieces."""
     if trigger.paused_at is None:
         return trigger
-    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.retry_at.is_not(None)
-    session.execute(
-        update(TriggerDelivery)
-        .where(*kept, TriggerDelivery.code == PAUSED)
-        .values(retry_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-    return change(session, trigger, {"paused_at": None})
+    return change(session, trigger, {"paused_at": None, "goes_on_at": func.now()})
 
 
 def take_over(session: Session, trigger: Trigger, api_key_id: str | None) -> Trigger:
-    """Have another key stand for a locked trigger, and what is held because its own has ended be decided now."""
-    kept = TriggerDelivery.trigger_id == trigger.id, TriggerDelivery.retry_at.is_not(None)
-    session.execute(
-        update(TriggerDelivery)
-        .where(*kept, TriggerDelivery.code == KEY_ENDED)
-        .values(retry_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-    return change(session, trigger, {"api_key_id": api_key_id})
+    """Have another key stand for a locked trigger, and what is held because its own has ended be decided."""
+    return change(session, trigger, {"api_key_id": api_key_id, "goes_on_at": func.now()})
 
 
 def key_ended(session: Session, trigger: Trigger) -> bool:
@@ -201,9 +194,10 @@ def key_ended(session: Session, trigger: Trigger) -> bool:
 
 
 def drop(session: Session, trigger: Trigger) -> None:
-    """Forget a locked trigger and its messages; its renders and their videos stay."""
-    session.execute(delete(Trigger).where(Trigger.id == trigger.id))
-    session.expunge(trigger)
+    """Forget a locked trigger and its messages; its renders and their videos stay. It is nobody's at once, and its
+    secrets are gone; the rows may be many: `removal` takes them away in pieces."""
+    secrets = {"secret_encrypted": b"", "previous_secret_encrypted": None, "previous_secret_until": None}
+    change(session, trigger, {"deleted_at": func.now(), "publisher_id": None, **secrets})
 
 
 def deliveries(
@@ -227,7 +221,8 @@ def deliveries(
 def delivery(session: Session, owner_id: str, delivery_id: str) -> TriggerDelivery | None:
     """One message of the owner's."""
     mine = TriggerDelivery.id == delivery_id, TriggerDelivery.owner_id == owner_id
-    return session.scalars(select(TriggerDelivery).where(*mine)).one_or_none()
+    there = Trigger.id == TriggerDelivery.trigger_id, Trigger.deleted_at.is_(None)
+    return session.scalars(select(TriggerDelivery).join(Trigger, and_(*there)).where(*mine)).one_or_none()
 
 
 def scrub(session: Session, render: Render) -> None:
@@ -260,12 +255,16 @@ def let_go(session: Session, trigger: Trigger, key: str) -> bool:
 
 
 def forget(session: Session) -> int:
-    """Delete messages that are older than `KEPT`, a piece of them; how many. Not of a render that is under way or was
-    just now (`AFTER_ITS_END`)."""
+    """Delete messages that are older than `KEPT`, and what is held after `HELD_KEPT`, a piece of them; how many. Not of
+    a render that is under way or was just now (`AFTER_ITS_END`)."""
     its = Render.id == TriggerDelivery.render_id
     final = Render.status.in_([one.value for one in FINAL]) & (Render.finished_at < ago(AFTER_ITS_END))
-    under_way = exists().where(its, ~final)
-    old = select(TriggerDelivery.id).where(TriggerDelivery.received_at < ago(KEPT), ~under_way)
+    decided = TriggerDelivery.retry_at.is_(None)
+    old = select(TriggerDelivery.id).where(
+        TriggerDelivery.received_at < ago(KEPT),
+        decided | (TriggerDelivery.received_at < ago(HELD_KEPT)),
+        ~exists().where(its, ~final),
+    )
     old = old.limit(FORGOTTEN_AT_ONCE)
     gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
     return len(gone.all())

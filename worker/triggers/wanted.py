@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from worker.catalogs.feeds import Product
 
@@ -19,12 +19,19 @@ CODES = {
 
 
 class NotWanted(Exception):
-    """The message becomes no request. `code` is one of `CODES` or of a feed's; `detail` is for a person."""
+    """The message becomes no request. `code` is one of `CODES` or of a feed's; `detail` is for a person; `ref` and
+    `revision` are as a `Wanted` has them, where it says as much."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, ref: str | None = None, revision: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.ref = ref
+        self.revision = revision
+
+    def about(self, ref: str | None, revision: int | None) -> Self:
+        """The same of a thing that is known."""
+        return type(self)(self.code, self.detail, ref=ref, revision=revision)
 
 
 @dataclass(frozen=True, slots=True)

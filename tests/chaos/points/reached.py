@@ -21,7 +21,10 @@ UNREACHED = dict.fromkeys(
         "send worker.tasks.publish send_publish 1",
     ),
     "a message that was taken in the very moment of leaving: tests/stages/test_leaving.py makes that moment",
-)
+) | {
+    "commit worker.triggers.holding._put_aside in_passing 1": "a trigger that somebody changes in the moment in which"
+    " what it kept is due: tests/triggers/test_going_on.py makes that moment",
+}
 """Points that no scenario passes, each with the reason."""
 
 MEANT = {

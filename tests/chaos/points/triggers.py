@@ -58,7 +58,10 @@ class Shop:
         assert self.play.ground.ask("PATCH", self.at, json=wish).status_code == 200
 
     def goes(self) -> None:
+        """It is gone at once for whoever asks, and its messages with the next housekeeping."""
         assert self.play.ground.ask("DELETE", self.at).status_code in (204, 404)
+        assert self.play.ground.ask("GET", self.at).status_code == 404
+        self.play.sweep()
         assert not rows("SELECT 1 FROM trigger_deliveries WHERE trigger_id = :id", id=self.id)
 
 
@@ -108,6 +111,13 @@ def message_held(play: Play) -> None:
     shop.rendered("b")
     assert refs_made(shop.ref("")) == {shop.ref("a"): 1, shop.ref("b"): 1}
     play.settled()
+
+    sql(_BROKEN, id=shop.id)
+    assert shop.sends("c").json()["verdict"] == "held"
+    assert play.ground.ask("DELETE", shop.at).status_code in (204, 404)
+    sql("UPDATE trigger_deliveries SET retry_at = now() WHERE trigger_id = :id AND verdict = 'held'", id=shop.id)
+    held = "SELECT 1 FROM trigger_deliveries WHERE trigger_id = :id AND verdict = 'held'"
+    play.until(lambda: not rows(held, id=shop.id), "what was due of a trigger that is gone")
     shop.goes()
 
 

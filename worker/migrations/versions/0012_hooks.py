@@ -123,6 +123,8 @@ def upgrade() -> None:
         sa.Column("conditions", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
         sa.Column("publisher_id", sa.Text(), nullable=True),
         sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("goes_on_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
@@ -147,6 +149,9 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("ix_triggers_publisher", "triggers", ["publisher_id"], unique=False)
+    for at in ("goes_on", "deleted"):
+        where = sa.text(f"{at}_at IS NOT NULL")
+        op.create_index(f"ix_triggers_{at}", "triggers", [f"{at}_at"], unique=False, postgresql_where=where)
     op.create_table(
         "trigger_deliveries",
         sa.Column("id", sa.Text(), nullable=False),
@@ -170,6 +175,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.CheckConstraint("(verdict = 'held') = (retry_at IS NOT NULL)", name=op.f("ck_trigger_deliveries_held")),
         sa.CheckConstraint(
             "verdict IN ('rendered', 'unchanged', 'stale', 'ignored', 'condition', 'refused', 'held')",
@@ -189,7 +195,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_trigger_deliveries_held",
         "trigger_deliveries",
-        ["retry_at"],
+        ["retry_at", "trigger_id", "code", "number"],
+        unique=False,
+        postgresql_where=sa.text("retry_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_trigger_deliveries_thing",
+        "trigger_deliveries",
+        ["trigger_id", "ref", "number"],
         unique=False,
         postgresql_where=sa.text("retry_at IS NOT NULL"),
     )
@@ -213,6 +226,7 @@ def upgrade() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("owner_id", sa.Text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=True),
+        sa.Column("number", sa.BigInteger(), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("watched", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("render_id", sa.Text(), nullable=True),
