@@ -165,18 +165,25 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
 def in_passing(work: Callable[[Session], Result]) -> Result:
     """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has and no longer
     than `STATEMENT_SECONDS` for an answer: for a thread that others wait for."""
-    return _in_transaction(lambda session: work(impatient(session)))
+
+    def bounded(session: Session) -> Result:
+        _within(session, "statement_timeout", STATEMENT_SECONDS)
+        return work(impatient(session))
+
+    return _in_transaction(bounded)
 
 
 def impatient(session: Session, seconds: float = PASSING_SECONDS) -> Session:
-    """From here to the transaction's end a lock that is not had within `seconds`, and a statement that runs for
-    `STATEMENT_SECONDS`, are an error (`contended`)."""
-    given = {"lock": f"{round(seconds * 1000)}ms", "statement": f"{round(STATEMENT_SECONDS * 1000)}ms"}
-    session.execute(_LIMITS, given)
+    """Have each lock that is not had within `seconds` be an error (`contended`), from here to the transaction's end."""
+    _within(session, "lock_timeout", seconds)
     return session
 
 
-_LIMITS = text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)")
+def _within(session: Session, limit: str, seconds: float) -> None:
+    session.execute(_LIMIT, {"limit": limit, "value": f"{round(seconds * 1000)}ms"})
+
+
+_LIMIT = text("SELECT set_config(:limit, :value, true)")
 """Until the transaction's end."""
 
 
