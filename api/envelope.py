@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import structlog
@@ -15,6 +16,8 @@ from ulid import ULID
 from api import counted, gate, incoming, problems
 from api.limits import BATCH_JSON_BYTES, JSON_BYTES, MESSAGE_BYTES
 from api.problems import Problem
+from api.triggers import doorstep
+from api.triggers.unverified import bodies
 from config.logging import get
 from config.settings import settings
 
@@ -25,8 +28,8 @@ BATCHES = "/v1/batches"
 """The addresses with large bodies; files they count for themselves."""
 JSON = "application/json"
 _CATALOGS = re.compile(r"/v1/catalogs(/[^/]+/read)?")
-_MESSAGES = re.compile(r"/v1/triggers/[^/]+/(deliveries|test)")
-"""Where a shop's message comes in."""
+_TRIALS = re.compile(r"/v1/triggers/[^/]+/test")
+"""Where an owner tries a shop's message out."""
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -75,11 +78,13 @@ class Envelope:
             await send(message)
 
         started = time.monotonic()
-        with structlog.contextvars.bound_contextvars(request=request_id):
+        with structlog.contextvars.bound_contextvars(request=request_id), ExitStack() as in_hand:
             try:
                 incoming.check(scope)
                 await gate.admit(scope)
-                if (most := _most(scope)) is not None:
+                if doorstep.concerns(scope):
+                    receive = await doorstep.take_in(scope, receive, in_hand.enter_context(bodies.one()))
+                elif (most := _most(scope)) is not None:
                     receive = await _in_time(scope, receive, most)
                 await self._app(scope, receive, sending)
             except Problem as problem:
@@ -96,6 +101,7 @@ class Envelope:
                     _note(scope, BROKEN_OFF, started)
                     raise  # half an answer is out: the connection has to break, or it would look whole
                 await problems.response(Problem("internal"), request_id)(scope, receive, sending)
+            in_hand.close()
             _note(scope, answered.get("status", 0), started)
             if answered.get("status") != TOO_SLOW:
                 await body.linger()
@@ -166,7 +172,7 @@ def _most(scope: Scope) -> int | None:
         return None
     if scope["path"] == BATCHES and scope["method"] == "POST":
         return BATCH_JSON_BYTES if _declared(scope) == JSON else None
-    if scope["method"] == "POST" and _MESSAGES.fullmatch(scope["path"]):
+    if scope["method"] == "POST" and _TRIALS.fullmatch(scope["path"]):
         return MESSAGE_BYTES
     return JSON_BYTES
 

@@ -26,12 +26,14 @@ LOOK_SECONDS = 0.2
 AWAY_SECONDS = 1.0
 """Between two looks while the database is away."""
 BATCH = 1000
+READERS = 4
+"""Of one owner's feed, all woken by the same event: the others' requests need connections too."""
 BOX = 256
 """Events a slow listener may leave lying: the oldest fall out, and it finds the gap in their numbers."""
 
 
 class Subscription:
-    """One listener's box for the events of a render, or of an owner. Belongs to the event loop."""
+    """One listener's box for the events of a render. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._box: deque[EventBody] = deque(maxlen=BOX)
@@ -54,11 +56,31 @@ class Subscription:
         return self._box.popleft()
 
 
+class Mark:
+    """That something happened to an owner: not what, which whoever waits for it reads. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+        self.waiting = 0
+        self.reading = asyncio.Semaphore(READERS)
+        """However many wait, so many of them read at once."""
+
+    def set(self) -> None:
+        """Wake all that wait."""
+        woken, self._next = self._next, asyncio.Event()
+        woken.set()
+
+    def next(self) -> asyncio.Event:
+        """Set as soon as anything happens from now on: asked for before the feed is read, nothing is missed."""
+        return self._next
+
+
 class Feed:
     """The reader and its listeners. All but the thread's own part runs on the event loop."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, set[Subscription]] = {}
+        self._marks: dict[str, Mark] = {}
         self._open = asyncio.Event()
         self._period = 0
         """Counts the times somebody began to listen after silence: a reader's start belongs to one of them."""
@@ -80,26 +102,51 @@ class Feed:
     @property
     def listening(self) -> int:
         """Listeners at the moment."""
-        return sum(map(len, self._listeners.values()))
+        return sum(map(len, self._listeners.values())) + sum(mark.waiting for mark in self._marks.values())
 
     @contextmanager
-    def subscribe(self, whose: str) -> Generator[Subscription]:
-        """A box for the events of one render, or of one owner, from now on; see `opened`."""
+    def subscribe(self, render_id: str) -> Generator[Subscription]:
+        """A box for the events of one render, from now on; see `opened`."""
         subscription = Subscription()
-        if not self._listeners:
-            self._period += 1
-        self._listeners.setdefault(whose, set()).add(subscription)
-        self._wanted.set()
+        self._begin()
+        self._listeners.setdefault(render_id, set()).add(subscription)
         try:
             yield subscription
         finally:
-            boxes = self._listeners[whose]
+            boxes = self._listeners[render_id]
             boxes.discard(subscription)
             if not boxes:
-                del self._listeners[whose]
-            if not self._listeners:
-                self._wanted.clear()
-                self._open.clear()
+                del self._listeners[render_id]
+            self._end()
+
+    @contextmanager
+    def watch(self, owner_id: str) -> Generator[Mark]:
+        """The mark of an owner, which all that watch share, from now on; see `opened`. A box each would be all events
+        for each."""
+        self._begin()
+        mark = self._marks.setdefault(owner_id, Mark())
+        mark.waiting += 1
+        try:
+            yield mark
+        finally:
+            mark.waiting -= 1
+            if not mark.waiting:
+                del self._marks[owner_id]
+            self._end()
+
+    def _begin(self) -> None:
+        if not self._anybody:
+            self._period += 1
+        self._wanted.set()
+
+    def _end(self) -> None:
+        if not self._anybody:
+            self._wanted.clear()
+            self._open.clear()
+
+    @property
+    def _anybody(self) -> bool:
+        return bool(self._listeners or self._marks)
 
     async def opened(self, seconds: float) -> bool:
         """Wait until the reader has its starting place: only history read after that leaves no gap to what follows."""
@@ -111,14 +158,15 @@ class Feed:
         return True
 
     def _opened(self, period: int) -> None:
-        if period == self._period and self._listeners:
+        if period == self._period and self._anybody:
             self._open.set()
 
     def _deliver(self, batch: Sequence[tuple[str, EventBody]]) -> None:
-        for owner_id, event in batch:
-            for whose in (event.render_id or "", owner_id):
-                for subscription in self._listeners.get(whose, ()):
-                    subscription.put(event)
+        for _, event in batch:
+            for subscription in self._listeners.get(event.render_id or "", ()):
+                subscription.put(event)
+        for owner_id in {owner_id for owner_id, _ in batch} & self._marks.keys():
+            self._marks[owner_id].set()
 
     def _read(self) -> None:
         """The thread."""

@@ -171,8 +171,8 @@ def _endpoint(
     try:
         return found(session, caller.owner_id, asked.url) if asked else None
     except endpoints.TooMany:
-        words = f"Your renders name {endpoints.MOST_OF_RENDERS:,} addresses already."
-        errors = [FieldError("/webhook/url", "one more address: let what differs stand behind a `?`")]
+        words = f"Your renders name {endpoints.MOST_OF_RENDERS} hosts already."
+        errors = [FieldError("/webhook/url", "one more host: name one that is known, or delete its endpoint")]
         raise Problem("webhook.too_many", words, errors=errors) from None
 
 

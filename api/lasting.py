@@ -22,30 +22,39 @@ def check_seconds() -> float:
     return settings().waits.key_check_seconds.total_seconds()
 
 
-MOST_OF_A_KEY = 2_500
-"""Streams and waits of one key at once in this process, which takes 10,000: no key shuts out the others."""
 RETRY_SECONDS = 10
 
-_open: Counter[str] = Counter()
+
+class Places:
+    """So many at once of one key in this process, which takes 10,000: no key shuts out the others. Belongs to the event
+    loop."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what = most, what
+        self._taken: Counter[str] = Counter()
+
+    def demand(self, key_id: str) -> None:
+        """Raises Problem `rate.limited` where the key has as many open as it may."""
+        if self._taken[key_id] >= self._most:
+            words = f"This key has {self._most} {self._what} open."
+            raise Problem("rate.limited", words, headers={"Retry-After": str(RETRY_SECONDS)})
+
+    @contextmanager
+    def taken(self, key_id: str) -> Generator[None]:
+        """One of them, for as long as it lasts."""
+        self._taken[key_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[key_id] -= 1
+            if not self._taken[key_id]:
+                del self._taken[key_id]
 
 
-def demand_place(key_id: str) -> None:
-    """Raises Problem `rate.limited` where the key has as many streams and waits open as it may."""
-    if _open[key_id] >= MOST_OF_A_KEY:
-        words = f"This key has {MOST_OF_A_KEY} streams and waits open."
-        raise Problem("rate.limited", words, headers={"Retry-After": str(RETRY_SECONDS)})
-
-
-@contextmanager
-def place(key_id: str) -> Generator[None]:
-    """One stream or wait of the key, for as long as it lasts. Belongs to the event loop."""
-    _open[key_id] += 1
-    try:
-        yield
-    finally:
-        _open[key_id] -= 1
-        if not _open[key_id]:
-            del _open[key_id]
+OF_RENDERS = Places(2_500, "streams and waits")
+"""Each is told of its own render's events."""
+OF_EVENTS = Places(100, "waits for events")
+"""Each is woken by every event of the owner, and reads."""
 
 
 class LastingKey:

@@ -139,6 +139,7 @@ KINDS: dict[str, Kind] = {
     "trigger.unverified": Kind(
         401, "The message is not its trigger's", "Give the shop the trigger's secret and its address; check its clock."
     ),
+    "trigger.crowded": Kind(503, "Too many messages come in at once", "Send it again a little later."),
     "trigger.busy": Kind(503, "The trigger is busy", "Send it again after `Retry-After` seconds."),
     "trigger.delivery_unknown": Kind(
         404, "There is no such delivery", "GET its trigger's /deliveries lists them; old ones are thrown away."
@@ -156,7 +157,7 @@ KINDS: dict[str, Kind] = {
     "webhook.too_many": Kind(
         409,
         "You have as many webhook endpoints as you may",
-        "Delete one, or let one get more events; in renders, let what differs stand behind a `?` of one address.",
+        "Delete one, or let one get more events; in renders, let what differs stand behind one host.",
     ),
     "webhook.redelivering": Kind(
         409,

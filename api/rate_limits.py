@@ -9,6 +9,7 @@ import ipaddress
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -157,12 +158,15 @@ def budgets() -> Budgets:
 
 
 class FailedKeys:
-    """Keys that were not valid, by the peer they came from: in this process alone, for it has to cost next to nothing.
+    """Keys that were not valid, or `what` else, by the peer they came from: in this process alone, for it has to cost
+    next to nothing.
 
     The peer is the connection's other end. `X-Forwarded-For` is anybody's to write and is not believed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, per_minute: Callable[[], int] | None = None, what: str = "keys that are not valid") -> None:
+        self._per_minute = per_minute or (lambda: settings().rates.failed_keys_per_minute)
+        self._what = what
         self._storage = MemoryStorage()
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
@@ -172,7 +176,7 @@ class FailedKeys:
         if item is None or self._limiter.test(item, _network(peer)):
             return
         seconds = math.ceil(self._limiter.get_window_stats(item, _network(peer)).reset_time - time.time())
-        words = "Too many keys that are not valid came from your address."
+        words = f"Too many {self._what} came from your address."
         raise Problem("rate.limited", words, headers={"Retry-After": str(max(1, seconds))})
 
     def count(self, peer: str) -> None:
@@ -183,7 +187,7 @@ class FailedKeys:
             self._limiter.hit(item, _network(peer))
 
     def _item(self) -> RateLimitItemPerMinute | None:
-        amount = settings().rates.failed_keys_per_minute
+        amount = self._per_minute()
         return RateLimitItemPerMinute(amount) if amount else None
 
 

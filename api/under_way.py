@@ -11,7 +11,7 @@ from api import etags, intake, waiting
 from api.auth import Caller
 from api.bodies import RenderBody
 from api.database import look
-from api.lasting import LastingKey, demand_place, place
+from api.lasting import OF_RENDERS, LastingKey
 from api.problems import Problem
 from api.views import render_body
 from worker.renders.states import FINAL
@@ -34,10 +34,10 @@ async def settled(request: Request, caller: Caller, body: RenderBody, patience: 
 async def wait(request: Request, caller: Caller, render_id: str, patience: int) -> RenderBody:
     """The render once it is final, or the time over. Raises Problem `auth.invalid` where the key did not last as
     long."""
-    demand_place(caller.key_id)
+    OF_RENDERS.demand(caller.key_id)
     key = LastingKey(request)
     feed = request.app.state.feed
-    with place(caller.key_id):
+    with OF_RENDERS.taken(caller.key_id):
         body = await waiting.until_final(feed, render_id, patience, lambda: read(caller, render_id))
     await key.demand()
     return body

@@ -34,8 +34,8 @@ class _Related:
     sessions: dict[str, RemoteSession] = field(default_factory=dict[str, RemoteSession])
     templates: dict[str, str] = field(default_factory=dict[str, str])
     """`name@3` by the version's id."""
-    webhooks: dict[str, tuple[str, bool]] = field(default_factory=dict[str, tuple[str, bool]])
-    """Addresses by their endpoints' ids."""
+    webhooks: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Whether they are enabled, by their endpoints' ids."""
 
 
 def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.RenderBody]:
@@ -48,8 +48,8 @@ def render_bodies(session: Session, renders: Sequence[Render]) -> list[bodies.Re
     if endpoints := {render.webhook_endpoint_id for render in renders if render.webhook_endpoint_id}:
         there = WebhookEndpoint.id.in_(endpoints), WebhookEndpoint.deleted_at.is_(None)
         enabled = WebhookEndpoint.disabled_at.is_(None)
-        found = select(WebhookEndpoint.id, WebhookEndpoint.url, enabled).where(*there)
-        related.webhooks = {row[0]: (row[1], row[2]) for row in session.execute(found).tuples()}
+        found = select(WebhookEndpoint.id, enabled).where(*there)
+        related.webhooks = dict(session.execute(found).tuples().all())
     seconds = durations.now(session)
     return [_render(render, related, seconds) for render in renders]
 
@@ -198,11 +198,11 @@ def _render(render: Render, related: _Related, seconds: Any) -> bodies.RenderBod
 def _webhook(render: Render, related: _Related) -> bodies.WebhookBody | None:
     if not render.webhook_events:
         return None
-    if (known := related.webhooks.get(render.webhook_endpoint_id or "")) is None:
+    if (enabled := related.webhooks.get(render.webhook_endpoint_id or "")) is None:
         return bodies.WebhookBody(endpoint_id=None, url=None, events=render.webhook_events, enabled=False)
-    url, enabled = known
+    url = shown_address(render.webhook_url) if render.webhook_url is not None else None
     return bodies.WebhookBody(
-        endpoint_id=render.webhook_endpoint_id, url=shown_address(url), events=render.webhook_events, enabled=enabled
+        endpoint_id=render.webhook_endpoint_id, url=url, events=render.webhook_events, enabled=enabled
     )
 
 

@@ -4,6 +4,7 @@ after N seconds.
 Whoever waits holds neither a thread nor a connection to the database: the process's one feed reader wakes it.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -64,12 +65,23 @@ async def until_told(feed: Feed, owner_id: str, seconds: float, read: Callable[[
     Raises what `read` raises.
     """
     deadline = time.monotonic() + seconds
-    with feed.subscribe(owner_id) as subscription:
+    with feed.watch(owner_id) as mark:
         placed = await feed.opened(_left(deadline))
-        page = await run_in_threadpool(read)
-        while placed and not page.data and await subscription.next(_left(deadline)):
-            page = await run_in_threadpool(read)
-        return page
+        while True:
+            something = mark.next()
+            async with mark.reading:
+                page = await run_in_threadpool(read)
+            if page.data or not placed or not await _set(something, deadline):
+                return page
+
+
+async def _set(something: asyncio.Event, deadline: float) -> bool:
+    try:
+        async with asyncio.timeout(_left(deadline)):
+            await something.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _ended(subscription: Subscription, deadline: float) -> bool:

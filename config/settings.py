@@ -119,6 +119,9 @@ class Rates(_Group):
     """Per key, GET and HEAD: a hundred a second, so that who polls does not use up what they need to write."""
     failed_keys_per_minute: int = Field(default=60, ge=0)
     """Per peer address, keys that are not valid: each costs a look at the database, which a flood must not."""
+    unverified_messages_per_minute: int = Field(default=60, ge=0)
+    """Per peer address, messages that are not signed with their trigger's secret: beyond it they are looked at seldom,
+    and what is rightly signed is taken all the same, so that a proxy's address may have one too."""
     messages_per_minute: int = Field(default=6000, ge=0)
     """Per trigger, messages that are rightly signed: each is kept for weeks, and a shop's worst burst is far below."""
     kept_message_bytes: int = Field(default=4 * 1024**3, ge=0)
@@ -182,6 +185,8 @@ class Waits(_Group):
     """One read of an ordinary call."""
     request_body_seconds: Seconds = timedelta(seconds=30)
     """A whole JSON body on its way to the intake: 256 KiB over a slow telephone take 20 s."""
+    message_body_seconds: Seconds = timedelta(seconds=15)
+    """A shop's whole message, of whom nobody knows yet who sends it: shops' servers do it in one."""
     upload_idle_seconds: Seconds = timedelta(seconds=60)
     """Not one byte of an upload: a line that comes back at all does so in less."""
     upload_max_seconds: Seconds = timedelta(hours=1)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config.logging import get
-from worker import app
-from worker.database import contended, in_passing, retryable
-from worker.publishing import due, relay
+from worker.database import contended, retryable
+from worker.publishing import chores as publications
 from worker.triggers import holding
 from worker.webhooks import chores as webhooks
 
@@ -34,7 +34,8 @@ class Chore:
 
 
 def do(chores: Sequence[Chore]) -> bool:
-    """A piece of each; whether any has more to do at once. Raises DBAPIError where the database is away."""
+    """A piece of each; whether any has more to do at once. Raises DBAPIError where the database is away,
+    PoolTimeout where no connection is free."""
     more = [_do(chore) for chore in chores]
     return any(more)
 
@@ -44,6 +45,8 @@ def _do(chore: Chore) -> bool:
         return False
     try:
         return chore.run()
+    except PoolTimeout:
+        raise
     except DBAPIError as error:
         if contended(error):
             log.info("chore.contended", chore=chore.name)
@@ -64,13 +67,6 @@ def usual() -> list[Chore]:
         Chore("webhooks.send_again", webhooks.send_again),
         Chore("webhooks.hand_out", webhooks.hand_out),
         Chore("triggers", holding.go_on),
-        Chore("publications", _publish),
+        Chore("publications.make", publications.make),
+        Chore("publications.hand_out", publications.hand_out),
     ]
-
-
-def _publish() -> bool:
-    """Publications of what succeeded, and messages about those that are due. The first that the broker does not take is
-    the last: the others would each wait for the same time-out, and all of them are sent again once overdue."""
-    more = in_passing(relay.relay)
-    found = in_passing(due.due)
-    return all(app.send_publish(one.id, one.lease) for one in found) and more

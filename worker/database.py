@@ -41,6 +41,8 @@ CONTENDED_STATES = frozenset({"40001", "40P01", "55P03"})
 
 PASSING_SECONDS = 1.0
 """For which `in_passing` waits for a lock: a tick."""
+STATEMENT_SECONDS = 5.0
+"""For which a statement of `in_passing` may run: far longer than any of them should."""
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,
@@ -161,15 +163,28 @@ def at_once(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_S
 
 
 def in_passing(work: Callable[[Session], Result]) -> Result:
-    """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has: for a thread
-    that others wait for."""
-    return _in_transaction(lambda session: work(impatient(session)))
+    """As `transact`, once, and waiting no longer than `PASSING_SECONDS` for a row that somebody else has and no longer
+    than `STATEMENT_SECONDS` for an answer: for a thread that others wait for."""
+
+    def bounded(session: Session) -> Result:
+        _within(session, "statement_timeout", STATEMENT_SECONDS)
+        return work(impatient(session))
+
+    return _in_transaction(bounded)
 
 
 def impatient(session: Session, seconds: float = PASSING_SECONDS) -> Session:
     """Have each lock that is not had within `seconds` be an error (`contended`), from here to the transaction's end."""
-    session.execute(text(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'"))
+    _within(session, "lock_timeout", seconds)
     return session
+
+
+def _within(session: Session, limit: str, seconds: float) -> None:
+    session.execute(_LIMIT, {"limit": limit, "value": f"{round(seconds * 1000)}ms"})
+
+
+_LIMIT = text("SELECT set_config(:limit, :value, true)")
+"""Until the transaction's end."""
 
 
 def _in_transaction(work: Callable[[Session], Result]) -> Result:

@@ -16,6 +16,7 @@ from datetime import datetime
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.logging import get, setup
@@ -77,7 +78,7 @@ class Dispatcher:
         while not self._stop.is_set():
             try:
                 self._listen_and_look()
-            except (psycopg.OperationalError, DBAPIError) as error:
+            except (psycopg.OperationalError, DBAPIError, PoolTimeout) as error:
                 if isinstance(error, DBAPIError) and not retryable(error):
                     raise  # a fault of ours: the supervisor starts a fresh one, and the log has the place
                 self._database_away(error)

@@ -16,6 +16,7 @@ from worker.accounts.vault import SecretKeyChanged
 from worker.database import ago, transact
 from worker.media.storage import open_storage
 from worker.owners.models import IdempotencyKey
+from worker.publishing import retention as publications
 from worker.remote import circuit
 from worker.remote.circuit import Breaker
 from worker.remote.client import Remote
@@ -52,6 +53,8 @@ def run() -> None:
     while transact(retention.forget) >= retention.AT_ONCE:
         pass
     while transact(retention.remove):
+        pass
+    while transact(publications.forget) >= publications.AT_ONCE:
         pass
     _expire_uploads()
     _clear_files()
@@ -109,6 +112,7 @@ def _forget(session: Session) -> None:
             ~select(Render.id).where(Render.worker_id == Worker.id).exists(),
         )
     )
+    triggers.forget_things(session)
 
 
 def _forget_messages() -> None:

@@ -13,8 +13,8 @@ from .wire import at
 PublisherKind = Literal["shopify", "woocommerce", "http"]
 PublicationState = Literal["pending", "published", "failed", "superseded"]
 
-CHECK_TIMEOUT = httpx.Timeout(90, connect=5)
-"""The service waits for the shop, at most a minute."""
+CHECK_TIMEOUT = httpx.Timeout(30, connect=5)
+"""The service waits for the shop, twelve seconds at most."""
 
 
 class PublishError(Model):
@@ -35,6 +35,7 @@ class Publisher(Model):
     enabled: bool
     failing_since: datetime | None = None
     error: PublishError | None = None
+    quiet_until: datetime | None = None
     succeeded_at: datetime | None = None
     secret: str | None = None
     created_at: datetime
@@ -51,7 +52,8 @@ class PublisherCheck(Model):
 
 
 class Publication(Model):
-    """A video on its way to a product; `media_id` is what the shop calls it."""
+    """A video on its way to a product; `media_id` is what the shop calls it, `remark` what went wrong after it was
+    there, such as the older one's deletion."""
 
     id: str
     publisher_id: str
@@ -64,6 +66,7 @@ class Publication(Model):
     media_id: str | None = None
     tries: int = 0
     error: PublishError | None = None
+    remark: str | None = None
     next_try_at: datetime | None = None
     created_at: datetime
     finished_at: datetime | None = None

@@ -23,7 +23,10 @@ class PublisherBody(BaseModel):
     settings: dict[str, Any]
     enabled: bool
     failing_since: datetime | None
-    error: PublishErrorBody | None = Field(description="Of its last publication, where that failed.")
+    error: PublishErrorBody | None = Field(description="Its last fault, until a publication goes through.")
+    quiet_until: datetime | None = Field(
+        description="Its credentials were refused: its publications wait until then, or until it is changed or enabled."
+    )
     succeeded_at: datetime | None
     secret: str | None = Field(None, description="Where one was made: in the answer to that call alone.")
     created_at: datetime

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from api.problems import Problem
+from worker.addresses.connect import Clock
 from worker.addresses.fetch import Answer, Guarded, Limits
 
 AT_ONCE = 4
@@ -61,11 +62,16 @@ class Hurried(Guarded):
         content: bytes | Iterator[bytes] | None = None,
         length: int | None = None,
         limits: Limits | None = None,
+        clock: Clock | None = None,
     ) -> Generator[Answer]:
         """As everybody's. Raises the same."""
         given, left = limits or Limits(), max(0.0, self._until - time.monotonic())
         hurried = replace(given, total_seconds=min(given.total_seconds, left))
-        with super().open(method, url, headers=headers, content=content, length=length, limits=hurried) as answer:
+        if clock is not None:
+            clock.within(left)
+        with super().open(
+            method, url, headers=headers, content=content, length=length, limits=hurried, clock=clock
+        ) as answer:
             yield answer
 
 

@@ -22,6 +22,7 @@ KEPT: Example = {
     "enabled": True,
     "failing_since": None,
     "error": None,
+    "quiet_until": None,
     "succeeded_at": "2026-03-02T09:12:40.100000Z",
     "secret": None,
     "created_at": "2026-03-01T08:00:00Z",

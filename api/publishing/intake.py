@@ -23,6 +23,7 @@ from worker.publishing.errors import PublishError
 from worker.publishing.models import Publication, Publisher, PublisherKind
 from worker.publishing.settings import CREDENTIALS, SETTINGS, HttpCredentials
 from worker.renders import store
+from worker.renders.models import Render
 
 Model = TypeVar("Model", bound=BaseModel)
 Body = TypeVar("Body", bound=BaseModel)
@@ -128,8 +129,8 @@ def _asked(session: Session, caller: Caller, publisher: Publisher, given: Public
     render = store.get(session, caller.owner_id, given.render_id)
     if render is None:
         raise Problem("render.unknown", f"There is no render {given.render_id}.")
-    ref = given.ref or render.external_ref or render.id
     product = given.product.model_dump(exclude_none=True) if given.product is not None else {}
+    ref = given.ref or _reference(session, publisher, render, product)
     made = publications.ask(session, publisher.id, render, ref, product)
     if made is not None:
         return made
@@ -137,6 +138,19 @@ def _asked(session: Session, caller: Caller, publisher: Publisher, given: Public
     if last is None or (last.render_id, last.run) != (render.id, render.run):
         raise Problem("render.no_video")
     return last
+
+
+def _reference(session: Session, publisher: Publisher, render: Render, product: Mapping[str, Any]) -> str:
+    """Where none is given: the render's own; with its place for a second product, which is no newer state of the first.
+    Another kind of place may be the same product's, and the video of before is replaced there."""
+    ref = render.external_ref or render.id
+    last = publications.newest(session, publisher.id, ref)
+    if last is None or (last.render_id, last.run) != (render.id, render.run):
+        return ref
+    if last.product.keys() != product.keys() or last.product == product:
+        return ref
+    place = ", ".join(f"{kind} {value}" for kind, value in product.items())
+    return f"{ref} ({place})"
 
 
 def publication(session: Session, caller: Caller, publication_id: str) -> Publication:

@@ -16,6 +16,7 @@ def publisher_body(row: Publisher, secret: str | None = None) -> PublisherBody:
         enabled=row.disabled_at is None,
         failing_since=row.failing_since,
         error=error_body(row.error_code),
+        quiet_until=row.quiet_until,
         succeeded_at=row.succeeded_at,
         secret=secret,
         created_at=row.created_at,

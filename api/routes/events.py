@@ -14,7 +14,7 @@ from api.auth import Caller, RendersReader
 from api.bodies import EventBody, EventPage, FeedPage
 from api.database import transact
 from api.examples import EVENTS
-from api.lasting import LastingKey, demand_place, place
+from api.lasting import OF_EVENTS, OF_RENDERS, LastingKey
 from api.problems import FieldError, Problem
 from api.routes.common import Moment, RenderId, only_known
 from api.routes.documented import answer, problems
@@ -61,7 +61,7 @@ async def of_render(
     if over and not page.data:
         # An EventSource connects again after every end; only this tells it to stop.
         return Response(status_code=204)
-    demand_place(caller.key_id)
+    OF_RENDERS.demand(caller.key_id)
     return StreamingResponse(
         _counted(caller.key_id, stream.follow(request.app.state.feed, id, after, LastingKey(request))),
         media_type="text/event-stream",
@@ -70,7 +70,7 @@ async def of_render(
 
 
 async def _counted(key_id: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    with place(key_id):
+    with OF_RENDERS.taken(key_id):
         async for piece in pieces:
             yield piece
 
@@ -121,9 +121,9 @@ async def feed(
 
 
 async def _awaited(request: Request, caller: Caller, patience: int, read: Callable[[], FeedPage]) -> FeedPage:
-    demand_place(caller.key_id)
+    OF_EVENTS.demand(caller.key_id)
     key = LastingKey(request)
-    with place(caller.key_id):
+    with OF_EVENTS.taken(caller.key_id):
         page = await until_told(request.app.state.feed, caller.owner_id, patience, read)
     await key.demand()
     return page

@@ -160,6 +160,7 @@ def rotate(id: TriggerId, caller: RendersWriter, given: RotationRequest | None =
         "trigger.unverified",
         "rate.limited",
         "request.invalid",
+        "trigger.crowded",
         "trigger.busy",
         "database.unavailable",
         _NO_KEY,

@@ -141,11 +141,12 @@ def rotate(id: EndpointId, given: RotateRequest, caller: WebhooksWriter, key: Ke
     dependencies=[Depends(json_only)],
     response_model=DeliveryBody,
     summary="Send a test event",
-    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.unknown", "webhook.disabled")
+    responses=problems(*JSON_BODY, *IDEMPOTENT, "webhook.unknown", "webhook.disabled", "webhook.of_renders")
     | {202: answer("On its way.", "Location", "Idempotent-Replayed")},
 )
 def test(id: EndpointId, given: TestRequest, caller: WebhooksWriter, key: KeyHere) -> Response:
-    """Send an event of this type that says it is a test, whatever the endpoint's filter is."""
+    """Send an event of this type that says it is a test, whatever the endpoint's filter is. Of an
+    endpoint of renders it goes to the address that the newest of them names."""
     made = intake.test(caller, key, id, given)
     return _answer(made, 202, Location=made.body.links["self"])
 

@@ -1,9 +1,11 @@
 """Whether a message is its trigger's: nobody who guesses learns anything, and a flood costs little.
 
 A trigger that does not exist, a signature that is wrong and a header that is none are answered in the same words. Past
-so many of these a minute from one peer, what is no trigger's is not looked up any more, and large bodies are not
-verified; a message of a trigger that is rightly signed is taken all the same, for its source may share its address (a
-proxy's) with whoever floods.
+so many of these a minute from one peer, what is no trigger's is not looked up any more, and of large bodies a few a
+second are verified of each trigger; a message that is rightly signed is taken all the same, for its source may share
+its address (a proxy's) with whoever floods.
+
+The words are the same, the time is not: a trigger's id is 80 random bits, which nobody guesses and times.
 """
 
 import threading
@@ -18,8 +20,9 @@ from api.problems import Problem
 from api.rate_limits import FailedKeys
 from api.triggers.seldom import Seldom
 from config.logging import get
+from config.settings import settings
 from worker.metrics.declared import TRIGGER_MESSAGES
-from worker.triggers import secrets, signatures, store
+from worker.triggers import signatures, store
 from worker.triggers.models import Style
 from worker.triggers.signatures import BadSignature
 
@@ -31,10 +34,10 @@ REMEMBER_TRIGGERS = 10_000
 LIST_SECONDS = 1.0
 """How long a list of all triggers stands, in a flood: one that was just made waits so long for its first message."""
 FLOODED_BYTES = 256 * 1024
-"""Of a body, past which it is not verified for a peer that floods: shops' products are smaller."""
+"""Of a body, past which it is verified for a peer that floods a few times a second alone: few products are larger."""
+LARGE_SECONDS = 0.25
+"""From one of these of a trigger to the next; an HMAC over 4 MiB takes some milliseconds."""
 UNVERIFIED = "unverified"
-_NOBODY = secrets.made(Style.STANDARD)
-"""Compared with where there is no trigger, so that this takes no less time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class Door:
         self._known: dict[str, tuple[float, Known]] = {}
         self._ids: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._lock = threading.Lock()
-        self._failed = FailedKeys()
+        self._failed = FailedKeys(
+            lambda: settings().rates.unverified_messages_per_minute, "messages that are not signed with their secret"
+        )
+        self.large = Seldom(LARGE_SECONDS)
+        """Of bodies that are verified for peers that flood, by trigger."""
         self.looks = Seldom(seldom)
         """At the database for a message that what is remembered does not fit, by trigger, for peers that flood."""
         self._told = Seldom(seldom)
@@ -60,7 +67,9 @@ class Door:
     def admit(self, trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -> Known:
         """Return where the trigger's source signed the message. Raises Problem `trigger.unverified`, `rate.limited`."""
         flooded = self._refusal(peer)
-        if flooded is not None and (len(body) > FLOODED_BYTES or not self._is_there(trigger_id)):
+        if flooded is not None and not self._is_there(trigger_id):
+            raise flooded
+        if flooded is not None and len(body) > FLOODED_BYTES and self.large.turn(trigger_id) is None:
             raise flooded
         known = self._recall(trigger_id)
         try:
@@ -70,6 +79,27 @@ class Door:
             TRIGGER_MESSAGES.labels(known.style.value if known else "", UNVERIFIED).inc()
             self._tell(trigger_id if known else "…", peer, error.reason)
             raise flooded or unverified() from None
+
+    def remembers(self, trigger_id: str) -> bool:
+        """Whether the trigger was there some seconds ago; False where it has to be looked up."""
+        return self._recall(trigger_id) is not None
+
+    def knock(self, trigger_id: str, peer: str) -> None:
+        """Return where there is such a trigger. Raises Problem `trigger.unverified`, `rate.limited`."""
+        if self._refusal(peer) is not None:
+            there = self._is_there(trigger_id)
+        else:
+            there = transact(lambda session: store.any_owners(session, trigger_id)) is not None
+        if not there:
+            raise self.turned_away("…", peer, "there is no such trigger")
+
+    def turned_away(self, shown: str, peer: str, reason: str) -> Problem:
+        """The problem of what is refused unread, which counts as a failure of its peer; `shown` is for the log."""
+        flooded = self._refusal(peer)
+        self._failed.count(peer)
+        TRIGGER_MESSAGES.labels("", UNVERIFIED).inc()
+        self._tell(shown, peer, reason)
+        return flooded or unverified()
 
     def forget(self, trigger_id: str) -> None:
         """What is remembered of a trigger, once it is changed: other processes may go by that some seconds more."""
@@ -97,7 +127,6 @@ class Door:
                 return known
         found = self._look_up(trigger_id)
         if found is None:
-            signatures.verify(Style.STANDARD, headers, body, [_NOBODY])
             raise BadSignature("there is no such trigger")
         signatures.verify(found.style, headers, body, found.secrets)
         return found

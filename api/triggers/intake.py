@@ -23,8 +23,10 @@ from api.triggers.schemas import RotationRequest, TriggerChange, TriggerRequest
 from api.triggers.views import detail_body, secret_body, taken_body, trial_body, trigger_body
 from config.settings import settings
 from worker.accounts import vault
+from worker.catalogs.options import Options
 from worker.database import new_id
 from worker.metrics.declared import TRIGGER_MESSAGE_SECONDS
+from worker.templates import store as templates
 from worker.templates.filling import filler
 from worker.templates.store import Found
 from worker.triggers import acceptance, conditions, mapping, planning, secrets, store
@@ -104,6 +106,7 @@ def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
         check_variables(resolved(session, caller.owner_id, request.template), request.mapping)
         check_publisher(session, caller.owner_id, request.publisher_id)
         _check_loop(request.mapping, request.publisher_id, at="/mapping/external_ref")
+        _check_place(session, caller, request.template, request.publisher_id, request.options.options())
         row = store.create(
             session,
             caller.owner_id,
@@ -145,7 +148,13 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         then: dict[str, Any] = {"mapping": row.mapping, "publisher_id": row.publisher_id, **changes}
         at = "/mapping/external_ref" if "mapping" in changes else "/publisher_id"
         _check_loop(then["mapping"], then["publisher_id"], at=at)
+        if changes.keys() & {"template", "publisher_id", "options"}:
+            template, options = changes.get("template", row.template), Options.read(changes.get("options", row.options))
+            _check_place(session, caller, template, then["publisher_id"], options, but=row.id)
+        before = _counting(row)
         store.change(session, row, changes)
+        if _counting(row) != before:
+            store.count_anew(session, row)
         if store.key_ended(session, row):
             row = store.take_over(session, row, caller.key_id)
         if given.paused is not None:
@@ -153,6 +162,11 @@ def change(caller: Caller, trigger_id: str, given: TriggerChange) -> TriggerBody
         return trigger_body(row)
 
     return for_change(trigger_id, work)
+
+
+def _counting(row: Trigger) -> tuple[str, bool, str | None]:
+    """Which revisions of a trigger's can be compared: of one template, read in one way."""
+    return row.template.partition("@")[0], bool(row.mapping), row.mapping.get("revision")
 
 
 _MAY_BE_NULL = ("name", "topics", "publisher_id")
@@ -300,6 +314,23 @@ def _check_loop(given: Mapping[str, Any], publisher_id: str | None, *, at: str) 
     if publisher_id is not None and given and given.get("external_ref") is None:
         why = "with a publisher a mapping needs `external_ref`: by it an unchanged thing is told, and its product found"
         raise Problem("request.invalid", f"Not valid: {at}", errors=[FieldError(at, why)])
+
+
+def _check_place(
+    session: Session, caller: Caller, template: str, publisher_id: str | None, options: Options, *, but: str = ""
+) -> None:
+    """A thing has one place at a publisher, which the videos of two templates would take from each other. Raises
+    Problem `request.invalid`."""
+    if publisher_id is None:
+        return
+    for other in store.of_publisher(session, caller.owner_id, publisher_id, but=but):
+        alike = Options.read(other.options).ref_prefix == options.ref_prefix
+        if alike and not templates.same(session, caller.owner_id, other.template, template):
+            why = (
+                f"{other.id} brings another template's videos to the same products there: give a publisher of its own,"
+                " or another `options.ref_prefix`"
+            )
+            raise Problem("request.invalid", "Not valid: /publisher_id", errors=[FieldError("/publisher_id", why)])
 
 
 def _secret(style: Style, given: str | None) -> str:

@@ -10,7 +10,7 @@ class DisabledBody(BaseModel):
     """Why nothing is sent to an endpoint, and what to do about it."""
 
     at: datetime
-    reason: str = Field(description="`asked`, `gone` (it answered 410) or `failing` (nothing was taken for five days).")
+    reason: str = Field(description="`asked`, `gone` (it answered 410) or `failing` (nothing was taken for days).")
     remedy: str
 
 
@@ -25,7 +25,7 @@ class EndpointHealthBody(BaseModel):
 
 
 class CountsBody(BaseModel):
-    """Deliveries of the last 24 hours by state; not `complete`: the newest 10,000 of them."""
+    """Deliveries of the last 24 hours by state; not `complete`: the newest 10,000 of them, in a list 500."""
 
     pending: int
     delivered: int

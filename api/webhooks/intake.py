@@ -64,10 +64,17 @@ def rotate(caller: Caller, key: Key, id: str, request: RotateRequest) -> Answer[
 
 
 def test(caller: Caller, key: Key, id: str, request: TestRequest) -> Answer[DeliveryBody]:
-    """Send a test event. Raises Problem `webhook.unknown`, `webhook.disabled`, `idempotency.…`."""
+    """Send a test event.
+
+    Raises Problem `webhook.unknown`, `webhook.disabled`, `webhook.of_renders`, `idempotency.…`.
+    """
 
     def make(session: Session) -> str:
-        return deliveries.send_test(session, _enabled(held(session, caller, id)), EventType(request.type)).id
+        row = _enabled(held(session, caller, id))
+        try:
+            return deliveries.send_test(session, row, EventType(request.type)).id
+        except deliveries.NoAddress:
+            raise Problem("webhook.of_renders", "No render is left that names an address there.") from None
 
     return _once(caller, f"POST {AT}/{id}/test", key, request, make, lambda session, id: _delivery(session, caller, id))
 
@@ -83,8 +90,9 @@ def redeliver_since(caller: Caller, key: Key, id: str, request: RedeliverRequest
         except redeliveries.UnderWay:
             raise Problem("webhook.redelivering", f"{row.id} is being sent again what it missed.") from None
 
-    def read(session: Session, id: str) -> RedeliveredBody:
-        return redelivered_body(redeliveries.get(session, id))
+    def read(session: Session, made: str) -> RedeliveredBody:
+        found(session, caller, id)  # with it goes what was sent to it again
+        return redelivered_body(redeliveries.get(session, made))
 
     return _once(caller, f"POST {AT}/{id}/redeliver", key, request, make, read)
 
@@ -95,7 +103,8 @@ def redeliver(caller: Caller, key: Key, id: str) -> Answer[DeliveryBody]:
     def make(session: Session) -> str:
         row = delivery(session, caller, id)
         _enabled(held(session, caller, row.endpoint_id))
-        deliveries.redeliver(session, row)
+        if not deliveries.redeliver(session, row):
+            raise _unknown_delivery(id)
         return id
 
     route = f"POST /v1/webhook-deliveries/{id}/redeliver"
@@ -189,8 +198,12 @@ def delivery(session: Session, caller: Caller, id: str) -> WebhookDelivery:
     """The owner's delivery. Raises Problem `webhook.delivery_unknown`."""
     row = deliveries.get(session, caller.owner_id, id)
     if row is None:
-        raise Problem("webhook.delivery_unknown", f"You have no delivery {id[:64]}.")
+        raise _unknown_delivery(id)
     return row
+
+
+def _unknown_delivery(id: str) -> Problem:
+    return Problem("webhook.delivery_unknown", f"You have no delivery {id[:64]}.")
 
 
 def _delivery(session: Session, caller: Caller, id: str) -> DeliveryBody:

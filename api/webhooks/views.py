@@ -35,21 +35,25 @@ REMEDIES = {
     DisabledReason.ASKED: 'PATCH it with `{"enabled": true}` when it is to be told again.',
     DisabledReason.GONE: "It answered 410: the receiver wants nothing any more. Where that was a mistake, mend it"
     ' there, then PATCH it with `{"enabled": true}` and POST /redeliver what it missed.',
-    DisabledReason.FAILING: "It took nothing for five days; the deliveries' attempts say what it answered. Mend"
+    DisabledReason.FAILING: "It took nothing for days; the deliveries' attempts say what it answered. Mend"
     ' that, then PATCH it with `{"enabled": true}` and POST /redeliver what it missed.',
 }
 
 
 def endpoint_bodies(session: Session, rows: Sequence[WebhookEndpoint]) -> list[EndpointBody]:
-    """The answers for some endpoints."""
-    lately = counts.lately(session, [row.id for row in rows])
+    """The answers for a list of endpoints."""
+    return _endpoints(session, rows, counted=counts.MOST_IN_A_LIST)
+
+
+def _endpoints(session: Session, rows: Sequence[WebhookEndpoint], *, counted: int) -> list[EndpointBody]:
+    lately = counts.lately(session, [row.id for row in rows], most=counted)
     again = redeliveries.latest(session, [row.id for row in rows])
     return [_endpoint(row, lately.get(row.id, Counts()), again.get(row.id)) for row in rows]
 
 
 def endpoint_body(session: Session, row: WebhookEndpoint) -> EndpointBody:
     """The answer for one endpoint."""
-    return endpoint_bodies(session, [row])[0]
+    return _endpoints(session, [row], counted=counts.MOST)[0]
 
 
 def with_secret(session: Session, row: WebhookEndpoint) -> EndpointSecretBody:

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook
 
+from tests.addresses.servers import serving as silent
 from tests.api import working
 from tests.api.command import PROGRAM, environment
 from tests.api.service import FIRST_KEY, Service, serving, until
 from tests.api.wire import Told, answering
+from worker.renders.events import Cursor
 from worker.renders.models import Event, Render
 from worker.renders.states import Status
 from worker.webhooks import messages
@@ -44,6 +46,11 @@ class Listening:
     @property
     def said(self) -> str:
         return (self._home / "said").read_text()
+
+    @property
+    def goes_on_after(self) -> str:
+        """The place that its last words name."""
+        return self.said.partition("hooks listen --after ")[2].split()[0]
 
     def interrupt(self) -> int:
         """Ctrl-C; its exit status."""
@@ -98,8 +105,9 @@ def test_a_receiver_gets_what_the_service_would_send(service: Service, tmp_path:
         forward = ("--forward-to", f"{url}/hooks", "--secret", SECRET)
         with listening(service, tmp_path, *forward) as running:
             render_id = ended(service, external_ref="sku-ü")
-            until(lambda: len(asked) >= 3, why=lambda: running.said)
+            until(lambda: len(running.told) >= 3, why=lambda: running.said)
             assert running.interrupt() == 130
+            assert running.goes_on_after == cursor(service, render_id, -1)
             assert [line.split()[1:3] for line in running.told] == [
                 [json.loads(body)["type"], render_id] for body in written(service, render_id)
             ]
@@ -113,6 +121,32 @@ def test_a_receiver_gets_what_the_service_would_send(service: Service, tmp_path:
     again = asked[len(first)]
     assert (again.body, again.headers["webhook-id"]) == (first[-1].body, first[-1].headers["webhook-id"])
     assert len({one.headers["webhook-id"] for one in first}) == len(first)
+
+
+def cursor(service: Service, render_id: str, number: int) -> str:
+    """The place of one of a render's events in the feed."""
+    with service.session() as session:
+        found = list(session.scalars(select(Event).where(Event.render_id == render_id).order_by(Event.number)))
+        return Cursor(found[number].transaction, found[number].id).text
+
+
+def test_what_was_not_taken_or_on_its_way_comes_with_the_place_that_is_told(service: Service, tmp_path: Path) -> None:
+    """From the first of them on, under the same ids."""
+    with silent() as slow:
+        slow.answers["/"] = lambda _line: slow.stopping.wait(30) and None
+        with listening(service, tmp_path, "--forward-to", slow.url("/")) as running:
+            render_id = ended(service)
+            until(lambda: slow.requests, why=lambda: running.said)
+            assert running.interrupt() == 130
+            assert "0 events, one was on its way" in running.said
+            place = running.goes_on_after
+    with answering(Told(204), Told(400), Told(204)) as (url, asked):
+        with listening(service, tmp_path, "--forward-to", url, "--after", place) as running:
+            until(lambda: len(running.told) >= 3, why=lambda: running.said)
+            assert running.interrupt() == 130
+            assert "3 events, 1 not taken" in running.said
+            assert running.goes_on_after == cursor(service, render_id, 0)
+        assert [one.body.decode() for one in asked] == written(service, render_id)
 
 
 def test_a_batch_is_told_of_with_its_renders(service: Service, tmp_path: Path) -> None:

@@ -97,6 +97,29 @@ def test_a_video_is_asked_to_be_brought(service: Service):
     assert service.first.post(retry).json()["state"] == "pending"
 
 
+def test_a_second_product_gets_the_video_too(service: Service):
+    """Under a reference of its own where none is given; the first one's stays what it is. The same reference with
+    another place is the product where it really is."""
+    made, render_id = _publisher(service), _succeeded(service)
+    asked = made["links"]["self"] + "/publications"
+
+    def brought(handle: str, **given: Any) -> tuple[str, str, Any]:
+        wish = {"render_id": render_id, "product": {"handle": handle}, **given}
+        answer = service.first.post(asked, json=wish, headers={"Idempotency-Key": uuid4().hex})
+        assert answer.status_code == 202, answer.text
+        found = answer.json()
+        return found["id"], found["ref"], found["product"]["handle"]
+
+    first, second = brought("a"), brought("b")
+    assert (first[1:], second[1:]) == (("lamp-7", "a"), ("lamp-7 (handle b)", "b"))
+    assert (brought("a"), brought("b")) == (first, second)
+    states = [service.first.get(f"/v1/publications/{one[0]}").json()["state"] for one in (first, second)]
+    assert states == ["pending", "pending"]
+    corrected = brought("c", ref="lamp-7")
+    assert corrected[0] != first[0]
+    assert service.first.get(f"/v1/publications/{first[0]}").json()["state"] == "superseded"
+
+
 def test_what_waits_of_a_deleted_render_is_ended(service: Service):
     """In the deletion's own transaction."""
     publisher, render_id = _publisher(service), _succeeded(service)

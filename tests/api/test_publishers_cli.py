@@ -135,6 +135,10 @@ def test_a_video_is_brought_and_tried_again(service: Service, run: Any) -> None:
     listed = run("publications", "list", "--render", render_id, "--state", "failed").stdout.splitlines()
     assert [line.split()[0] for line in listed[1:]] == [publication["id"]]
     assert "pending" in run("publications", "retry", publication["id"]).stdout
+    remarked = {"state": "published", "finished_at": func.now(), "remote": {"remark": "the older one stays: no right"}}
+    end = update(Publication).where(Publication.id == publication["id"]).values(**remarked)
+    service.write(lambda session: session.execute(end))
+    assert "the older one stays: no right" in run("publications", "show", publication["id"]).stdout
 
 
 def test_an_empty_list_says_how_to_fill_it(service: Service, run: Any) -> None:

@@ -24,7 +24,7 @@ from worker.owners.limits import Limits
 from worker.triggers import store
 
 BODY = json.dumps(product(1)).encode()
-FEW = {"VIVIDEO_FAILED_KEYS_PER_MINUTE": "3", "VIVIDEO_MESSAGES_PER_MINUTE": "2"}
+FEW = {"VIVIDEO_UNVERIFIED_MESSAGES_PER_MINUTE": "3", "VIVIDEO_MESSAGES_PER_MINUTE": "2"}
 
 
 @pytest.fixture(scope="module", autouse=True)

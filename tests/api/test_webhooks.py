@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import delete, func, insert, text, update
 
 from tests.api.keys import caller, new_key
 from tests.api.service import Service
@@ -252,30 +252,62 @@ def test_what_an_endpoint_missed_is_sent_again(service: Service):
     assert service.first.post(f"{DELIVERIES}/msg_{'0' * 26}/redeliver").json()["code"] == "webhook.delivery_unknown"
 
 
+def test_a_repeated_call_about_an_endpoint_that_is_gone_says_so(service: Service):
+    """Its redelivery went with it, as housekeeping removes what is deleted."""
+    endpoint = make(service, events=["render.queued"])["id"]
+    at, headers = f"{ENDPOINTS}/{endpoint}", {"Idempotency-Key": uuid4().hex}
+    asked = {"json": {"since": YESTERDAY}, "headers": headers}
+    assert service.first.post(f"{at}/redeliver", **asked).status_code == 202
+    assert service.first.delete(at).status_code == 204
+    assert service.first.post(f"{at}/redeliver", **asked).json()["code"] == "webhook.unknown"
+    service.write(lambda session: session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint)))
+    again = service.first.post(f"{at}/redeliver", **asked)
+    assert (again.status_code, again.json()["code"]) == (404, "webhook.unknown")
+
+
+def test_moments_before_there_was_anything_are_moments(service: Service):
+    """The beginning, or as far back as anything is known."""
+    endpoint = make(service)["id"]
+    first = service.first.get("/v1/events", params={"limit": 1}).json()["data"]
+    for moment in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+        found = service.first.get("/v1/events", params={"since": moment, "limit": 1})
+        assert (found.status_code, found.json()["data"]) == (200, first)
+        again = service.first.post(f"{ENDPOINTS}/{endpoint}/redeliver", json={"since": moment})
+        assert again.status_code == 202, again.text
+
+
 def test_a_render_has_a_webhook_of_its_own(service: Service):
-    """One endpoint for each address, whose secret can be seen; the answer names both; a dry run keeps nothing."""
-    url = f"https://shop.example/{uuid4().hex}"
+    """One endpoint for each host, whose secret can be seen; the answer names both; a dry run keeps nothing."""
+    host = f"https://{uuid4().hex}.example"
+    url = f"{host}/orders/1"
     tried = service.first.post("/v1/renders?dry_run=true", json={"prompt": "a kite", "webhook": {"url": url}}).json()
     assert tried["render"]["webhook"]["endpoint_id"] is None
     assert tried["render"]["webhook"]["url"] == url
     first = service.make(webhook={"url": url, "events": ["render.*"]})["webhook"]
-    second = service.make(webhook={"url": url})["webhook"]
+    second = service.make(webhook={"url": f"{host}/orders/2?key=x"})["webhook"]
+    assert second["url"] == f"{host}/orders/2"
     assert (first["url"], first["events"]) == (url, ["render.*"])
     assert second["events"] == tried["render"]["webhook"]["events"]
     assert {"render.succeeded", "render.failed"} <= set(second["events"])
     assert {pattern.partition(".")[0] for pattern in second["events"]} == {"render"}
     assert second["endpoint_id"] == first["endpoint_id"]
     endpoint = service.first.get(f"{ENDPOINTS}/{first['endpoint_id']}").json()
-    assert (endpoint["kind"], endpoint["events"]) == ("render", [])
+    assert (endpoint["kind"], endpoint["url"], endpoint["events"]) == ("render", f"{host}/", [])
     assert service.first.get(endpoint["links"]["secret"]).json()["secret"].startswith("whsec_")
     for theirs in ({"url": "https://other.example/"}, {"events": ["*"]}):
         refused = service.first.patch(endpoint["links"]["self"], json=theirs)
         assert (refused.status_code, refused.json()["code"]) == (409, "webhook.of_renders")
     assert service.make()["webhook"] is None
+    at, headers = f"{endpoint['links']['self']}/test", {"Idempotency-Key": uuid4().hex}
+    assert service.first.post(at, headers=headers).status_code == 202
+    gone = text("UPDATE renders SET webhook_url = NULL WHERE webhook_endpoint_id = :id")
+    service.write(lambda session: session.execute(gone, {"id": endpoint["id"]}))
+    refused = service.first.post(at)
+    assert (refused.status_code, refused.json()["code"]) == (409, "webhook.of_renders")
 
 
-def test_a_render_that_names_one_address_too_many_is_refused(service: Service):
-    """With what to do; in a dry run too. A known one is taken, whatever stands behind its `?`."""
+def test_a_render_that_names_one_host_too_many_is_refused(service: Service):
+    """With what to do; in a dry run too. A known one is taken, whatever its path and query are."""
     key = new_key(service, owner=f"callbacks-{uuid4().hex}")
     with caller(service, key) as client:
         first = client.post("/v1/renders", json={"prompt": "a kite", "webhook": {"url": "https://shop.example/0"}})
@@ -283,20 +315,20 @@ def test_a_render_that_names_one_address_too_many_is_refused(service: Service):
         many = """
             INSERT INTO webhook_endpoints (id, owner_id, url, secret_encrypted, kind)
             SELECT id || '_' || n, owner_id, url || n, secret_encrypted, kind
-            FROM webhook_endpoints, generate_series(1, 999) AS n WHERE id = :id"""
+            FROM webhook_endpoints, generate_series(1, 199) AS n WHERE id = :id"""
         service.write(lambda session: session.execute(text(many), {"id": made}))
         for where in ("/v1/renders", "/v1/renders?dry_run=true"):
-            asked = {"prompt": "a kite", "webhook": {"url": "https://shop.example/another"}}
+            asked = {"prompt": "a kite", "webhook": {"url": "https://another.example/"}}
             refused = client.post(where, json=asked)
             assert (refused.status_code, refused.json()["code"]) == (409, "webhook.too_many"), refused.text
             assert refused.json()["errors"][0]["pointer"] == "/webhook/url"
-        known = client.post("/v1/renders", json={"prompt": "a kite", "webhook": {"url": "https://shop.example/0?n=1"}})
+        known = client.post("/v1/renders", json={"prompt": "a kite", "webhook": {"url": "https://shop.example/1?n=1"}})
         assert known.json()["webhook"]["endpoint_id"] == made
 
 
 def test_a_render_that_names_a_disabled_endpoint_is_told(service: Service):
     """When it is taken on, in a dry run, and whenever it is looked at: nothing will come."""
-    webhook = {"url": f"https://shop.example/{uuid4().hex}"}
+    webhook = {"url": f"https://{uuid4().hex}.example/hooks"}
     asked = {"prompt": "A kite over dunes at dawn, 10 seconds, no text", "webhook": webhook}
     new = service.first.post("/v1/renders?dry_run=true", json=asked).json()
     first = service.make(**asked)
@@ -313,9 +345,15 @@ def test_a_render_that_names_a_disabled_endpoint_is_told(service: Service):
     assert service.first.get(f"/v1/renders/{first['id']}").json()["webhook"]["enabled"] is False
 
 
+def test_a_renders_webhook_may_be_as_long_as_an_address_may_be(service: Service):
+    """In characters of any script."""
+    url = f"https://shop.example/{'店' * 2_000}"
+    assert service.make(webhook={"url": url})["webhook"]["url"] == url
+
+
 def test_a_renders_webhook_goes_with_its_endpoint(service: Service):
     """The render says then that its address is no more."""
-    made = service.make(webhook={"url": f"https://shop.example/{uuid4().hex}"})
+    made = service.make(webhook={"url": f"https://{uuid4().hex}.example/hooks"})
     assert service.first.delete(f"{ENDPOINTS}/{made['webhook']['endpoint_id']}").status_code == 204
     left = service.first.get(f"/v1/renders/{made['id']}").json()["webhook"]
     assert (left["endpoint_id"], left["url"]) == (None, None)

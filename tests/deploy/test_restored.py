@@ -1,5 +1,6 @@
 """A dump of a server that had come far, restored into one that begins: the feed's order is kept, or nothing starts."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from deploy.local import leash
 from deploy.local.postgres import Postgres
 from deploy.local.servers import Running
 from tests.deploy.test_migrate import _ended, _migrate
+from tests.stack import ROOT
 
 OLD = 5_000_000
 FEED = """SELECT id, transaction::text::bigint FROM events WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())
@@ -56,14 +58,42 @@ def test_nothing_starts_until_the_counter_is_past_the_events(tmp_path: Path):
     assert first == OLD < second
 
 
+def renumbering() -> str:
+    """What docs/operations.md says to run on a server that has no `pg_resetwal`."""
+    told = (ROOT / "docs" / "operations.md").read_text()
+    found = re.search(r"^    BEGIN;\n(?:    .+\n)+    COMMIT;$", told, re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
+NEXT = """SELECT render_id FROM events, relays WHERE name = %s
+    AND (events.transaction, id) > (relays.transaction, event_id) ORDER BY events.transaction, id"""
+
+
 def test_where_the_step_cannot_be_taken_the_old_events_are_put_first(fresh_database: str):
-    """A managed server has no such program: the events are numbered below all that come, in the order of their ids."""
+    """A managed server has no such program: the events are numbered below all that come, in the order of their ids;
+    each relay goes on with what it had not taken, and with what comes."""
     with psycopg.connect(fresh_database, autocommit=True) as connection:
         for render in ("first", "second"):
             an_event(connection, render, 2**40)
+        place = "UPDATE relays SET transaction = %s::text::xid8, event_id = %s WHERE name = %s"
+        connection.execute(place, [2**40, 1, "webhooks"])
+        connection.execute(place, [2**40, 2, "publications"])
         assert _ended(_migrate(fresh_database))[0] == 1
-        connection.execute("UPDATE events SET transaction = '1'")
+        connection.execute(renumbering().encode())
         status, _, complained = _ended(_migrate(fresh_database))
         assert status == 0, complained
+        an_event(connection, "third")
         rows = connection.execute("SELECT render_id FROM events ORDER BY transaction, id").fetchall()
-    assert rows == [("first",), ("second",)]
+        assert rows == [("first",), ("second",), ("third",)]
+        assert connection.execute(NEXT, ["webhooks"]).fetchall() == [("second",), ("third",)]
+        assert connection.execute(NEXT, ["publications"]).fetchall() == [("third",)]
+
+
+def test_a_relay_that_is_ahead_of_the_server_is_seen_too(empty_database: str):
+    """Its events may be gone by age, or numbered anew by hand: nothing new would ever be behind its place."""
+    assert _ended(_migrate(empty_database))[0] == 0
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("UPDATE relays SET transaction = '5000000000' WHERE name = 'webhooks'")
+        status, _, complained = _ended(_migrate(empty_database))
+        assert (status, "pg_resetwal --epoch=2 " in complained) == (1, True)

@@ -140,6 +140,17 @@ def a_publisher(kind: str, settings: dict[str, Any], credentials: dict[str, Any]
     return transact(make)
 
 
+def change_publisher(publisher_id: str, **told: Any) -> None:
+    """As its owner does."""
+
+    def work(session):
+        row = publishers.locked(session, the_publisher(publisher_id).owner_id, publisher_id)
+        assert row is not None
+        publishers.change(session, row, **told)
+
+    transact(work)
+
+
 def at_shopify(shop: Shopify, **settings: Any) -> str:
     return a_publisher("shopify", {"shop": shop.url, **settings}, {"access_token": TOKEN})
 

@@ -54,6 +54,11 @@ class Shopify(Standin):
         self.hides = 0
         """Looks at a product before it shows a new video."""
 
+    def forgets(self) -> None:
+        """Staged uploads are temporary: those that became nobody's media yet are gone."""
+        used = {media.get("source") for product in self.products.values() for media in self.videos(product)}
+        self.uploaded = {number: file for number, file in self.uploaded.items() if number in used}
+
     def has(self, number: int, handle: str, sku: str = "") -> Record:
         """Put a product into the shop, with a picture."""
         picture = Record(__typename="MediaImage", id=f"gid://shopify/MediaImage/{number}", status="READY")
@@ -190,6 +195,7 @@ class Shopify(Standin):
             made |= {"alt": "rewritten"} if self.rewrites else {}
             found["shown"] += [*self.joining, Record(made | {"hidden": self.hides})]
             self.joining = []
+        self.edited.append(found["id"])
         return {"product": found, "userErrors": []}
 
     def _change(self, info: Any, files: list[dict[str, Any]]) -> dict[str, Any]:
@@ -210,7 +216,7 @@ class Shopify(Standin):
     def _delete(self, info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
         if not self.may_write_files:
             raise PermissionError("Access denied for fileDelete field. Required access: `write_files` access scope.")
-        problems, gone = [], []
+        problems, found = [], []
         for one in fileIds:
             holder = next((p for p in self.products.values() if any(m["id"] == one for m in p["shown"])), None)
             if holder is None:
@@ -219,11 +225,14 @@ class Shopify(Standin):
             media = next(m for m in holder["shown"] if m["id"] == one)
             if media["status"] in ("UPLOADED", "PROCESSING"):
                 problems.append({"field": ["fileIds"], "message": "File is locked", "code": "FILE_LOCKED"})
-                continue
+            found.append((holder, media))
+        if problems:  # what becomes of the others is not documented: nothing
+            return {"deletedFileIds": [], "userErrors": problems}
+        for holder, media in found:
             holder["shown"].remove(media)
-            gone.append(one)
-        self.deleted += gone
-        return {"deletedFileIds": gone, "userErrors": problems}
+            self.edited.append(holder["id"])
+            self.deleted.append(media["id"])
+        return {"deletedFileIds": [media["id"] for _, media in found], "userErrors": []}
 
 
 def _seen(media: Record) -> bool:

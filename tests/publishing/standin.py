@@ -51,6 +51,8 @@ class Standin(ABC):
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.faults: list[Fault] = []
+        self.edited: list[Any] = []
+        """The products that were edited, in order, by whomever: the shop has a webhook sent for each."""
         self.lock = threading.RLock()
 
     @abstractmethod

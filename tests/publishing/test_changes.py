@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import func, select, text
 
 from tests.publishing.conftest import (
     asked,
@@ -12,6 +13,7 @@ from tests.publishing.conftest import (
     at_woocommerce,
     change,
     events_of,
+    not_asked,
     owner_id,
     published,
     settled,
@@ -22,20 +24,24 @@ from tests.publishing.standin import Reply, running
 from tests.publishing.woocommerce_standin import WooCommerce
 from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, due, publications, publishers
+from worker.publishing import claims, driving, due, publications, publishers, retention
+from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
-from worker.publishing.settings import WooCommerceSettings
+from worker.publishing.settings import HttpSettings, WooCommerceSettings
 from worker.renders import purge, store
 
 Make = Callable[..., str]
 
 
 def _moved(publisher: str, url: str) -> None:
+    """Another place, of its kind."""
+
     def work(session: Any) -> None:
         row = publishers.locked(session, owner_id(), publisher)
         assert row is not None
-        publishers.change(session, row, settings=WooCommerceSettings(url=url))
+        kind = WooCommerceSettings if row.kind == "woocommerce" else HttpSettings
+        publishers.change(session, row, settings=kind(url=url))
 
     transact(work)
 
@@ -113,7 +119,7 @@ def test_a_deleted_render_leaves_no_words(woocommerce: WooCommerce, tools: Tools
     row = the(publication)
     assert "secret" not in row.ref
     assert (row.product, row.error_detail, row.state) == ({}, None, "published")
-    assert row.remote == {"media_id": media, "product_id": 7}
+    assert row.remote == {"media_id": media, "product_id": 7, "meta_key": "_vivideo_video"}
     newer = asked(publisher, render(), ref="a secret lamp", id=7)
     settled(tools)
     assert list(woocommerce.library) == [published(newer).remote["media_id"]]
@@ -145,7 +151,7 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
     for one in (ending, lapsing, waiting):
         row = the(one)
         assert (row.state == "pending", "secret" in row.ref, row.product) == (False, False, {})
-        assert row.remote.keys() <= {"media_id", "product_id"}
+        assert row.remote.keys() <= {"media_id", "product_id", "meta_key"}
     assert receiver.calls == []
 
 
@@ -180,3 +186,42 @@ def test_a_slow_upload_is_not_taken_over(receiver: Receiver, tools: Tools, rende
         slow = _Slow(tools, publication)
         driving.drive(publication, 0, Tools(slow))
     assert (published(publication).lease, slow.taken) == (1, [])
+
+
+def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, render: Make, tools: Tools):
+    """A change of place costs what waits, not what is final; what was asked for beside it begins at the new place."""
+    publisher = at_address(receiver)
+    done = asked(publisher, made := render(), ref="lamp")
+    settled(tools)
+    row_of = select(text("xmin::text")).select_from(Publication).where(Publication.id == done)
+    before = transact(lambda session: session.scalar(row_of))
+    beside = asked(publisher, render(), ref="chair")
+    assert not_asked(publisher, made, ref="lamp")
+    _moved(publisher, f"{receiver.url}/other")
+    assert transact(lambda session: session.scalar(row_of)) == before
+    asked(publisher, made, ref="lamp")
+    change(beside, place=0, step="send", remote={"media_id": 1})
+    held = transact(lambda session: claims.claim(session, beside, lease=the(beside).lease))
+    assert held is not None
+    assert (held.publication.place, held.publication.step, held.publication.remote) == (1, "begin", {})
+    _moved(publisher, f"{receiver.url}/third")
+    change(beside, lease=held.lease, place=1)  # as where it was claimed in that very moment
+    with pytest.raises(LeaseLost):
+        transact(lambda session: claims.renew(session, held))
+
+
+def test_what_is_over_is_forgotten_after_a_month(receiver: Receiver, render: Make):
+    """Not what may be in a shop, not what a product was asked for last."""
+    publisher, made = at_address(receiver), render()
+    ended = {"state": "published", "finished_at": func.now() - timedelta(days=31)}
+    rows = [{}, {"media_id": 1}, {"media_id": 1, "removed": True}, {}, {"media_id": 2, "removed": True}, {}]
+    states = [ended | {"remote": one} for one in rows]
+    states[3]["finished_at"] = func.now() - timedelta(days=29)
+    ids: list[str] = []
+    for one in states:
+        ids.append(asked(publisher, made, ref="lamp"))
+        change(ids[-1], **one)
+        change(ids[-1], run=len(ids) + 1)  # else it would be what is asked for again
+    assert transact(retention.forget) == 3
+    left = transact(lambda session: session.scalars(select(Publication.id).order_by(Publication.number)).all())
+    assert left == [ids[1], ids[3], ids[5]]

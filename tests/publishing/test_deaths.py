@@ -120,7 +120,8 @@ def test_shopify(shopify: Shopify, tools: Tools, render: Make, monkeypatch: pyte
         product = shopify.has(100 + len(products), name)
         older = asked(publisher, made[0], ref=name, handle=name)
         media_id = f"gid://shopify/Video/{name}"
-        change(older, state="published", finished_at=func.now(), remote={"media_id": media_id})
+        remote = {"media_id": media_id, "product_id": product["id"]}
+        change(older, state="published", finished_at=func.now(), remote=remote)
         there = {"__typename": "Video", "id": media_id, "filename": "0f1e2d.mp4"}
         media = {"status": "READY", "mediaContentType": "VIDEO", "mediaErrors": [], "alt": None}
         product["shown"].append(Record(there | media))

@@ -51,7 +51,7 @@ def test_a_lost_answer_is_told_by_the_id(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(401, "publish.refused"), (410, "publish.rejected"), (302, "publish.rejected"), (413, "publish.rejected")],
+    [(410, "publish.rejected"), (302, "publish.rejected"), (413, "publish.rejected")],
 )
 def test_what_a_receiver_does_not_want_is_given_up(
     receiver: Receiver, tools: Tools, render: Make, status: int, code: str

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, update
 
 from tests.publishing.conftest import (
@@ -10,6 +11,7 @@ from tests.publishing.conftest import (
     at_address,
     at_shopify,
     change,
+    change_publisher,
     events_of,
     io_worker,
     not_asked,
@@ -69,7 +71,7 @@ def test_the_first_video_again_comes_back(shopify: Shopify, tools: Tools, render
 
 
 def test_what_failed_may_be_asked_for_again(receiver: Receiver, tools: Tools, render: Make):
-    """By the next message about the product, say."""
+    """By its owner."""
     publisher, made = at_address(receiver), render()
     receiver.fails("POST", Reply(410), before=True)
     failed = asked(publisher, made)
@@ -211,6 +213,23 @@ def test_a_disabled_publisher_waits(receiver: Receiver, tools: Tools, render: Ma
     enable(True)
     settled(tools)
     published(publication)
+
+
+def test_disabling_stops_what_is_in_hand(receiver: Receiver, tools: Tools, render: Make):
+    """Its worker writes nothing more, and takes no further step; nobody has it before that claim would be over."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    assert held is not None
+    change_publisher(publisher, enabled=False)
+    with pytest.raises(claims.LeaseLost):
+        transact(lambda session: claims.renew(session, held))
+    row = the(publication)
+    assert (row.state, row.tries, row.ready_at, row.lease_until) == ("pending", 0, held.publication.lease_until, None)
+    change_publisher(publisher, enabled=True)
+    assert _due() == set()
+    change(publication, ready_at=func.now())
+    assert _due() == {publication}
 
 
 def test_a_deleted_video_is_not_looked_for(receiver: Receiver, tools: Tools, render: Make):

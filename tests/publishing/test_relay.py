@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import insert, select, text, update
 
 from tests import feed
-from tests.publishing.conftest import at_address, owner_id
+from tests.publishing.conftest import asked, at_address, owner_id
 from tests.publishing.receiver_standin import Receiver
 from worker.accounts import vault
 from worker.catalogs.models import Catalog, CatalogChange, CatalogProduct, CatalogRead
@@ -146,3 +147,45 @@ def test_a_render_that_ends_late_comes_over_nothing(receiver: Receiver, render: 
     transact(lambda session: session.execute(insert(TriggerThing).values(thing)))
     _succeeded(third)
     assert _relayed() == [(newer, "lamp", {})]
+
+
+def test_a_backlog_is_taken_in_pieces(receiver: Receiver, render: Make, monkeypatch: pytest.MonkeyPatch):
+    """None is missed and none comes twice, wherever a piece ends; the place stays behind what was taken."""
+    monkeypatch.setattr(relay, "RENDERS_AT_ONCE", 2)
+    trigger, made = _trigger(at_address(receiver)), [render() for _ in range(5)]
+    for number, one in enumerate(made):
+        _delivered(trigger, one, ref=f"lamp-{number}")
+    _succeeded(*made)
+    feed.readable()
+    found: list[int] = []
+    count = text("SELECT count(*) FROM publications")
+    while transact(relay.relay):
+        found.append(transact(lambda session: session.scalar(count)))
+    assert found[-2:] == [2, 4]
+    assert [one for one, _, _ in _relayed()] == sorted(made)
+
+
+def test_the_render_that_its_thing_has_by_now_is_not_late(receiver: Receiver, render: Make):
+    """A at work, B made and brought meanwhile, A again by a message without a revision: A's end brings A."""
+    made, newer = render(), render()
+    trigger = _trigger(at_address(receiver))
+    _delivered(trigger, made, ref="lamp")
+    _delivered(trigger, newer, ref="lamp")
+    _succeeded(newer)
+    assert _relayed() == [(newer, "lamp", {})]
+    _delivered(trigger, made, "unchanged", ref="lamp")
+    thing = {"trigger_id": trigger, "ref": "lamp", "owner_id": owner_id(), "render_id": made}
+    transact(lambda session: session.execute(insert(TriggerThing).values(thing)))
+    _succeeded(made)
+    assert _relayed() == [(made, "lamp", {}), (newer, "lamp", {})]
+    query = select(Publication.render_id).order_by(Publication.number.desc()).limit(1)
+    assert transact(lambda session: session.scalars(query).one()) == made
+
+
+def test_the_render_that_a_catalogs_product_has_is_not_late(receiver: Receiver, render: Make):
+    """A newer one that was brought by hand, say, does not stand in its way."""
+    made, newer, publisher = render(), render(), at_address(receiver)
+    asked(publisher, newer, "shop-78")
+    _cataloged(publisher, made, "json", "78")
+    _succeeded(made)
+    assert _relayed() == [(made, "shop-78", {"id": "78"}), (newer, "shop-78", {})]

@@ -1,15 +1,31 @@
 """A video becomes media of a product at Shopify: end to end, in trouble, replaced, refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
-from tests.publishing.conftest import asked, at_shopify, change, events_of, published, settled, the, the_publisher
+from tests.publishing.conftest import (
+    asked,
+    at_shopify,
+    change,
+    change_publisher,
+    events_of,
+    owner_id,
+    published,
+    settled,
+    the,
+    the_publisher,
+)
 from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.standin import Reply
-from worker.database import transact
-from worker.publishing import driving, publications
+from worker.database import new_id, transact
+from worker.publishing import claims, driving, publications
+from worker.publishing import shopify as module
 from worker.publishing.driving import Tools
+from worker.publishing.job import MOST_TIDIES
+from worker.publishing.models import Publication
 
 Make = Callable[..., str]
 
@@ -56,6 +72,73 @@ def test_a_newer_video_replaces_ours_and_nothing_else(shopify: Shopify, tools: T
     media = published(second).remote["media_id"]
     assert [one["id"] for one in shopify.videos(product)] == ["gid://shopify/Video/1000", media]
     assert shopify.deleted == [published(first).remote["media_id"]]
+
+
+def test_a_video_on_another_product_is_left_there(shopify: Shopify, tools: Tools, render: Make):
+    """The reference leads to another product by now. Should it lead back, the video there is ours as before."""
+    old, new, publisher = shopify.has(7, "lamp"), shopify.has(8, "lamp-8"), at_shopify(shopify)
+    asked(publisher, render(), id="7")
+    settled(tools)
+    second = asked(publisher, render(), id="8")
+    settled(tools)
+    assert shopify.deleted == []
+    third = asked(publisher, render(), id="7")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(old)] == [published(third).remote["media_id"]]
+    assert [one["id"] for one in shopify.videos(new)] == [published(second).remote["media_id"]]
+
+
+def test_the_video_that_is_live_is_found_behind_many_that_never_began(shopify: Shopify, tools: Tools, render: Make):
+    """A disabled publisher's, say, each superseded by the next: they have nothing at the shop."""
+    product, publisher, made = shopify.has(7, "lamp"), at_shopify(shopify), render()
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    never = {"owner_id": owner_id(), "publisher_id": publisher, "render_id": made, "run": 1, "ref": "lamp"}
+    ended = {"state": "superseded", "finished_at": the_publisher(publisher).created_at}
+    rows = [{"id": new_id("pbn"), **never, **ended} for _ in range(claims.MOST_EARLIER + 1)]
+    begun = {"remote": {"product_id": "gid://shopify/Product/7", "media_id": None}}
+    rows += [row | {"id": new_id("pbn")} | begun for row in rows]
+    transact(lambda session: session.execute(insert(Publication), rows))
+    last = asked(publisher, made, handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(last).remote["media_id"]]
+
+
+def test_one_that_is_gone_keeps_no_other_from_being_deleted(shopify: Shopify, tools: Tools, render: Make):
+    """It went in the moment between the look and the call: what became of the rest of the call is not documented."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.may_write_files = False
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.may_write_files, delete = True, shopify._delete
+
+    def gone(info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
+        shopify._delete = delete
+        product["shown"] = [one for one in product["shown"] if one["id"] != published(first).remote["media_id"]]
+        return delete(info, fileIds)
+
+    shopify._delete = gone
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(product)] == [published(third).remote["media_id"]]
+    assert shopify.deleted == [the(second).remote["media_id"]]
+
+
+def test_a_deletion_that_deletes_nothing_is_no_deletion(shopify: Shopify, tools: Tools, render: Make):
+    """Without a word of why: it is tried again, and nothing is called removed before."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.fails(
+        "fileDelete", Reply(200, {"data": {"fileDelete": {"deletedFileIds": [], "userErrors": []}}}), before=True
+    )
+    second = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    published(second)
+    assert shopify.deleted == [the(first).remote["media_id"]]
 
 
 def test_without_replace_both_stay(shopify: Shopify, tools: Tools, render: Make):
@@ -105,7 +188,8 @@ def test_somebody_elses_video_is_not_taken_for_ours(shopify: Shopify, tools: Too
 
 
 def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools: Tools, render: Make):
-    """The answer was no fault: what the product did not have before is ours, and the text is left alone."""
+    """The answer was no fault: half an hour later the one that the product did not have before is taken to be ours, and
+    its text is left alone."""
     product = shopify.has(7, "lamp")
     product["shown"].append(_merchants_own())
     shopify.rewrites = True
@@ -113,6 +197,67 @@ def test_an_alternative_text_that_was_rewritten_at_once(shopify: Shopify, tools:
     settled(tools)
     _, ours = shopify.videos(product)
     assert (published(publication).remote["media_id"], ours["alt"]) == (ours["id"], "rewritten")
+
+
+@pytest.mark.parametrize("rewrites", [False, True])
+def test_somebody_elses_video_while_ours_is_not_shown(shopify: Shopify, tools: Tools, render: Make, rewrites: bool):
+    """It is there at once, ours appears later: what lacks our mark is not believed as long as ours may still appear. If
+    its text was rewritten too, nobody can tell the two apart: neither is taken."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.hides, shopify.joining, shopify.rewrites = 5, [_merchants_own()], rewrites
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    theirs, ours = shopify.videos(product)
+    if rewrites:
+        assert (the(first).state, the(first).error_code) == ("failed", "publish.media_failed")
+        assert shopify.deleted == []
+        return
+    assert published(first).remote["media_id"] == ours["id"]
+    shopify.hides = 0
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert shopify.deleted == [ours["id"]]
+    assert shopify.videos(product)[0] is theirs
+
+
+def test_what_was_believed_to_be_ours_is_never_deleted(shopify: Shopify, tools: Tools, render: Make):
+    """A video without our mark, though nothing else can be it: the product's next one leaves it, and says so."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.rewrites = True
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.rewrites = False
+    second, third = (asked(publisher, render(), handle="lamp") for _ in range(2))
+    settled(tools)
+    assert the(second).state == "superseded"
+    assert "without our mark" in published(third).remote["remark"]
+    fourth = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert "remark" not in published(fourth).remote
+    left = [published(first).remote["media_id"], published(fourth).remote["media_id"]]
+    assert [one["id"] for one in shopify.videos(product)] == left
+
+
+def test_one_that_was_believed_and_cannot_be_processed_stays(shopify: Shopify, tools: Tools, render: Make):
+    """Whosever it is."""
+    product = shopify.has(7, "lamp")
+    shopify.rewrites = shopify.breaks = True
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert (the(publication).error_code, len(shopify.videos(product))) == ("publish.media_failed", 1)
+
+
+def test_ours_that_appears_in_the_end_takes_the_place_of_what_was_believed(
+    shopify: Shopify, tools: Tools, render: Make
+):
+    """After half an hour the merchant's was taken for ours; then ours is shown, with its mark."""
+    product = shopify.has(7, "lamp")
+    shopify.hides, shopify.joining = 31, [_merchants_own()]
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    theirs, ours = shopify.videos(product)
+    assert published(publication).remote["media_id"] == ours["id"]
+    assert (theirs["id"], shopify.deleted) == ("gid://shopify/Video/1000", [])
 
 
 @pytest.mark.parametrize(("looks", "state"), [(5, "published"), (1000, "failed")])
@@ -143,19 +288,17 @@ def test_a_throttled_query_waits_for_its_points(shopify: Shopify, tools: Tools, 
 
 
 def test_a_wrong_token_is_refused_and_shown(shopify: Shopify, tools: Tools, render: Make):
-    """At once, on the publisher too; with the right one a retry goes through and it counts as failing no more."""
+    """At once, on the publisher too; with the right one it goes through and counts as failing no more."""
     product = shopify.has(7, "lamp")
     shopify.token, right = "another", shopify.token
     publisher, made = at_shopify(shopify), render()
     publication = asked(publisher, made, handle="lamp")
     settled(tools)
     row = the(publication)
-    assert (row.state, row.error_code) == ("failed", "publish.refused")
+    assert (row.state, row.error_code) == ("pending", "publish.refused")
     assert the_publisher(publisher).error_code == "publish.refused"
-    assert events_of(made)[-1][0] == "render.publish_failed"
-    assert events_of(made)[-1][1]["code"] == "publish.refused"
     shopify.token = right
-    transact(lambda session: publications.retry(session, row.owner_id, publication))
+    change_publisher(publisher, enabled=True)
     settled(tools)
     published(publication)
     assert the_publisher(publisher).error_code is None
@@ -234,3 +377,112 @@ def test_an_attachment_that_came_through_late_is_removed(shopify: Shopify, tools
     settled(tools)
     published(publication)
     assert [one["id"] for one in shopify.videos(product)] == [first["id"]]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by its age", "by the refusal"])
+def test_a_staged_file_that_went_stale_is_uploaded_anew(shopify: Shopify, tools: Tools, render: Make, known: bool):
+    """It waited long between its upload and the product: Shopify's places for uploads are temporary."""
+    product = shopify.has(7, "lamp")
+    shopify.fails("productUpdate", Reply(503), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    driving.drive(publication, 0, tools)
+    row = the(publication)
+    assert row.step == "add"
+    if known:
+        change(publication, remote=row.remote | {"uploaded_at": row.remote["uploaded_at"] - 3601})
+    shopify.forgets()
+    change(publication, ready_at=row.created_at)
+    settled(tools)
+    published(publication)
+    assert len(shopify.videos(product)) == 1
+    assert shopify.calls.count("upload") == 2
+    assert shopify.calls.count("productUpdate") == (2 if known else 3)
+
+
+def test_what_is_refused_twice_is_refused(shopify: Shopify, tools: Tools, render: Make):
+    """A limit of videos, say, is no matter of the upload."""
+    shopify.has(7, "lamp")
+    told = {"field": ["media"], "message": "Video limit reached"}
+    refusal = Reply(200, {"data": {"productUpdate": {"product": None, "userErrors": [told]}}})
+    shopify.fails("productUpdate", refusal, before=True, times=5)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    assert (the(publication).error_code, shopify.calls.count("upload")) == ("publish.rejected", 2)
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_was_given_up_half_way_makes_room(shopify: Shopify, tools: Tools, render: Make, replace: bool):
+    """An unfinished video of an overtaken publication goes before the newer one is brought, which may fail; the one
+    that was published stays until then."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify, replace=replace)
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.polls = 1000
+    half = asked(publisher, render(), handle="lamp")
+    driving.drive(half, 0, tools)
+    newer = asked(publisher, render(), handle="lamp")
+    assert (the(half).state, len(shopify.videos(product))) == ("superseded", 2)
+    shopify.videos(product)[1]["status"] = "READY"
+    shopify.breaks, shopify.polls = True, 1
+    settled(tools)
+    assert the(newer).error_code == "publish.media_failed"
+    assert [one["id"] for one in shopify.videos(product)] == [published(first).remote["media_id"]]
+
+
+def test_a_video_that_is_processed_for_a_day_is_withdrawn(
+    shopify: Shopify, tools: Tools, render: Make, monkeypatch: pytest.MonkeyPatch
+):
+    """It would stay on the product with our mark for a text."""
+    monkeypatch.setattr(module, "MOST_POLLS", 3)
+    product = shopify.has(7, "lamp")
+    shopify.polls = 1000
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    remove = shopify._delete
+
+    def ready_by_now(info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
+        shopify.videos(product)[0]["status"] = "READY"
+        return remove(info, fileIds)
+
+    shopify._delete = ready_by_now
+    settled(tools)
+    assert (the(publication).error_code, shopify.videos(product)) == ("publish.media_failed", [])
+    assert "for a day" in (the(publication).error_detail or "")
+
+
+def test_a_deletion_that_keeps_failing_is_a_remark(shopify: Shopify, tools: Tools, render: Make):
+    """After some tries, not at the first: the video is live. The product's next one tries again."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.fails("fileDelete", Reply(500, b"a plugin"), before=True, times=2)
+    second = asked(publisher, render(), handle="lamp")
+    while the(second).step != "tidy":
+        driving.drive(second, the(second).lease, tools)
+    row = the(second)
+    assert (row.state, row.tries) == ("pending", 1)
+    change(second, tries=MOST_TIDIES, ready_at=row.created_at)
+    settled(tools)
+    row = the(second)
+    assert (row.state, row.error_code, "a plugin" in row.remote["remark"]) == ("published", None, True)
+    third = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    published(third)
+    assert len(shopify.deleted) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [(402, "failed", "frozen"), (423, "failed", "locked"), (430, "published", "")],
+)
+def test_what_shopify_alone_means_by_a_status(
+    shopify: Shopify, tools: Tools, render: Make, status: int, state: str, words: str
+):
+    """A shop that is frozen or locked is for its owner, and says so; a security rejection is of that moment."""
+    shopify.has(7, "lamp")
+    shopify.fails("productByIdentifier", Reply(status, {"errors": "Unavailable Shop"}), before=True)
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    settled(tools)
+    row = the(publication)
+    assert (row.state, words in (row.error_detail or "")) == (state, True)
+    assert row.error_code == (None if state == "published" else "publish.rejected")

@@ -1,16 +1,19 @@
 """A video is put into WordPress's library and onto a product: end to end, in trouble, replaced, refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from tests.publishing.conftest import a_publisher, asked, at_woocommerce, published, settled, the
 from tests.publishing.standin import Reply
 from tests.publishing.woocommerce_standin import KEY, PASSWORD, SECRET, USER, WooCommerce
+from worker.database import transact
 from worker.publishing import driving
 from worker.publishing.driving import Tools
 from worker.publishing.job import Next
-from worker.publishing.models import PublisherKind
+from worker.publishing.models import Publisher, PublisherKind
 
 Make = Callable[..., str]
 
@@ -42,11 +45,44 @@ def test_a_product_is_found_by_whatever_is_known(
 def test_a_variation_stands_for_its_product(woocommerce: WooCommerce, tools: Tools, render: Make):
     """Shops show a product's video, not a variation's."""
     product = woocommerce.has(7)
-    woocommerce.has(8, "L7-RED", parent_id=7)
+    woocommerce.has(8, "L7-RED", parent_id=7, kind="variation")
     publication = asked(at_woocommerce(woocommerce), render(), sku="L7-RED")
     settled(tools)
     published(publication)
     assert woocommerce.meta(product)
+
+
+def test_a_product_with_a_parent_stands_for_itself(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """Products have that field too."""
+    parent, product = woocommerce.has(7), woocommerce.has(8, "L7-RED", parent_id=7)
+    publication = asked(at_woocommerce(woocommerce), render(), sku="L7-RED")
+    settled(tools)
+    published(publication)
+    assert (woocommerce.meta(parent), "_vivideo_video" in woocommerce.meta(product)) == ({}, True)
+
+
+@pytest.mark.parametrize("where", [{"id": 7}, {"sku": "L7"}, {"sku_or_id": "7"}], ids=str)
+def test_an_address_without_woocommerce_lacks_no_product(
+    woocommerce: WooCommerce, tools: Tools, render: Make, where: dict[str, Any]
+):
+    """It is the settings: the shop's own words say so."""
+    woocommerce.has(7)
+    woocommerce.routes = False
+    publication = asked(at_woocommerce(woocommerce), render(), **where)
+    settled(tools)
+    row = the(publication)
+    assert (row.error_code, "No route" in (row.error_detail or "")) == ("publish.rejected", True)
+
+
+def test_a_page_that_was_not_found_is_no_product_that_is_not_there(
+    woocommerce: WooCommerce, tools: Tools, render: Make
+):
+    """A web server's own 404 will not pass either."""
+    woocommerce.has(7)
+    woocommerce.fails("GET /wc/v3/products/N", Reply(404, b"<html>not found"), before=True)
+    publication = asked(at_woocommerce(woocommerce), render(), id=7)
+    settled(tools)
+    assert the(publication).error_code == "publish.rejected"
 
 
 def test_keys_of_woocommerce_are_used_for_products(woocommerce: WooCommerce, tools: Tools, render: Make):
@@ -72,6 +108,44 @@ def test_a_newer_video_replaces_ours_and_nothing_else(
     old, new = published(first).remote["media_id"], published(second).remote["media_id"]
     assert woocommerce.meta(product)["_vivideo_video_id"] == str(new)
     assert sorted(woocommerce.library) == ([1, new] if replace else [1, old, new])
+
+
+def test_a_video_on_another_product_is_left_there(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """The reference leads to another product by now: the one of before still names the file."""
+    old, publisher = woocommerce.has(7), at_woocommerce(woocommerce)
+    woocommerce.has(8)
+    first = asked(publisher, render(), id=7)
+    settled(tools)
+    asked(publisher, render(), id=8)
+    settled(tools)
+    assert woocommerce.meta(old)["_vivideo_video_id"] == str(published(first).remote["media_id"])
+    assert (woocommerce.deleted, len(woocommerce.library)) == ([], 2)
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_another_field_leaves_no_dead_address_in_the_old_one(
+    woocommerce: WooCommerce, tools: Tools, render: Make, theirs: bool
+):
+    """It is emptied before the file goes; what somebody else has put there since stays."""
+    product, publisher = woocommerce.has(7), at_woocommerce(woocommerce)
+    asked(publisher, render(), id=7)
+    settled(tools)
+    if theirs:
+        for field in product["meta_data"]:
+            field["value"] = "1234"
+
+    def rename(session: Session) -> None:
+        row = session.get_one(Publisher, publisher)
+        row.settings = row.settings | {"meta_key": "clip"}
+
+    transact(rename)
+    new = asked(publisher, render(), id=7)
+    settled(tools)
+    media = published(new).remote["media_id"]
+    kept = "1234" if theirs else ""
+    address = woocommerce.library[media]["source_url"]
+    fields = {"_vivideo_video": kept, "_vivideo_video_id": kept, "clip": address, "clip_id": str(media)}
+    assert (woocommerce.meta(product), list(woocommerce.library)) == (fields, [media])
 
 
 @pytest.mark.parametrize(

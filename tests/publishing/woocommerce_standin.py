@@ -24,10 +24,12 @@ class WooCommerce(Standin):
         self.products: dict[int, dict[str, Any]] = {}
         self.deleted: list[int] = []
         self.password = PASSWORD
+        self.routes = True
+        """WooCommerce's own are there: not where it is turned off, or permalinks are plain."""
         self.capabilities = {"upload_files": True, "edit_products": True, "delete_posts": True}
 
-    def has(self, number: int, sku: str = "", *, parent_id: int = 0) -> dict[str, Any]:
-        kind = "variation" if parent_id else "simple"
+    def has(self, number: int, sku: str = "", *, parent_id: int = 0, kind: str = "simple") -> dict[str, Any]:
+        """`parent_id` is of variations, and of products that were once children of a grouped one."""
         row = {
             "id": number,
             "sku": sku,
@@ -50,6 +52,8 @@ class WooCommerce(Standin):
 
     def answer(self, request: Request) -> Reply:
         of_shop = request.path.startswith("/wp-json/wc/v3/")
+        if of_shop and not self.routes:
+            return _wrong(404, "rest_no_route", "No route was found matching the URL and request method.")
         if not self._let_in(request, of_shop=of_shop):
             if of_shop:
                 return _wrong(401, "woocommerce_rest_cannot_view", "Sorry, you cannot list resources.")
@@ -126,6 +130,7 @@ class WooCommerce(Standin):
             return _wrong(400, "woocommerce_rest_product_invalid_id", "Invalid ID.")
         if body.keys() - {"meta_data"}:
             return _wrong(400, "rest_invalid_param", "Nothing else is to be changed.")
+        self.edited.append(number)
         kept = self.products[number]["meta_data"]
         for one in body["meta_data"]:
             same = next((field for field in kept if field["key"] == one["key"]), None)

@@ -1,15 +1,17 @@
 """What the dispatcher has done beside renders: one that fails keeps nobody waiting."""
 
+import time
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from worker import chores
+from worker import app, chores, database
 from worker.chores import Chore
-from worker.database import transact
+from worker.database import in_passing, transact
 from worker.publishing import due as publishing_due
 from worker.publishing import relay as publishing_relay
 from worker.webhooks import due as webhook_due
@@ -65,11 +67,12 @@ def test_a_row_that_somebody_else_has_is_no_database_that_is_away(state: str):
 
 
 def test_no_chore_waits_long_for_a_row(monkeypatch: pytest.MonkeyPatch):
-    """Its transactions give up after a moment: they are in the thread that renders wait for."""
+    """Its transactions give up after a moment, and its statements after a few: they are in the thread that renders wait
+    for."""
     seen: list[str] = []
 
     def shows(db: Session) -> list[Any]:
-        seen.append(db.execute(text("SHOW lock_timeout")).scalar_one())
+        seen.extend(db.execute(text(f"SHOW {name}_timeout")).scalar_one() for name in ("lock", "statement"))
         return []
 
     for module in (webhook_relay, webhook_due, publishing_relay, publishing_due):
@@ -77,19 +80,56 @@ def test_no_chore_waits_long_for_a_row(monkeypatch: pytest.MonkeyPatch):
             monkeypatch.setattr(module, name, shows)
     monkeypatch.setattr(redeliveries, "go_on", shows)
     chores.do(chores.usual())
-    assert len(seen) >= 5
-    assert set(seen) == {"1s"}
+    assert len(seen) >= 10
+    assert set(seen[::2]) == {"1s"}
+    assert set(seen[1::2]) == {"5s"}
     assert transact(lambda db: db.execute(text("SHOW lock_timeout")).scalar_one()) == "0"
+    assert transact(lambda db: db.execute(text("SHOW statement_timeout")).scalar_one()) == "0"
+
+
+def test_a_statement_that_runs_for_long_is_ended_and_its_chore_left_alone(monkeypatch: pytest.MonkeyPatch):
+    """It would run into the same at the next tick."""
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.1)
+    one = Chore("long", lambda: bool(in_passing(lambda db: db.execute(text("SELECT pg_sleep(60)")))))
+    assert not chores.do([one])
+    assert one.left_alone_until > time.monotonic()
+
+
+def test_no_free_connection_is_no_fault_of_the_chore():
+    """The dispatcher hears of it, as of a database that is away."""
+
+    def crowded() -> bool:
+        raise PoolTimeout("QueuePool limit of size 20 overflow 10 reached")
+
+    one = Chore("crowded", crowded)
+    with pytest.raises(PoolTimeout):
+        chores.do([one])
+    assert one.left_alone_until == 0.0
 
 
 def test_a_broker_that_refuses_is_asked_once_for_publications(monkeypatch: pytest.MonkeyPatch):
     """The others would each wait for the same time-out: all of them are sent again once overdue."""
     asked: list[str] = []
     monkeypatch.setattr(publishing_due, "due", lambda _: [publishing_due.Due(str(n), 0) for n in range(3)])
-    monkeypatch.setattr(chores.app, "send_publish", lambda id, _: bool(asked.append(id)))
-    (publications,) = [one for one in chores.usual() if one.name == "publications"]
+    monkeypatch.setattr(app, "send_publish", lambda id, _: bool(asked.append(id)))
+    (publications,) = [one for one in chores.usual() if one.name == "publications.hand_out"]
     publications.run()
     assert asked == ["0"]
+
+
+def test_publications_that_cannot_be_made_now_keep_none_from_going_out(monkeypatch: pytest.MonkeyPatch):
+    """Somebody has a product's lock: that is for the next tick, what is due for this one."""
+    done: list[str] = []
+
+    def contended(db: Session) -> bool:
+        done.append("make")
+        db.execute(text("DO $$BEGIN RAISE SQLSTATE '55P03'; END$$"))
+        return True
+
+    monkeypatch.setattr(publishing_relay, "relay", contended)
+    monkeypatch.setattr(publishing_due, "due", lambda _: done.append("hand_out") or [])
+    assert not chores.do([one for one in chores.usual() if one.name.startswith("publications")])
+    assert done == ["make", "hand_out"]
 
 
 def test_more_to_do_is_said_by_any():

@@ -4,10 +4,12 @@ Other databases of the same server count too: what is committed here is shown on
 So what is there is waited for; what must not be there is asserted.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
 from tests.renders.conftest import a_render, claimed
@@ -96,3 +98,59 @@ def test_a_moments_place_is_before_what_is_not_committed_yet():
         owner = transact(lambda session: session.get_one(Render, other).owner_id)
         place = transact(lambda session: events.feed_at(session, owner, since))
     until(lambda: [one for _, one in read(place)] == [render, beside], what="both, in order")
+
+
+def test_an_id_before_all_that_happened_since_a_moment():
+    """However long ago that is and however little happened since; none where nothing did."""
+    old, middle, young = a_render(), a_render(), a_render()
+    for render, minutes in ((old, 60 * 24 * 40), (middle, 60 * 24 * 3), (young, 90)):
+        of_minutes_ago(render, minutes)
+
+    def since(**ago: int) -> list[str]:
+        moment = datetime.now(UTC) - timedelta(**ago)
+        id = transact(lambda session: events.id_before(session, moment, most=timedelta(days=30)))
+        query = select(Event.render_id).where(Event.id > id).order_by(Event.id)
+        return [str(found) for found in transact(lambda session: session.scalars(query).all())]
+
+    assert since(days=400_000) == since(days=35) == since(days=4) == [middle, young]
+    assert since(days=2) == since(minutes=91) == [young]
+    assert since(minutes=80) == []
+
+
+def test_an_id_before_is_below_what_was_written_late():
+    """A transaction that was open for long writes an older moment behind younger ones."""
+    slow, quick = a_render(), a_render()
+    numbers = transact(lambda session: session.scalars(select(Event.id).order_by(Event.id)).all())
+    assert len(numbers) == 2
+    of_minutes_ago(slow, 60), of_minutes_ago(quick, 90)
+    moment = datetime.now(UTC) - timedelta(minutes=95)
+    assert transact(lambda session: events.id_before(session, moment, most=timedelta(days=30))) < numbers[0]
+
+
+def test_a_moment_is_found_without_reading_all_that_came_after_it():
+    """Only what happened around it, or up to the first that did."""
+    of_minutes_ago(a_render(), 60 * 24 * 20)
+    render = of_minutes_ago(a_render(), 60 * 24 * 10)
+    for minutes in (60 * 24, 5):
+        of_minutes_ago(a_render(), minutes)
+    moment = datetime.now(UTC) - timedelta(days=15)
+
+    def looked(session: Session, look: Callable[[str], Any]) -> Any:
+        """What it found, once it is shown that it looked no further than needed."""
+        spans: list[timedelta] = []
+
+        @event.listens_for(session.connection(), "before_cursor_execute")
+        def _noted(_connection: Any, _cursor: Any, _statement: str, given: Any, *_: Any) -> None:
+            spans.extend(one for name, one in dict(given or {}).items() if name == "span")
+
+        found = look(session.get_one(Render, render).owner_id)
+        assert spans
+        assert max(spans) < timedelta(days=11)
+        return found
+
+    first = transact(lambda session: session.scalars(select(Event).where(Event.render_id == render)).one())
+    place = transact(lambda session: looked(session, lambda owner: events.feed_at(session, owner, moment)))
+    assert place == Cursor(first.transaction, first.id - 1)
+    month = timedelta(days=30)
+    id = transact(lambda session: looked(session, lambda _: events.id_before(session, moment, most=month)))
+    assert id == first.id - 1

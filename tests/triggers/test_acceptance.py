@@ -237,7 +237,7 @@ def test_a_dropped_trigger_takes_nothing():
 
 
 def test_old_messages_are_forgotten():
-    """After 30 days; until then they tell duplicates."""
+    """After 30 days; until then they tell duplicates, and longer where their video is yet to come."""
     shop = Shop()
     shop.takes(product(1), key="old")
     transact(
@@ -246,6 +246,11 @@ def test_old_messages_are_forgotten():
         )
     )
     shop.takes(product(2), key="new")
+    assert transact(store.forget) == 0
+    ended = "UPDATE renders SET status = 'canceled', finished_at = now() - interval '{} hours'"
+    transact(lambda session: session.execute(text(ended.format(23))))
+    assert transact(store.forget) == 0
+    transact(lambda session: session.execute(text(ended.format(25))))
     assert transact(store.forget) == 1
     assert [one.key for one in shop.deliveries()] == ["new"]
 

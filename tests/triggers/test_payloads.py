@@ -64,7 +64,7 @@ def test_any_value_is_read_kept_and_numbered(value: object):
     kept = json.dumps(payloads.plain(read), ensure_ascii=False, allow_nan=False)
     assert "\\u0000" not in kept
     kept.encode()
-    assert digest(read) == digest(value) == digest(payloads.read(json.dumps(value, indent=2, sort_keys=True).encode()))
+    assert digest(read) == digest(payloads.read(json.dumps(value, indent=2, sort_keys=True).encode()))
 
 
 @pytest.mark.parametrize(

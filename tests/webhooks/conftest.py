@@ -96,6 +96,13 @@ def an_endpoint(url: str = "http://127.0.0.1:9/", events: tuple[str, ...] = ("*"
     return transact(make)
 
 
+def names(render_id: str, url: str, *events: str, owner_name: str = "default") -> str:
+    """A render's own webhook; the endpoint's id."""
+    endpoint = by_owner(lambda s, mine: endpoints.of_render(s, mine, url).id, owner_name)
+    put(Render, render_id, webhook_endpoint_id=endpoint, webhook_events=list(events or ("*",)), webhook_url=url)
+    return endpoint
+
+
 def happens(render_id: str, *types: EventType) -> None:
     """Something happens to a render."""
 

@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
 from tests import feed
 from tests.renders.conftest import a_render, a_worker
@@ -15,6 +17,7 @@ from tests.webhooks.conftest import (
     by_owner,
     handed_out,
     happens,
+    names,
     put,
     relayed,
     states,
@@ -23,11 +26,24 @@ from tests.webhooks.conftest import (
     tried,
 )
 from tests.webhooks.conftest import deliveries as rows
-from worker.database import transact
+from worker import database
+from worker.database import contended, in_passing, transact
 from worker.owners.store import owner
 from worker.renders.events import EventType
-from worker.webhooks import claims, deliveries, due, endpoints, filters, messages, redeliveries, relay, retention
+from worker.webhooks import (
+    claims,
+    deliveries,
+    due,
+    endpoints,
+    filters,
+    messages,
+    outcomes,
+    redeliveries,
+    relay,
+    retention,
+)
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookRedelivery
+from worker.webhooks.outcomes import Tried
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -59,6 +75,21 @@ def test_one_is_sent_again_whatever_became_of_it(receiver: Receiver, state: str)
     assert tried() == 1
     assert receiver.ids == [row.id] * 2
     assert [one.number for one in attempts(row.id)] == [1, 2]
+
+
+def test_one_that_was_forgotten_meanwhile_is_not_sent_again():
+    """Retention took it between the look and the write."""
+    an_endpoint()
+    a_render()
+    relayed()
+    (row,) = rows()
+
+    def late(session):
+        found = session.get_one(WebhookDelivery, row.id)
+        transact(lambda beside: beside.delete(beside.get_one(WebhookDelivery, row.id)))
+        return deliveries.redeliver(session, found)
+
+    assert transact(late) is False
 
 
 def test_all_that_failed_since_a_time_and_what_was_never_sent(receiver: Receiver):
@@ -153,6 +184,65 @@ def test_many_are_sent_again_in_pieces(monkeypatch: pytest.MonkeyPatch, only: st
     assert [row.sequence for row in rows(endpoint)] == [1, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize("failed", [[], [3, 8]])
+def test_a_piece_reads_only_so_much_whatever_it_finds(monkeypatch: pytest.MonkeyPatch, failed: list[int]):
+    """Also where nothing is to be sent, and what is lies behind much that is not."""
+    monkeypatch.setattr(redeliveries, "READ_AT_ONCE", 3)
+    endpoint, render = an_endpoint(), a_render()
+    happens(render, *[EventType.PROGRESS] * 8)
+    relayed()
+    for row in rows(endpoint):
+        put(WebhookDelivery, row.id, state="failed" if row.sequence in failed else "delivered", ended_at=LONG_AGO)
+    places = [transact(lambda s: begun(s, endpoint))]
+    while transact(redeliveries.go_on):
+        places.append(the_redelivery(places[0].id))
+    assert all(0 <= after.after - one.after <= 3 for one, after in pairwise(places) if one.step == after.step)
+    assert [one.step for one in places] == sorted(one.step for one in places)
+    assert len(places) >= 6, "nine events, twice"
+    assert (places[-1].redelivered, places[-1].finished_at is not None) == (len(failed), True)
+    assert [row.sequence for row in rows(endpoint) if row.state == "pending"] == failed
+
+
+def test_what_a_worker_has_in_hand_is_sent_again_too(receiver: Receiver):
+    """Where its last try fails at this moment, that is the first of the new ones."""
+    endpoint = an_endpoint(receiver.url)
+    a_render()
+    relayed()
+    (row,) = rows(endpoint)
+    put(WebhookDelivery, row.id, tries=2)
+    held = transact(lambda s: claims.claim(s, row.id, row.lease, for_=timedelta(seconds=30)))
+    assert held is not None
+    assert again_since(endpoint) == 1
+    transact(lambda s: outcomes.write(s, held, Tried(datetime.now(UTC), 0.1, 500, "webhook.status")))
+    assert (the_delivery(row.id).state, the_delivery(row.id).tries) == ("pending", 1)
+
+
+def test_what_somebody_has_locked_is_not_left_out(monkeypatch: pytest.MonkeyPatch):
+    """The piece gives up in passing, and is done when the lock is gone."""
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
+    monkeypatch.setattr(database, "PASSING_SECONDS", 0.1)
+    endpoint = an_endpoint()
+    for _ in range(3):
+        a_render()
+    relayed()
+    for row in rows(endpoint):
+        put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+    mine = transact(lambda s: begun(s, endpoint))
+    locked = sorted(rows(endpoint), key=lambda row: row.event_id or 0)[1].id
+
+    def beside(session):
+        session.execute(text("SELECT FROM webhook_deliveries WHERE id = :id FOR UPDATE"), {"id": locked})
+        with pytest.raises(DBAPIError) as refused:
+            in_passing(redeliveries.go_on)
+        assert contended(refused.value)
+
+    transact(beside)
+    while in_passing(redeliveries.go_on):
+        pass
+    assert the_redelivery(mine.id).redelivered == 3
+    assert {row.state for row in rows(endpoint)} == {"pending"}
+
+
 def test_an_endpoint_has_one_redelivery_at_a_time(monkeypatch: pytest.MonkeyPatch):
     """Another while it is under way is refused; the latest is shown; another endpoint's does not wait."""
     monkeypatch.setattr(redeliveries, "AT_ONCE", 2)
@@ -223,13 +313,10 @@ def test_what_a_render_went_through_before_its_end_is_not_made_up_for():
 
 def test_what_failed_before_the_end_is_not_sent_again():
     """Whether the end was delivered or never made; a render's own endpoint goes by that render's filter."""
-    from worker.renders.models import Render
-
     standing = an_endpoint()
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/ends").id)
     told, only_starts = a_render(), a_render()
-    put(Render, told, webhook_endpoint_id=own, webhook_events=["*"])
-    put(Render, only_starts, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(told, "https://example.com/ends")
+    names(only_starts, "https://example.com/ends", "render.started")
     for render in (told, only_starts):
         happens(render, EventType.STARTED)
     relayed()
@@ -305,19 +392,27 @@ def test_one_that_no_worker_came_back_from_begins_anew_as_well(only: str | None)
         for row in (lost, tried_now):
             transact(lambda s, row=row: deliveries.redeliver(s, s.get_one(WebhookDelivery, row.id)))
     else:
-        assert again_since(endpoint, only) == 1
+        assert again_since(endpoint, only) == 2
     transact(lambda s: claims.claim(s, lost.id, 1, for_=timedelta(seconds=30)))
     assert (the_delivery(lost.id).lease, the_delivery(lost.id).tries) == (2, 0)
     assert the_delivery(tried_now.id).lease_until is not None
 
 
-def test_a_renders_endpoint_is_sent_that_renders_events_again():
-    """By the render's own filter."""
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
+def test_what_has_no_address_any_more_is_not_sent_to_the_host():
+    """A render that was deleted while its endpoint was disabled: nobody named the host alone."""
     from worker.renders.models import Render
 
+    render = a_render()
+    own = names(render, "https://example.com/own?key=S")
+    put(Render, render, webhook_url=None)
+    relayed()
+    assert (again_since(own), rows(own)) == (0, [])
+
+
+def test_a_renders_endpoint_is_sent_that_renders_events_again():
+    """By the render's own filter."""
     asks, silent = a_render(), a_render()
-    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.started"])
+    own = names(asks, "https://example.com/own", "render.started")
     for render in (asks, silent):
         happens(render, EventType.STARTED, EventType.SUCCEEDED)
     assert again_since(own) == 1
@@ -450,10 +545,8 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
 
     monkeypatch.setattr(retention, "PIECE", 2)
     monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
-    gone = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id)
     named = [a_render() for _ in range(3)]
-    for render in named:
-        put(Render, render, webhook_endpoint_id=gone, webhook_events=["*"])
+    (gone,) = {names(render, "https://example.com/gone") for render in named}
     relayed()
     delivery = rows(gone)[0].id
     transact(lambda s: s.execute(text("UPDATE webhook_deliveries SET state = 'failed', ended_at = now()")))
@@ -481,14 +574,14 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
     assert transact(lambda s: len([s.get_one(Render, id) for id in named])) == 3
 
 
-def test_one_endpoint_for_each_address_of_renders_however_many_ask_at_once():
+def test_one_endpoint_for_each_host_of_renders_however_many_ask_at_once():
     """And a standing one of the same address is another."""
     from concurrent.futures import ThreadPoolExecutor
 
     standing = an_endpoint("https://example.com/same")
 
-    def ask(_):
-        return by_owner(lambda s, o: endpoints.of_render(s, o, "https://example.com/same").id)
+    def ask(order):
+        return by_owner(lambda s, o: endpoints.of_render(s, o, f"https://example.com/same/{order}").id)
 
     with ThreadPoolExecutor(6) as pool:
         found = set(pool.map(ask, range(24)))

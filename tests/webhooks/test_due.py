@@ -238,6 +238,23 @@ def test_one_owners_many_addresses_leave_another_owner_his_turn():
     assert per_endpoint(handed_out()) == {his: 1}, "who has least in hand"
 
 
+def test_what_is_due_later_takes_no_share_of_the_places():
+    """Endpoints with nothing but retries to come are not among those that share."""
+    a_worker(capacity=40)
+    resting = [an_endpoint() for _ in range(15)]
+    a_render()
+    relayed()
+    for row in deliveries():
+        put(WebhookDelivery, row.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
+    at_work = an_endpoint()
+    for _ in range(due.AT_ONCE):
+        a_render()
+    for endpoint in resting:
+        transact(lambda s, id=endpoint: endpoints.change(s, s.get_one(WebhookEndpoint, id), events=["webhook.*"]))
+    relayed()
+    assert per_endpoint(handed_out()) == {at_work: due.AT_ONCE}
+
+
 def test_an_owner_with_troubled_addresses_has_no_second_turn():
     """One place after the other, whatever the address."""
     a_worker(capacity=8)
@@ -292,3 +309,39 @@ def test_a_delivery_from_which_no_worker_comes_back_is_given_up():
     assert tries == 4, "the first and three retries"
     ended = deliveries()[0]
     assert (ended.type, ended.state, ended.last_error) == ("render.queued", "failed", "webhook.lost")
+    assert ended.lease_until is None, "nobody has it"
+
+
+def test_what_the_receiver_answered_last_stays_said_where_the_last_try_is_lost():
+    """A delivery that was refused again and again has failed by that."""
+    a_worker(capacity=100)
+    an_endpoint()
+    a_render()
+    relayed()
+    (one,) = handed_out()
+    ended(one, 500)
+    put(WebhookDelivery, one.id, tries=3)
+    (last,) = handed_out()
+    assert transact(lambda s: claims.claim(s, last.id, last.lease, for_=timedelta(seconds=30)))
+    later(35)
+    handed_out()
+    row = the_delivery(one.id)
+    assert (row.state, row.last_error, row.last_status) == ("failed", "webhook.status", 500)
+
+
+@pytest.mark.parametrize("rests", [{"quiet_until": LATER}, {"disabled_at": LATER, "disabled_reason": "asked"}])
+def test_a_message_that_finds_its_endpoint_resting_gives_its_place_back(rests: dict[str, Any]):
+    """Nothing stands still for the interval of lost messages once the rest is over."""
+    a_worker(capacity=100)
+    endpoint = an_endpoint()
+    a_render()
+    relayed()
+    (one,) = handed_out()
+    put(WebhookEndpoint, endpoint, **rests)
+    assert sending.deliver(one.id, one.lease, tools=sending.Tools()) == 0
+    put(WebhookEndpoint, endpoint, quiet_until=None, disabled_at=None, disabled_reason=None)
+    assert handed_out() == [one]
+    assert transact(lambda s: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+    put(WebhookEndpoint, endpoint, **rests)
+    assert transact(lambda s: claims.claim(s, one.id, one.lease + 1, for_=timedelta(seconds=30))) is None
+    assert the_delivery(one.id).sent_at is not None, "somebody has it"

@@ -10,7 +10,7 @@ from api.client.events import Event as ClientEvent
 from api.views import event_body
 from tests import feed
 from tests.renders.conftest import a_batch, a_render
-from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, happens, put, relayed, states
+from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, happens, names, put, relayed, states
 from worker.batches import steering
 from worker.batches.models import Batch
 from worker.database import transact
@@ -42,9 +42,8 @@ def test_a_standing_endpoint_gets_what_its_filter_lets_through():
 
 def test_a_renders_own_endpoint_gets_that_renders_events_by_its_filter():
     """And no other render's of the same owner."""
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/own").id)
     asks, silent = a_render(), a_render()
-    put(Render, asks, webhook_endpoint_id=own, webhook_events=["render.succeeded"])
+    names(asks, "https://example.com/own", "render.succeeded")
     for render in (asks, silent):
         happens(render, EventType.STARTED, EventType.SUCCEEDED)
     relayed()
@@ -54,9 +53,8 @@ def test_a_renders_own_endpoint_gets_that_renders_events_by_its_filter():
 def test_nothing_of_an_owner_goes_to_another_owners_endpoint():
     """Not to a standing one, and not to one that a render names, however that came to be."""
     theirs = an_endpoint(owner_name="demo")
-    own = by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/x").id, "demo")
     render = a_render()
-    put(Render, render, webhook_endpoint_id=own, webhook_events=["*"])
+    own = names(render, "https://example.com/x", owner_name="demo")
     happens(render, EventType.SUCCEEDED)
     relayed()
     assert deliveries(theirs) == deliveries(own) == []
@@ -208,18 +206,61 @@ def test_a_body_does_not_outlive_the_purge_of_its_render():
     assert states() == [("deleted", "pending")]
 
 
-def test_an_owners_renders_name_so_many_addresses_at_most(monkeypatch: pytest.MonkeyPatch):
-    """However many are named at once; what stands behind a `?` is none, and standing ones, deleted ones and other
-    owners' do not count."""
+def deleted(render: str) -> None:
+    put(Render, render, status="canceled", finished_at=func.now())
+    happens(render, EventType.CANCELED)
+    transact(lambda s: purge.purge(s, s.get_one(Render, render, with_for_update=True)))
+
+
+def address(render: str) -> str | None:
+    return transact(lambda s: s.get_one(Render, render).webhook_url)
+
+
+def test_a_deleted_render_tells_its_own_address_which_is_forgotten_with_that():
+    """The delivery has it; the render keeps it no longer than until then, also where nobody listens any more."""
+    first, second = a_render(), a_render()
+    url = "https://shop.example/cb?order=7&key=S"
+    own = names(first, url)
+    names(second, "https://shop.example/cb?order=8")
+    relayed()
+    deleted(first)
+    assert address(first) == url
+    relayed()
+    assert [(one.type, one.url) for one in deliveries(own) if one.subject == first] == [("render.deleted", url)]
+    assert address(first) is None
+    transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, own)))
+    deleted(second)
+    relayed()
+    assert address(second) is None
+
+
+def test_what_a_relay_leaves_for_the_next_pass_keeps_its_address(monkeypatch: pytest.MonkeyPatch):
+    """It is forgotten with the pass that tells it."""
+    monkeypatch.setattr(relay, "MOST", 1)
+    both = [a_render(), a_render()]
+    for number, render in enumerate(both):
+        names(render, f"https://shop.example/{number}", "render.deleted")
+        deleted(render)
+    feed.readable()
+    assert transact(relay.relay)
+    assert [address(render) for render in both] == [None, "https://shop.example/1"]
+    relayed()
+    assert [one.url for one in deliveries()] == ["https://shop.example/0", "https://shop.example/1"]
+    assert [address(render) for render in both] == [None, None]
+
+
+def test_an_owners_renders_name_so_many_hosts_at_most(monkeypatch: pytest.MonkeyPatch):
+    """However many are named at once; a path or query is none, and standing ones, deleted ones and other owners' do not
+    count."""
     from concurrent.futures import ThreadPoolExecutor
 
     monkeypatch.setattr(endpoints, "MOST_OF_RENDERS", 3)
     an_endpoint()
     by_owner(lambda s, theirs: endpoints.of_render(s, theirs, "https://example.com/theirs"), "demo")
 
-    def name(path: object, owner: str = "default") -> str | None:
+    def name(host: object, path: str = "") -> str | None:
         try:
-            return by_owner(lambda s, mine: endpoints.of_render(s, mine, f"https://example.com/{path}").id, owner)
+            return by_owner(lambda s, mine: endpoints.of_render(s, mine, f"https://{host}.example.com/{path}").id)
         except endpoints.TooMany:
             return None
 
@@ -227,7 +268,7 @@ def test_an_owners_renders_name_so_many_addresses_at_most(monkeypatch: pytest.Mo
         made = {n: id for n, id in enumerate(pool.map(name, range(8))) if id is not None}
     assert len(made) == 3
     (first, known), *_ = made.items()
-    assert name(f"{first}?order=4711") == known
+    assert name(first, "orders/4711?key=x") == known
     assert name("another") is None
     transact(lambda s: endpoints.delete(s, s.get_one(WebhookEndpoint, known)))
     assert name("another")

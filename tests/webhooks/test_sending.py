@@ -24,6 +24,7 @@ from tests.webhooks.conftest import (
     handed_out,
     happens,
     later,
+    names,
     put,
     relayed,
     states,
@@ -31,11 +32,13 @@ from tests.webhooks.conftest import (
     the_endpoint,
     tried,
 )
+from worker.addresses.errors import Busy
 from worker.database import transact
 from worker.renders import events
 from worker.renders.events import Cursor, EventType
 from worker.renders.models import Render
 from worker.webhooks import claims, endpoints, outcomes, redeliveries, relay, retention, sending
+from worker.webhooks import deliveries as deliveries_
 from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
 
@@ -192,7 +195,6 @@ def test_gone_ends_the_delivery_and_disables_the_endpoint_which_says_so(receiver
     put(WebhookDelivery, told.id, ready_at=datetime(2999, 1, 1, tzinfo=UTC))
     assert tried() == 0
     transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
-    later(40)  # its message had gone out with the first one's, and found it disabled
     assert tried() == 1
     assert (len(receiver.got), the_endpoint(endpoint).failing_since) == (before + 1, None)
 
@@ -234,7 +236,7 @@ def test_two_failures_with_a_week_of_nothing_between_them_are_no_five_days(recei
     assert timedelta(hours=23) < days < timedelta(hours=25), "from the second one on"
 
 
-@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault"])
+@pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault", "address.busy"])
 def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
     """It neither counts as a failure of the endpoint nor disables one that had been failing."""
     endpoint, delivery = one_delivery("http://127.0.0.1:9/")
@@ -243,6 +245,24 @@ def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
     transact(lambda s: outcomes.write(s, first, Tried(datetime.now(UTC), 0.0, error=error)))
     assert (the_delivery(delivery).state, the_delivery(delivery).last_error) == ("pending", error)
     assert (the_endpoint(endpoint).failing_since, the_endpoint(endpoint).failed_at) == (None, None)
+
+
+def test_where_no_name_could_be_looked_up_no_try_is_gone(receiver: Receiver):
+    """The one try that is allowed for is still there, a moment later."""
+    _, delivery = one_delivery(receiver.url)
+    for _ in range(4):
+        later(20)
+        held = claimed(delivery)
+        assert held is not None
+        busy = Tried(datetime.now(UTC), 0.0, error=Busy.code)
+        transact(lambda s, held=held, busy=busy: outcomes.write(s, held, busy))
+        assert tried() == 0, "not at once"
+    row = the_delivery(delivery)
+    assert (row.state, row.tries, row.last_error) == ("pending", 0, "address.busy")
+    later(20)
+    assert tried() == 1
+    assert (the_delivery(delivery).state, the_delivery(delivery).tries) == ("delivered", 1)
+    assert [one.number for one in attempts(delivery)] == [1, 2, 3, 4, 5]
 
 
 def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):
@@ -315,6 +335,24 @@ def test_a_worker_that_dies_in_a_try_that_was_overtaken_leaves_nothing_to_try(re
     later(40)
     assert tried() == 1
     assert states() == [("queued", "superseded"), ("succeeded", "delivered")]
+    assert [row.lease_until for row in deliveries()] == [None, None]
+
+
+@pytest.mark.parametrize("by", ["the relay", "enabling"])
+def test_what_is_superseded_after_its_worker_was_lost_is_nobodys(by: str):
+    """A lease that is over ends with its delivery."""
+    endpoint, render = an_endpoint(), a_render()
+    relayed()
+    assert claimed(deliveries()[0].id) is not None
+    later(40)
+    if by == "enabling":
+        transact(lambda s: endpoints.disable(s, s.get_one(WebhookEndpoint, endpoint)))
+    happens(render, EventType.SUCCEEDED)
+    relayed()
+    if by == "enabling":
+        transact(lambda s: endpoints.enable(s, s.get_one(WebhookEndpoint, endpoint)))
+    row = deliveries()[0]
+    assert (row.state, row.lease_until) == ("superseded", None)
 
 
 def test_a_secret_that_cannot_be_read_fails_the_try_and_sends_nothing(receiver: Receiver):
@@ -337,15 +375,13 @@ def test_an_endpoint_that_is_deleted_while_it_is_tried(receiver: Receiver):
     assert deliveries() == []
 
 
-def test_callbacks_that_differ_behind_the_question_mark_are_one_endpoint(receiver: Receiver):
+def test_callbacks_of_one_host_are_one_endpoint(receiver: Receiver):
     """With one secret and one share of the places; each render's events go to the address as it named it, also when
     they are sent again."""
-    base = receiver.url.partition("?")[0]
-    named = {a_render(): f"{base}?order={number}" for number in range(2)}
-    ids = {by_owner(lambda s, mine, url=url: endpoints.of_render(s, mine, url).id) for url in named.values()}
+    base = receiver.url.partition("hook")[0]
+    named = {a_render(): f"{base}orders/{number}?key={number}" for number in range(2)}
+    ids = {names(render, url) for render, url in named.items()}
     (own,) = ids
-    for render, url in named.items():
-        put(Render, render, webhook_endpoint_id=own, webhook_events=["*"], webhook_url=url)
     relayed()
     while tried():
         pass
@@ -354,5 +390,69 @@ def test_callbacks_that_differ_behind_the_question_mark_are_one_endpoint(receive
     transact(lambda s: redeliveries.begin(s, s.get_one(WebhookEndpoint, own), since, only="failed"))
     while tried():
         pass
-    assert sorted(one.path for one in receiver.got) == ["/hook?order=0", "/hook?order=0", "/hook?order=1"]
+    assert sorted(one.path for one in receiver.got) == ["/orders/0?key=0", "/orders/0?key=0", "/orders/1?key=1"]
     assert the_endpoint(own).url == base
+
+
+def test_the_spellings_of_one_origin_are_one_endpoint_and_other_origins_others():
+    """Upper case, a final dot, the usual port; another scheme, port or host is another receiver."""
+
+    def of(url: str) -> str:
+        return by_owner(lambda s, mine: endpoints.of_render(s, mine, url).id)
+
+    same = ("https://shop.example/a", "https://SHOP.example:443?b", "https://shop.example./c/" + "ü" * 2_000)
+    assert len({of(url) for url in same}) == 1
+    others = ("https://shop.example:8443/a", "http://shop.example/a", "https://www.shop.example/a", same[0])
+    assert len({of(url) for url in others}) == 4
+
+
+def test_what_one_render_s_address_answers_is_no_word_about_the_others(receiver: Receiver):
+    """410 ends that delivery and Retry-After moves it; neither shuts nor quietens the host, which counts as failing
+    until any address of it takes something."""
+    receiver.answers = [410, (503, {"Retry-After": "3000"}, b""), 204]
+    base = receiver.url.partition("hook")[0]
+    named = [a_render() for _ in range(3)]
+    (own,) = {names(render, f"{base}?order={number}") for number, render in enumerate(named)}
+    relayed()
+    assert tried() == 3
+    by_status = {row.last_status: row for row in deliveries(own)}
+    assert {status: row.state for status, row in by_status.items()} == {
+        410: "failed",
+        503: "pending",
+        204: "delivered",
+    }
+    assert (by_status[503].ready_at - attempts(by_status[503].id)[0].started_at).total_seconds() >= 2_990
+    row = the_endpoint(own)
+    assert (row.disabled_at, row.quiet_until, row.failing_since) == (None, None, None)
+    receiver.answers = [410]
+    happens(by_status[410].subject, EventType.STARTED)
+    relayed()
+    assert tried() == 1
+    assert the_endpoint(own).disabled_at is None
+    assert the_endpoint(own).failing_since is not None
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_a_test_of_a_renders_endpoint_goes_to_the_newest_address_and_switches_nothing_off(
+    receiver: Receiver, status: int
+):
+    """Nor does its failing count, whatever it answers; where no render is left there is nobody to ask."""
+    receiver.answers = [204, status]
+    base = receiver.url.partition("hook")[0]
+    first, second = a_render(), a_render()
+    names(first, f"{base}?order=1")
+    own = names(second, f"{base}?order=2")
+
+    def send():
+        transact(lambda s: deliveries_.send_test(s, s.get_one(WebhookEndpoint, own), EventType.SUCCEEDED))
+        assert tried() == 1
+        return receiver.got[-1].path, the_endpoint(own).failing_since, the_endpoint(own).disabled_at
+
+    put(WebhookEndpoint, own, failing_since=datetime.now(UTC) - timedelta(days=6), failed_at=datetime.now(UTC))
+    assert send() == ("/?order=2", None, None)
+    put(Render, second, webhook_url=None)
+    put(WebhookEndpoint, own, failing_since=(since := datetime.now(UTC) - timedelta(days=6)))
+    assert send() == ("/?order=1", since, None)
+    put(Render, first, webhook_url=None)
+    with pytest.raises(deliveries_.NoAddress):
+        send()

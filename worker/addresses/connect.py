@@ -10,50 +10,44 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
-from queue import Empty, Queue
-from threading import BoundedSemaphore, Thread
 from typing import Any, TypeVar
 
 import httpcore
 
 from worker.addresses.errors import BadCertificate, NotConnected, Private, TimedOut, Unresolvable
+from worker.addresses.lookups import Lookups
 from worker.addresses.policy import IP, Policy
 
-Resolve = Callable[[str, int], Sequence[str]]
-"""Host and port to IP addresses as text; raises OSError."""
 T = TypeVar("T")
 
 MOST_TRIED = 4
 """Addresses of a name that are connected to in turn; a hostile name may have hundreds."""
-_LOOKUPS = BoundedSemaphore(5)
-"""Half of the threads in which gevent resolves names, so that names which hang leave the backend's own name a place."""
 
 
 class Clock:
     """What is left of a fetch, from its first look-up to its last byte. Seconds."""
 
     def __init__(self, total: float) -> None:
-        self._end = time.monotonic() + total
+        self._end = self._whole = time.monotonic() + total
+
+    def within(self, seconds: float) -> None:
+        """Over so many seconds from now, or with the whole where that is earlier: for whoever has the right to go on
+        for a while only, and says anew each time that he still has it."""
+        self._end = min(self._whole, time.monotonic() + seconds)
 
     def until(self, step: float | None) -> float:
         """The moment by which a step that begins now has to be over."""
         return self._end if step is None else min(self._end, time.monotonic() + step)
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """All addresses that the machine's resolver knows."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 class Backend(httpcore.NetworkBackend):
     """Opens the connections of one fetch. Unix sockets stay what they are in the base class: not implemented."""
 
-    def __init__(self, policy: Policy, clock: Clock, resolver: Resolve = resolve) -> None:
-        self._policy, self._clock, self._resolve = policy, clock, resolver
+    def __init__(self, policy: Policy, clock: Clock, lookups: Lookups) -> None:
+        self._policy, self._clock, self._lookups = policy, clock, lookups
 
     def connect_tcp(
         self,
@@ -80,9 +74,7 @@ class Backend(httpcore.NetworkBackend):
     def _checked(self, host: str, port: int, until: float) -> list[IP]:
         """The addresses to try. One that is not allowed refuses them all: the next answer might hold it alone."""
         try:
-            found = [ip_address(text) for text in _looked_up(self._resolve, host, port, until)]
-        except TimeoutError:
-            raise TimedOut("the host name took too long to resolve") from None
+            found = [ip_address(text) for text in self._lookups.addresses(host, port, until)]
         except (OSError, ValueError):  # ValueError: a name that cannot be encoded (UnicodeError), no IP address
             raise Unresolvable from None
         if not found:
@@ -90,34 +82,6 @@ class Backend(httpcore.NetworkBackend):
         if not all(map(self._policy.allows, found)):
             raise Private
         return found[:MOST_TRIED]
-
-
-def _looked_up(resolver: Resolve, host: str, port: int, until: float) -> Sequence[str]:
-    """The C library's resolver knows no time-out of ours: it is asked in a thread that is left behind if need be."""
-    if not _LOOKUPS.acquire(timeout=max(0, until - time.monotonic())):
-        raise TimeoutError
-    answer: Queue[Sequence[str] | OSError | ValueError] = Queue(1)
-
-    def ask() -> None:
-        try:
-            answer.put(resolver(host, port))
-        except (OSError, ValueError) as error:
-            answer.put(error)
-        finally:
-            _LOOKUPS.release()
-
-    try:
-        Thread(target=ask, name="address-lookup", daemon=True).start()
-    except RuntimeError:  # no more threads
-        _LOOKUPS.release()
-        raise
-    try:
-        found = answer.get(timeout=max(0, until - time.monotonic()))
-    except Empty:
-        raise TimeoutError from None
-    if isinstance(found, Exception):
-        raise found
-    return found
 
 
 def _connected(address: IP, port: int, until: float) -> socket.socket:

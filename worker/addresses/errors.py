@@ -10,6 +10,7 @@ AddressError                 base; carries the host as it was written, never wha
 │   ├── NotConnected         address.unreachable: nobody answers there
 │   ├── BadCertificate       address.tls: a certificate of another name, expired, or of an unknown authority
 │   ├── TimedOut             address.timeout: longer than one step or the whole may take
+│   ├── Busy                 address.busy: a fault of ours, not of the address: too many names are looked up here
 │   └── Cut                  address.cut: the answer broke off, or is no HTTP
 └── Unusable                 there was an answer, but no use in it
     ├── TooManyRedirects     address.redirects
@@ -102,6 +103,14 @@ class TimedOut(Unreachable):
     code = "address.timeout"
     what = "the host took too long"
     help = "Have the server answer faster."
+
+
+class Busy(Unreachable):
+    """This process found no place to look the name up. Says nothing of the address."""
+
+    code = "address.busy"
+    what = "too many other host names were being looked up"
+    help = "Nothing is wrong with the address: try again in a minute."
 
 
 class Cut(Unreachable):

@@ -18,9 +18,10 @@ import httpcore
 import httpx
 
 from worker.addresses import decoding
-from worker.addresses.connect import Backend, Clock, Resolve, resolve
+from worker.addresses.connect import Backend, Clock
 from worker.addresses.errors import AddressError, Cut, TooLarge, TooManyRedirects
 from worker.addresses.form import Address, parse_target, redirected
+from worker.addresses.lookups import Lookups, Resolve
 from worker.addresses.policy import Policy, policy
 
 USER_AGENT = "vivideo"
@@ -29,6 +30,7 @@ _OURS = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 """Headers that frame the message: a caller does not set them."""
+_LOOKUPS = Lookups()
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 
@@ -112,13 +114,15 @@ class Answer:
 class Guarded:
     """Fetches customers' addresses. Holds nothing open; threads and greenlets may share one.
 
-    `allowed` is the installation's policy where not given, `resolver` the machine's, `tls` the usual authorities'.
+    `allowed` is the installation's policy where not given, `resolver` the machine's, whose places for look-ups all of
+    this process share, `tls` the usual authorities'.
     """
 
     def __init__(
-        self, allowed: Policy | None = None, *, resolver: Resolve = resolve, tls: ssl.SSLContext | None = None
+        self, allowed: Policy | None = None, *, resolver: Resolve | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._allowed, self._resolver, self._tls = allowed, resolver, tls
+        self._allowed, self._tls = allowed, tls
+        self._lookups = _LOOKUPS if resolver is None else Lookups(resolver)
 
     def fetch(
         self,
@@ -143,18 +147,20 @@ class Guarded:
         content: bytes | Iterator[bytes] | None = None,
         length: int | None = None,
         limits: Limits | None = None,
+        clock: Clock | None = None,
     ) -> Generator[Answer]:
         """Send the request and hold the answer open. Raises AddressError; ValueError for a header that cannot be sent
         or is not the caller's to set, and for redirects of another method than GET and HEAD.
 
         `length` is that of a `content` that comes in pieces, bytes: it is told beforehand, as some receivers take no
         chunks; without it the pieces go out as chunks. Pieces that come to another length are a ValueError.
+        `clock` takes the place of `limits.total_seconds`: its holder may move its end while the fetch is under way.
         `headers` go to the address's own origin alone: a redirect to another is followed without them.
         """
         limits, allowed = limits or Limits(), self._allowed or policy()
         if limits.redirects and method not in ("GET", "HEAD"):
             raise ValueError(f"a redirected {method} would have to be sent twice")
-        backend = Backend(allowed, Clock(limits.total_seconds), self._resolver)
+        backend = Backend(allowed, clock or Clock(limits.total_seconds), self._lookups)
         if length is not None and content is not None and not isinstance(content, bytes):
             content = _exactly(content, length)
         call = _Call(method, content, length, limits, backend, self._tls)

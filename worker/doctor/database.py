@@ -73,7 +73,7 @@ def _counter(connection: psycopg.Connection) -> Finding:
     row = connection.execute(counter.NEXT_EPOCH).fetchone()
     if row is not None:
         return fail(NAME, counter.BEHIND, counter.remedy(row[0]))
-    return ok(NAME, "its count of transactions is past all events")
+    return ok(NAME, "its count of transactions is past all events and relays")
 
 
 def _clock(connection: psycopg.Connection) -> Finding:

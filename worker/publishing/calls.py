@@ -10,7 +10,8 @@ from worker.addresses.fetch import Fetched
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import Job, quick, upload
 
-PASSING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+PASSING = frozenset({408, 425, 430, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""430 is Shopify's own: a call that looked like an attack in that moment."""
 MOST_KEPT = 2000
 """Characters of an id or an address that a shop gives."""
 
@@ -41,10 +42,14 @@ def send(
     length: int,
     ours: bool = True,
 ) -> Fetched:
-    """Send a file of a known length, in pieces; an answer with 2xx. `ours`: with the publisher's credentials, else to
-    somebody who never saw them. Raises Again, GivenUp, and what reading raises."""
+    """Send a file of a known length, in pieces; an answer with 2xx. It goes on as long as pieces are taken, which
+    renews the claim, and ends before that does: a receiver that drips its answer holds a worker no longer.
+    `ours`: with the publisher's credentials, else to somebody who never saw them. Raises Again, GivenUp, and what
+    reading raises."""
     try:
-        with job.fetch.open(method, url, headers=headers, content=pieces, length=length, limits=upload()) as answer:
+        with job.fetch.open(
+            method, url, headers=headers, content=pieces, length=length, limits=upload(), clock=job.uploading()
+        ) as answer:
             return judged(Fetched(answer.status, answer.headers, answer.read(), answer.url), ours=ours)
     except AddressError as error:
         unreachable(error)

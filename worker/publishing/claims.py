@@ -2,15 +2,19 @@
 
 Each claim raises the lease's number, and each write names it: whoever lost it writes nothing. A claim lasts until
 `lease_until`, which each write moves on; after that the next look of the dispatcher gives it to another worker.
+
+Locks are taken in one order: the publisher's row, then its publications', as by whoever changes or drops a publisher.
+What ends one writes to its render, and so does without the product's lock (`publications.alone`): a message of a
+trigger has the render's row first, and asks for that lock then.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -18,9 +22,9 @@ from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
-from worker.publishing.errors import Again, GivenUp
+from worker.publishing.errors import OF_THE_PLACE, REFUSED, Again, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
-from worker.publishing.scrubbing import ELSEWHERE, digested, wordless
+from worker.publishing.scrubbing import digested, wordless
 from worker.renders import events
 from worker.renders.events import EventType, NewEvent
 from worker.renders.models import Render, Result
@@ -46,11 +50,14 @@ class Held:
     result: Result | None
     external_ref: str | None
     earlier: Sequence[Publication]
-    """Older ones of the same product that may have something at the shop, the newest first."""
+    """Older ones of the same reference that may have something at the shop, first those that surely had."""
+    lost: bool = False
+    """No worker came back from it, for as long as faults are borne with: it would end workers for ever."""
 
 
 def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
-    """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed."""
+    """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed. A claim
+    that ended by itself before was a fault; what is of another place begins here anew."""
     found = session.get(Publication, publication_id)
     if found is None:
         return None
@@ -59,6 +66,9 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
+    here, lapsed = publications.place_of(found.publisher_id), Publication.lease_until.is_not(None)
+    moved = Publication.place != here
+    was_lapsed = session.scalar(select(lapsed).where(Publication.id == publication_id).with_for_update())
     row = session.scalars(
         update(Publication)
         .where(
@@ -67,9 +77,20 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             Publication.state == PublicationState.PENDING.value,
             Publication.ready_at <= func.now(),
             ~ending.in_hand(Publication),
-            exists().where(Publisher.id == Publication.publisher_id, Publisher.disabled_at.is_(None)),
+            exists().where(Publisher.id == Publication.publisher_id, _is_open()),
         )
-        .values(lease=Publication.lease + 1, lease_until=_until(), sent_at=func.now())
+        .values(
+            lease=Publication.lease + 1,
+            lease_until=_until(),
+            sent_at=func.now(),
+            place=here,
+            step=case((moved, "begin"), else_=Publication.step),
+            remote=case((moved, text("'{}'::jsonb")), else_=Publication.remote),
+            tries=Publication.tries + case((lapsed, 1), else_=0),
+            failing_since=case(
+                (lapsed, func.coalesce(Publication.failing_since, func.now())), else_=Publication.failing_since
+            ),
+        )
         .returning(Publication)
         .execution_options(populate_existing=True, **_AS_IS)
     ).one_or_none()
@@ -82,7 +103,17 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
         session.get(Result, (row.render_id, row.run)),
         session.scalar(select(Render.external_ref).where(Render.id == row.render_id)),
         _earlier(session, row),
+        lost=bool(was_lapsed) and _borne_long_enough(session, row.failing_since),
     )
+
+
+def _borne_long_enough(session: Session, since: datetime | None) -> bool:
+    return bool(session.scalar(select(func.now() - since > settings().waits.publish_for_seconds)))
+
+
+def _is_open() -> ColumnElement[bool]:
+    """Those that anything is brought to now."""
+    return and_(Publisher.disabled_at.is_(None), func.coalesce(Publisher.quiet_until <= func.now(), true()))
 
 
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
@@ -91,10 +122,12 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
         Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
-        ~Publication.remote.has_key(ELSEWHERE),
+        Publication.place == row.place,
         ~Publication.remote.has_key("removed"),
+        Publication.remote.has_key("product_id"),  # else it never came as far as the shop
     )
-    return session.scalars(query.order_by(Publication.number.desc()).limit(MOST_EARLIER)).all()
+    unmade = func.jsonb_extract_path_text(Publication.remote, "media_id").is_(None)
+    return session.scalars(query.order_by(unmade, Publication.number.desc()).limit(MOST_EARLIER)).all()
 
 
 def renew(session: Session, held: Held) -> None:
@@ -119,26 +152,44 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     Raises LeaseLost.
     """
     waits = settings().waits
-    _alone(session, held)
-    row = session.scalars(select(Publication).where(_mine(held)).with_for_update()).one_or_none()
+    row = session.scalars(select(Publication).where(_mine(held))).one_or_none()
     if row is None:
         raise LeaseLost
     since = row.failing_since or session.scalars(select(func.now())).one()
-    late = session.scalar(select(func.now() - since > waits.publish_for_seconds))
-    if late:
+    if _borne_long_enough(session, since):
         end(session, held, GivenUp(fault.code, fault.detail))
         return False
+    _alone(session, held)
     longest = waits.publish_longest_seconds
     pause = min(waits.retry_first_seconds * 2 ** min(row.tries, 30), longest) * random.uniform(0.75, 1.25)  # noqa: S311
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
+    if fault.code == REFUSED:
+        _fails(session, held, fault.code, quiet_until=from_now(longest))
+        pause = timedelta()
+    elif fault.code in OF_THE_PLACE:
+        _fails(session, held, fault.code)
     _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
     return True
 
 
+def refused(session: Session, held: Held, fault: GivenUp) -> bool:
+    """The credentials were: that is every publication's fault, so the publisher is left alone for a while, and none of
+    them fails; at once again where the credentials are others by now. False where it is this one's alone, as others
+    went through since it was refused before, or where that was long enough. Raises LeaseLost."""
+    since = session.scalars(select(Publication.failing_since).where(_mine(held))).one_or_none()
+    succeeded = session.scalars(select(Publisher.succeeded_at).where(Publisher.id == held.publisher.id)).one_or_none()
+    if since is not None and succeeded is not None and succeeded > since:
+        end(session, held, fault)
+        return False
+    return again(session, held, Again(fault.code, fault.detail))
+
+
 def published(session: Session, held: Held, remote: dict[str, Any], removed: Sequence[str]) -> None:
     """It is at the shop, and what `removed` brought there earlier is not any more. Raises LeaseLost."""
+    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None, "quiet_until": None}
+    _on_publisher(session, held, **well)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
     session.execute(
         update(Publication)
@@ -146,8 +197,6 @@ def published(session: Session, held: Held, remote: dict[str, Any], removed: Seq
         .values(remote=Publication.remote.op("||")(text("'{\"removed\": true}'::jsonb")))
         .execution_options(**_AS_IS)
     )
-    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None}
-    _on_publisher(session, held, **well)
     _tell(session, held, EventType.PUBLISHED)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "published", "").inc)
 
@@ -155,10 +204,8 @@ def published(session: Session, held: Held, remote: dict[str, Any], removed: Seq
 def end(session: Session, held: Held, fault: GivenUp) -> None:
     """Given up, with the reason. Raises LeaseLost."""
     told = {"error_code": fault.code, "error_detail": fault.detail or None}
+    _fails(session, held, fault.code)
     _finish(session, held, PublicationState.FAILED, **told)
-    _on_publisher(
-        session, held, failing_since=func.coalesce(Publisher.failing_since, func.now()), error_code=fault.code
-    )
     _tell(session, held, EventType.PUBLISH_FAILED, code=fault.code)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "failed", fault.code).inc)
 
@@ -181,9 +228,20 @@ def _finish(session: Session, held: Held, state: PublicationState, **values: Any
     session.execute(scrubbed.execution_options(**_AS_IS))
 
 
-def _on_publisher(session: Session, held: Held, **values: Any) -> None:
+def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
+    """Not where it is told something else by now: that is a new start."""
+    since = func.coalesce(Publisher.failing_since, func.now())
+    _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=code, **more)
+
+
+def _told_the_same(held: Held) -> ColumnElement[bool]:
+    was = held.publisher
+    return and_(Publisher.credentials_encrypted == was.credentials_encrypted, Publisher.settings == was.settings)
+
+
+def _on_publisher(session: Session, held: Held, *where: ColumnElement[bool], **values: Any) -> None:
     kept = {"updated_at": Publisher.updated_at}
-    mine = Publisher.id == held.publisher.id
+    mine = and_(Publisher.id == held.publisher.id, *where)
     session.execute(update(Publisher).where(mine).values(**values, **kept).execution_options(**_AS_IS))
 
 
@@ -215,6 +273,7 @@ def _mine(held: Held) -> ColumnElement[bool]:
     return and_(
         Publication.id == held.publication.id,
         Publication.lease == held.lease,
+        publications.place_of(held.publisher.id) == held.publication.place,
         Publication.state == PublicationState.PENDING.value,
     )
 

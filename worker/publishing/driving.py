@@ -18,7 +18,7 @@ from worker.media.storage import Storage, StorageError
 from worker.metrics.declared import PUBLISH_SECONDS
 from worker.publishing import claims, http_target, publishers, shopify, woocommerce
 from worker.publishing.claims import Held, LeaseLost
-from worker.publishing.errors import Again, GivenUp, PublishError
+from worker.publishing.errors import REFUSED, Again, GivenUp, PublishError
 from worker.publishing.job import Job, Later, Next, Outcome, Published, Steps
 from worker.publishing.models import Publication, Publisher, PublisherKind
 
@@ -72,7 +72,7 @@ def _worked(held: Held, tools: Tools) -> str:
     try:
         return _driven(held, tools)
     except GivenUp as fault:
-        return _ended(held, fault)
+        return _refused(held, fault) if fault.code == REFUSED else _ended(held, fault)
     except Again as fault:
         return _tried(held, fault)
     except LeaseLost:
@@ -88,6 +88,8 @@ def _worked(held: Held, tools: Tools) -> str:
 
 def _driven(held: Held, tools: Tools) -> str:
     """Raises PublishError, LeaseLost, and what the tools raise."""
+    if held.lost:
+        raise GivenUp("publish.internal", "no worker came back from it")
     job = _job(held, tools)
     steps = STEPS[PublisherKind(held.publisher.kind)]
     step = held.publication.step
@@ -130,6 +132,12 @@ def _ended(held: Held, fault: GivenUp) -> str:
     transact(lambda session: claims.end(session, held, fault))
     log.warning("publication.failed", **_facts(held, fault))
     return "failed"
+
+
+def _refused(held: Held, fault: GivenUp) -> str:
+    waits = transact(lambda session: claims.refused(session, held, fault))
+    log.warning("publication.again" if waits else "publication.failed", **_facts(held, fault))
+    return "again" if waits else "failed"
 
 
 def _tried(held: Held, fault: Again) -> str:

@@ -23,6 +23,10 @@ HELP = {
 }
 """Every code with its remedy; docs/errors.md has the same."""
 
+REFUSED = "publish.refused"
+OF_THE_PLACE = ("publish.unavailable", "publish.throttled", REFUSED)
+"""Say something of the whole shop, not of one product: its others fare no better at this moment."""
+
 
 class PublishError(Exception):
     """Base."""

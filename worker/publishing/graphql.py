@@ -2,11 +2,16 @@
 
 from typing import Any
 
-from worker.publishing.calls import call, listing, mapping, parsed
+from worker.publishing.calls import call, listing, mapping, parsed, said
 from worker.publishing.errors import Again, GivenUp
 from worker.publishing.job import Job
 from worker.publishing.settings import ShopifyCredentials, ShopifySettings
 
+CLOSED = {
+    402: "the shop is frozen, its owner has to settle what he owes to Shopify",
+    423: "the shop is locked, its owner has to ask Shopify why",
+}
+"""Of which the same again says the same ("Status and error codes")."""
 PASSING = frozenset({"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"})
 
 
@@ -20,7 +25,10 @@ def ask(job: Job, query: str, /, **variables: Any) -> dict[str, Any]:
     assert isinstance(credentials, ShopifyCredentials)
     address = f"{settings.base}/admin/api/{settings.api_version}/graphql.json"
     headers = {"X-Shopify-Access-Token": credentials.access_token.get_secret_value()}
-    answer = call(job, "POST", address, headers=headers, body={"query": query, "variables": variables})
+    body = {"query": query, "variables": variables}
+    answer = call(job, "POST", address, headers=headers, body=body, allow=tuple(CLOSED))
+    if (why := CLOSED.get(answer.status)) is not None:
+        raise GivenUp("publish.rejected", f"{why}: HTTP {answer.status} {said(answer.body)}")
     whole = mapping(parsed(answer))
     if errors := whole.get("errors"):
         _raise(listing(errors) or [{"message": str(errors)}], mapping(whole.get("extensions")))

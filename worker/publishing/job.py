@@ -8,12 +8,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from config.settings import settings
+from worker.addresses.connect import Clock
 from worker.addresses.fetch import Guarded, Limits
 from worker.database import transact
 from worker.media.storage import NotStored, Storage
 from worker.publishing import claims
 from worker.publishing.claims import Held
-from worker.publishing.errors import GivenUp
+from worker.publishing.errors import Again, GivenUp, PublishError
+from worker.publishing.models import Publication
 from worker.publishing.settings import Credentials, Settings
 
 MARK = "vivideo-"
@@ -21,6 +23,10 @@ MARK = "vivideo-"
 whether something is there already, and nothing without it is ever removed."""
 _TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 LONGEST_UPLOAD = timedelta(hours=1)
+MOST_TIDIES = 12
+"""Faults in a row: more than an hour of them."""
+BEFORE_ITS_END = 0.9
+"""Of a claim's time, when a call with the video is over at the latest: what came of it is written in what is left."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Published:
 Outcome = Next | Later | Published
 
 
-def remarked(refused: GivenUp) -> Published:
+def remarked(refused: PublishError) -> Published:
     """The video is there, but what is done after it was refused: said, and left to the product's next one."""
     return Published(remote={"remark": str(refused)})
 
@@ -67,6 +73,7 @@ class Job:
     remote: dict[str, Any]
     """What is on file of it, with what this claim's steps added."""
     _renewed: float = field(default_factory=time.monotonic)
+    _clock: Clock | None = None
 
     @property
     def id(self) -> str:
@@ -96,6 +103,13 @@ class Job:
             raise GivenUp("publish.no_video")
         return self.held.result.storage_key
 
+    @property
+    def earlier(self) -> list[Publication]:
+        """Older ones of ours that may have something on this very product. What is on another one, to which the
+        reference led before, is left alone."""
+        here = self.remote["product_id"]
+        return [one for one in self.held.earlier if one.remote.get("product_id") == here]
+
     def size(self) -> int:
         """The video's bytes. Raises GivenUp, StorageUnavailable."""
         try:
@@ -116,11 +130,32 @@ class Job:
         """Renew the claim where it is time. Raises LeaseLost."""
         if time.monotonic() - self._renewed > settings().waits.publish_lease_seconds.total_seconds() / 4:
             transact(lambda session: claims.renew(session, self.held))
-            self._renewed = time.monotonic()
+            self.renewed()
 
     def renewed(self) -> None:
         """A write has just renewed it."""
         self._renewed = time.monotonic()
+        self._wind()
+
+    def uploading(self) -> Clock:
+        """Of a call with the video: it ends before the claim does, and goes on as long as that is renewed."""
+        self._clock = Clock(LONGEST_UPLOAD.total_seconds())
+        self._wind()
+        return self._clock
+
+    def _wind(self) -> None:
+        if self._clock is not None:
+            claimed = settings().waits.publish_lease_seconds.total_seconds() * BEFORE_ITS_END
+            self._clock.within(self._renewed + claimed - time.monotonic())
+
+
+def at_last(job: Job, fault: Again) -> Published:
+    """The video is there, and what is done after it goes wrong: after so many times as if it was refused. Raises the
+    fault before."""
+    row = job.held.publication
+    if row.step == "tidy" and row.tries >= MOST_TIDIES:
+        return remarked(fault)
+    raise fault
 
 
 Step = Callable[[Job], Outcome]
@@ -135,7 +170,5 @@ def quick() -> Limits:
 
 
 def upload() -> Limits:
-    """Of a call with the video."""
-    return Limits(
-        total_seconds=LONGEST_UPLOAD.total_seconds(), read_seconds=settings().waits.publish_read_seconds.total_seconds()
-    )
+    """Of a call with the video; `Job.uploading` says when it is over."""
+    return Limits(read_seconds=settings().waits.publish_read_seconds.total_seconds())

@@ -38,13 +38,17 @@ class Publisher(Base):
     kind: Mapped[str]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind, nothing secret: `worker.publishing.settings`."""
+    place: Mapped[int] = mapped_column(server_default="0")
+    """Raised where another shop or address is told: what was brought to the one of before is not there."""
     credentials_encrypted: Mapped[bytes]
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]
-    """The first failed publication since the last that went through."""
+    """The first publication that failed, or met a fault of the whole shop, since the last that went through."""
     error_code: Mapped[str | None]
-    """Of that failing: `publish.refused` means that its credentials are to be looked at."""
+    """Of its last such fault: `publish.refused` means that its credentials are to be looked at."""
+    quiet_until: Mapped[datetime | None]
+    """Its credentials were refused: its publications wait until then, or until it is changed or enabled."""
     succeeded_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -67,6 +71,8 @@ class Publication(Base):
     publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
     run: Mapped[int]
+    place: Mapped[int] = mapped_column(server_default="0")
+    """Its publisher's, as it was when it was asked for or begun: `remote` is of there."""
     ref: Mapped[str]
     """The owner's reference of the product: a newer video of it overtakes an older one."""
     product: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -108,5 +114,11 @@ class Publication(Base):
         Index("ix_publications_order", "publisher_id", "ref", "number", postgresql_where=text("state = 'pending'")),
         Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("ix_publications_render", "render_id"),
+        # Nothing of them is in a shop: forgotten after a while.
+        Index(
+            "ix_publications_over",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"),
+        ),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),
     )

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
 from worker.publishing import ending
-from worker.publishing.models import Publication, PublicationState
-from worker.publishing.scrubbing import ELSEWHERE, wordless
+from worker.publishing.models import Publication, PublicationState, Publisher
+from worker.publishing.scrubbing import wordless
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -40,6 +40,8 @@ class Wish:
     run: int
     ref: str
     product: Mapping[str, Any]
+    late: bool = False
+    """It may have been overtaken by one that was asked for since: never over a render that is newer than its own."""
 
 
 def ask(
@@ -53,17 +55,33 @@ def ask(
     return made[0] if made else None
 
 
-def put(session: Session, wishes: Sequence[Wish], *, late: bool = False) -> Sequence[Publication]:
+def ask_where_new(
+    session: Session, publisher_id: str, render: Render, ref: str, product: Mapping[str, Any], *, moved: bool
+) -> Publication | None:
+    """As `ask`, for a message about a product that did not change, which may be the echo of an edit by ours: only what
+    was never asked for there, or, where the product `moved` to this render from another, what did not fail."""
+    alone(session, publisher_id, ref)
+    its = Publication.render_id == render.id, Publication.run == render.run, Publication.ref == ref
+    query = select(Publication.state).where(*its, Publication.publisher_id == publisher_id)
+    before = session.scalars(query.order_by(Publication.number.desc()).limit(1)).one_or_none()
+    if before is None or (moved and before != PublicationState.FAILED):
+        return ask(session, publisher_id, render, ref, product)
+    return None
+
+
+def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
     """Those that were not on file: a product has, or is about to have, what was asked for last. The same video after
-    another one is asked for anew. `late`: of a finished render, which may have been overtaken by one that was asked for
-    after it."""
+    another one is asked for anew."""
     made: list[Publication] = []
     for one in sorted(wishes, key=lambda wish: (wish.publisher_id, wish.ref, wish.render_id)):
         alone(session, one.publisher_id, one.ref)
         last = newest(session, one.publisher_id, one.ref)
-        if last is not None and (_is_of(last, one) or (late and (last.render_id, last.run) > (one.render_id, one.run))):
+        if last is not None and (
+            _is_of(session, last, one) or (one.late and (last.render_id, last.run) > (one.render_id, one.run))
+        ):
             continue
-        row = {"id": new_id("pbn"), **{name: getattr(one, name) for name in _COLUMNS}}
+        row = {"id": new_id("pbn"), "place": place_of(one.publisher_id)}
+        row |= {name: getattr(one, name) for name in _COLUMNS}
         made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
         if last is not None:
             its = Publication.publisher_id == one.publisher_id, Publication.ref == one.ref
@@ -83,12 +101,17 @@ def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
     return session.scalars(select(Publication).where(*its).order_by(Publication.number.desc()).limit(1)).one_or_none()
 
 
-def _is_of(last: Publication, wish: Wish) -> bool:
-    there = last.state in (PublicationState.PENDING, PublicationState.PUBLISHED)
-    return there and (last.render_id, last.run) == (wish.render_id, wish.run)
+def _is_of(session: Session, last: Publication, wish: Wish) -> bool:
+    """What is there, or about to be; what was brought to another place is not."""
+    here = last.state == PublicationState.PUBLISHED and last.place == session.scalar(
+        select(place_of(wish.publisher_id))
+    )
+    there = here or last.state == PublicationState.PENDING
+    as_before = not wish.product or last.product == wish.product
+    return there and as_before and (last.render_id, last.run) == (wish.render_id, wish.run)
 
 
-_COLUMNS = tuple(Wish.__dataclass_fields__)
+_COLUMNS = tuple(name for name in Wish.__dataclass_fields__ if name != "late")
 
 
 def get(session: Session, owner_id: str, publication_id: str) -> Publication | None:
@@ -120,7 +143,7 @@ def page(
 
 def retry(session: Session, owner_id: str, publication_id: str) -> Publication | None:
     """Try one that failed again, now; None where the owner has no such one. What it made before is on file and is
-    asked after first, so nothing comes twice. Raises NotFailed."""
+    asked after first, so nothing comes twice; whoever gave it up writes nothing more. Raises NotFailed."""
     row = session.scalars(
         select(Publication)
         .where(Publication.id == publication_id, Publication.owner_id == owner_id)
@@ -136,8 +159,8 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
         .where(Publication.id == row.id)
         .values(
             state=PublicationState.PENDING.value,
+            lease=Publication.lease + 1,
             step="begin",
-            remote=case((Publication.remote.has_key(ELSEWHERE), text("'{}'::jsonb")), else_=Publication.remote),
             tries=0,
             failing_since=None,
             sent_at=None,
@@ -154,14 +177,34 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
 
 
 def begin_anew(session: Session, publisher_id: str) -> None:
-    """A publisher's place is another one: what waits begins there, whoever has it in hand writes nothing more, and what
-    is final belongs to the old place and is left alone there."""
-    its = Publication.publisher_id == publisher_id
-    pending = Publication.state == PublicationState.PENDING.value
+    """A publisher's place is another one: what waits begins there, and whoever has it in hand writes nothing more. What
+    is final belongs to the old place, by its number, and is left alone there."""
+    pending = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
     afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
     free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
-    _set(session, and_(its, pending), afresh | free)
-    _set(session, and_(its, ~pending), {"remote": Publication.remote.op("||")(text("'{\"elsewhere\": true}'::jsonb"))})
+    _set(session, and_(*pending), {**afresh, **free, "place": place_of(publisher_id)})
+
+
+def let_go(session: Session, publisher_id: str) -> None:
+    """Whoever has one of a publisher's in hand writes nothing more. Nobody else has it before that claim would have
+    been over, so what is done at the shop at this moment is seen by the next."""
+    its = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
+    in_hand = Publication.lease_until.is_not(None) | Publication.sent_at.is_not(None)
+    ready_at = func.greatest(Publication.ready_at, Publication.lease_until)
+    free = {"lease": Publication.lease + 1, "lease_until": None, "sent_at": None, "ready_at": ready_at}
+    _set(session, and_(*its, in_hand), free)
+
+
+def forgive(session: Session, publisher_id: str) -> None:
+    """What waits after a fault goes on at once, and its faults no longer count: they were of what was told before."""
+    fault = Publication.failing_since.is_not(None), Publication.state == PublicationState.PENDING.value
+    afresh = {"tries": 0, "failing_since": None, "ready_at": func.now(), "error_code": None, "error_detail": None}
+    _set(session, and_(Publication.publisher_id == publisher_id, *fault), afresh)
+
+
+def place_of(publisher_id: Any) -> ScalarSelect[int]:
+    """A publisher's, as it is now."""
+    return select(Publisher.place).where(Publisher.id == publisher_id).scalar_subquery()
 
 
 def scrub(session: Session, render: Render) -> None:

@@ -44,8 +44,8 @@ def get(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
 
 
 def locked(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
-    """As `get`, with the row locked until the transaction ends."""
-    query = _owned(owner_id, publisher_id).with_for_update().execution_options(populate_existing=True)
+    """As `get`, with the row locked until the transaction ends; new publications can still name it."""
+    query = _owned(owner_id, publisher_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
 
@@ -71,17 +71,24 @@ def change(
     credentials: Credentials | None = None,
     enabled: bool | None = None,
 ) -> Publisher:
-    """Change a locked publisher. What is under way goes on by what is told now, at another place from its beginning;
-    what was brought to the old place stays there. New credentials or settings are a new start: it no longer counts as
-    failing."""
+    """Change a locked publisher. What waits goes on by what is told now, at another place from its beginning, and what
+    a worker has in hand as it was told; where the publisher is disabled, no further than its next write. What was
+    brought to the old place stays there. New credentials or settings, or being enabled, are a new start: it
+    no longer counts as failing, and what waits after a fault goes on at once."""
     if settings is not None:
         if settings.place != settings_of(row).place:
+            row.place += 1
+            session.flush()
             publications.begin_anew(session, row.id)
         row.settings = settings.model_dump(mode="json")
     if credentials is not None:
         row.credentials_encrypted = vault.lock(json.dumps(plain(credentials)))
-    if settings is not None or credentials is not None:
-        row.failing_since = row.error_code = None
+    if settings is not None or credentials is not None or enabled:
+        row.failing_since = row.error_code = row.quiet_until = None
+        session.flush()
+        publications.forgive(session, row.id)
+    if enabled is False:
+        publications.let_go(session, row.id)
     if enabled is not None:
         row.disabled_at = None if enabled else row.disabled_at or session.scalar(select(func.now()))
     session.flush()

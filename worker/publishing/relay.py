@@ -20,27 +20,36 @@ from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing
 
 NAME = "publications"
 
+RENDERS_AT_ONCE = 100
+"""Whose publications are put in one transaction: each holds its product's lock until that ends, for which triggers'
+messages wait, and one that is not had in time undoes all the others."""
+
 
 def relay(session: Session) -> bool:
     """Take the next events and write the publications that follow from them; whether there may be more at once."""
     found = relays.take(session, NAME)
     done = [one for one in found if one.type == EventType.SUCCEEDED and one.render_id is not None]
+    if rest := done[RENDERS_AT_ONCE:]:
+        relays.stay(session, NAME, behind=found[found.index(rest[0]) - 1])
     if done:
-        publications.put(session, list(_wishes(session, done)), late=True)
-    return len(found) == relays.AT_ONCE
+        publications.put(session, list(_wishes(session, done[:RENDERS_AT_ONCE])))
+    return bool(rest) or len(found) == relays.AT_ONCE
 
 
 def _wishes(session: Session, done: list[Event]) -> Iterator[Wish]:
     """One for each publisher, product and render: a product that sent several messages about it is one."""
     runs = {one.render_id: one.run for one in done if one.render_id is not None and one.run is not None}
     seen: set[tuple[str, str, str]] = set()
-    for publisher_id, owner_id, render_id, ref, product in (*_triggered(session, runs), *_cataloged(session, runs)):
+    found = (*_triggered(session, runs), *_cataloged(session, runs))
+    for publisher_id, owner_id, render_id, ref, product, late in found:
         if (publisher_id, ref, render_id) not in seen:
             seen.add((publisher_id, ref, render_id))
-            yield Wish(publisher_id, owner_id, render_id, runs[render_id], ref, product)
+            yield Wish(publisher_id, owner_id, render_id, runs[render_id], ref, product, late=late)
 
 
-Found = tuple[str, str, str, str, dict[str, Any]]
+Found = tuple[str, str, str, str, dict[str, Any], bool]
+"""Publisher, owner, render, reference, product, and whether it may be late: nothing says that this is the render that
+the product has by now."""
 
 
 def _triggered(session: Session, ids: Iterable[str]) -> Iterator[Found]:
@@ -53,6 +62,7 @@ def _triggered(session: Session, ids: Iterable[str]) -> Iterator[Found]:
             TriggerDelivery.ref,
             TriggerDelivery.product,
             Render.external_ref,
+            TriggerThing.render_id.is_(None).label("late"),
         )
         .join(Trigger, Trigger.id == TriggerDelivery.trigger_id)
         .join(Render, Render.id == TriggerDelivery.render_id)
@@ -71,7 +81,8 @@ def _triggered(session: Session, ids: Iterable[str]) -> Iterator[Found]:
         .order_by(TriggerDelivery.received_at.desc(), TriggerDelivery.id.desc())
     ).all()
     for row in rows:
-        yield row.publisher_id, row.owner_id, row.render_id, row.ref or row.external_ref or row.render_id, row.product
+        ref = row.ref or row.external_ref or row.render_id
+        yield row.publisher_id, row.owner_id, row.render_id, ref, row.product, row.late
 
 
 def _cataloged(session: Session, ids: Iterable[str]) -> Iterator[Found]:
@@ -102,7 +113,7 @@ def _cataloged(session: Session, ids: Iterable[str]) -> Iterator[Found]:
         .order_by(CatalogChange.id.desc())
     ).all()
     for row in rows:
-        yield row.publisher_id, row.owner_id, row.render_id, row.external_ref, locator(row.format, row.ref)
+        yield row.publisher_id, row.owner_id, row.render_id, row.external_ref, locator(row.format, row.ref), False
 
 
 def locator(format: str | None, ref: str) -> dict[str, Any]:

@@ -7,11 +7,9 @@ from sqlalchemy import ColumnElement, case, func, literal, text
 
 from worker.publishing.models import Publication
 
-ELSEWHERE = "elsewhere"
-"""In `remote`: its publisher's place is another one since, and what it has of the shop means nothing there."""
 _DELETED = "deleted:"
 
-_KEPT = ("media_id", "product_id", "removed", ELSEWHERE)
+_KEPT = ("media_id", "unmarked", "product_id", "meta_key", "removed")
 """Of `remote`: nothing that anybody wrote, and no address."""
 
 

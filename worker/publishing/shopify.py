@@ -1,7 +1,8 @@
 """A video becomes media of a product at Shopify, by its GraphQL Admin API (version 2026-10).
 
     begin → upload → attach → add → (seek →) ready → tidy → published
-                                               └→ withdraw → failed        (Shopify could not process it)
+               ↑               │               └→ withdraw → failed        (Shopify could not process it)
+               └───────────────┘                                           (the uploaded file went stale)
 
 Which of a product's videos is ours is told by its alternative text, which "CreateMediaInput" takes and "Media" shows:
 it ends with our mark and the publication's id until the video is ready, when `tidy` sets the one that is wanted. No
@@ -10,24 +11,28 @@ first. What somebody else adds in the same moment lacks the mark: it is never ta
 is found beside it, so nothing is attached twice. Should a lost call be carried out so late that the product did not
 show its video yet, the second has the mark as well, and `tidy` removes it.
 
-A `productUpdate` that answered without errors is never sent again. Should something in the shop have rewritten the text
-at once, the one video that the product did not have before (`remote.before`) is ours; only a call that is known to have
-been carried out is believed that far, for after a lost one it may be anybody's.
+A `productUpdate` that answered without errors is never sent again: the product is looked at until it shows our mark.
+Should something in the shop have rewritten the text at once, it never does; after half an hour the one video that the
+product did not have before (`remote.before`) is taken to be ours. It may be anybody's all the same (`remote.unmarked`),
+so it is neither named nor ever removed, and gives way to one with our mark.
 
 `productCreateMedia` and `productDeleteMedia` are deprecated: media come with `productUpdate` and go with `fileDelete`,
 which also takes them off the product and, unlike `fileUpdate`, frees the place that each video has among those that the
 shop's plan allows.
 """
 
+import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from config.settings import settings
 from worker.publishing import shopify_media as media
 from worker.publishing.calls import kept, listing, mapping, send
-from worker.publishing.errors import GivenUp, words
+from worker.publishing.errors import Again, GivenUp, PublishError, words
 from worker.publishing.graphql import ask, payload, told
-from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps, remarked
+from worker.publishing.job import MARK, Job, Later, Next, Outcome, Published, Steps, at_last, remarked
+from worker.publishing.models import PublicationState
 from worker.publishing.multipart import Form
 from worker.publishing.settings import ShopifySettings
 
@@ -36,6 +41,7 @@ MOST_POLLS = 1500
 """A day of them: Shopify processes a video in minutes."""
 MOST_SEEKS = 30
 """Half an hour of them, for a video that was taken and is not shown."""
+LONGEST_STAGED = timedelta(hours=1)
 LONGEST_ALT = 512
 """Characters of an alternative text."""
 
@@ -68,7 +74,7 @@ def begin(job: Job) -> Outcome:
         return Next("ready", {**place, "polls": 0})
     if ours := media.marked(product, job.mark):
         return _found(ours[0], **place)
-    return Next("upload", {**place, "media_id": None})
+    return Next("upload", {**place, "media_id": None, "unmarked": False, "anew": False})
 
 
 def upload(job: Job) -> Outcome:
@@ -90,35 +96,47 @@ def upload(job: Job) -> Outcome:
     form = Form(fields, job.file_name, job.media_type, size)
     headers = {"Content-Type": form.content_type}
     send(job, "POST", url, headers=headers, pieces=form.pieces(job.pieces()), length=form.length, ours=False)
-    return Next("attach", {"resource_url": resource})
+    return Next("attach", {"resource_url": resource, "uploaded_at": time.time()})
 
 
 def attach(job: Job) -> Outcome:
-    """What the product has is on file before anything is added."""
+    """What the product has is on file before anything is added; what was given up half way takes no place there."""
     product = _there(job)
     if ours := media.marked(product, job.mark):
         return _found(ours[0])
+    with suppress(PublishError):  # still being processed, say: `tidy` does it
+        media.remove(job, _unfinished(job, product))
     return Next("add", {"before": [one["id"] for one in media.videos(product)]})
 
 
 def add(job: Job) -> Outcome:
-    """Make it media of the product ("productUpdate" with `media`), unless that was done."""
+    """Make it media of the product ("productUpdate" with `media`), unless that was done. A staged file is temporary,
+    for how long is not documented: one that is old, or was refused for the first time, is uploaded anew."""
     if ours := media.marked(_there(job), job.mark):
         return _found(ours[0])
+    if time.time() - job.remote.get("uploaded_at", 0) > LONGEST_STAGED.total_seconds():
+        return Next("upload")
     wanted = {"originalSource": job.remote["resource_url"], "mediaContentType": "VIDEO", "alt": _marked_alt(job)}
     identified = {"id": job.remote["product_id"]}
-    answered = payload(ask(job, ATTACH, product=identified, media=[wanted]), "productUpdate")
-    found = _new(job, mapping(answered.get("product")))
-    return Next("seek", {"seeks": 0}) if found is None else _found(found)
+    data = ask(job, ATTACH, product=identified, media=[wanted])
+    try:
+        answered = payload(data, "productUpdate")
+    except GivenUp:
+        if job.remote.get("anew"):
+            raise
+        return Next("upload", {"anew": True})
+    ours = media.marked(mapping(answered.get("product")), job.mark)
+    return _found(ours[0]) if ours else Next("seek", {"seeks": 0})
 
 
 def seek(job: Job) -> Outcome:
-    """Shopify has taken it: wait until the product shows it."""
-    if (found := _new(job, _there(job))) is not None:
-        return _found(found)
+    """Shopify has taken it: wait until the product shows it; in the end, believe what can be nothing else."""
+    product = _there(job)
+    if ours := media.marked(product, job.mark):
+        return _found(ours[0])
     seeks = int(job.remote.get("seeks", 0)) + 1
     if seeks > MOST_SEEKS:
-        raise GivenUp("publish.media_failed", "the shop took the video, but never showed it on the product")
+        return _found(_new(job, product), unmarked=True)
     return Later(_pause(seeks), {"seeks": seeks})
 
 
@@ -134,33 +152,48 @@ def ready(job: Job) -> Outcome:
         case "FAILED":
             return Next("withdraw", {"failure": words(told(listing(video.get("mediaErrors"))))})
         case _ if polls > MOST_POLLS:
-            raise GivenUp("publish.media_failed", "the shop has processed it for a day")
+            return Next("withdraw", {"failure": "the shop has processed it for a day"})
         case _:
             return Later(_pause(polls), {"polls": polls})
 
 
 def withdraw(job: Job) -> Outcome:
     """Take a broken video off the product again, then say why."""
-    media.remove(job, [job.remote["media_id"]])
+    if not job.remote.get("unmarked"):
+        media.remove(job, [job.remote["media_id"]])
     raise GivenUp("publish.media_failed", job.remote.get("failure") or "")
 
 
 def tidy(job: Job) -> Outcome:
     """Remove what came twice and, with `replace`, what earlier publications of ours brought to this product; give the
     video its alternative text."""
+    try:
+        return _tidied(job)
+    except GivenUp as refused:
+        if refused.code == "publish.no_product":
+            raise
+        return remarked(refused)
+    except Again as fault:
+        return at_last(job, fault)
+
+
+def _tidied(job: Job) -> Outcome:
+    """Raises PublishError."""
     product = _there(job)
-    earlier = job.held.earlier if _rules(job).replace else ()
+    if job.remote.get("unmarked") and (ours := media.marked(product, job.mark)):
+        return _found(ours[0])
+    earlier = job.earlier if _rules(job).replace else []
     mine = job.remote["media_id"]
-    ids: set[Any] = {one.remote.get("media_id") for one in earlier}
+    unsure = {one.remote.get("media_id") for one in earlier if one.remote.get("unmarked")}
+    ids: set[Any] = {one.remote.get("media_id") for one in earlier} - unsure
     marks = (job.mark, *(f"{MARK}{one.id}" for one in earlier))
     ids |= {one["id"] for mark in marks for one in media.marked(product, mark)}
-    try:
-        media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
-        if any(one["id"] == mine for one in media.marked(product, job.mark)):
-            media.rename(job, mine, _rules(job).alt or "")
-    except GivenUp as refused:
-        return remarked(refused)
-    return Published(tuple(one.id for one in earlier))
+    media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
+    if any(one["id"] == mine for one in media.marked(product, job.mark)):
+        media.rename(job, mine, _rules(job).alt or "")
+    left = [str(one["id"]) for one in media.videos(product) if one["id"] in unsure and one["id"] != mine]
+    remark = {"remark": f"left, as it is without our mark: {', '.join(left)}"} if left else {}
+    return Published(tuple(one.id for one in earlier), remark)
 
 
 STEPS: Steps = {
@@ -194,16 +227,27 @@ def _pause(asked: int) -> timedelta:
     return min(settings().waits.publish_poll_seconds * 1.5 ** min(asked - 1, 20), LONGEST_POLL)
 
 
-def _found(video: media.Video, **more: str) -> Next:
-    return Next("ready", {"media_id": video["id"], "polls": 0, **more})
+def _found(video: media.Video, **more: Any) -> Next:
+    return Next("ready", {"media_id": video["id"], "polls": 0, "unmarked": False, **more})
 
 
-def _new(job: Job, product: dict[str, Any]) -> media.Video | None:
-    """What a call that was carried out has added."""
-    if ours := media.marked(product, job.mark):
-        return ours[0]
-    new = [one for one in media.videos(product) if one["id"] not in job.remote["before"]]
-    return new[0] if len(new) == 1 else None
+def _new(job: Job, product: dict[str, Any]) -> media.Video:
+    """The only one that a call that was carried out can have added. Raises GivenUp."""
+    new = [one for one in media.videos(product) if one["id"] not in job.remote["before"] and MARK not in _alt(one)]
+    if len(new) == 1:
+        return new[0]
+    raise GivenUp("publish.media_failed", "the shop took the video, but never showed it on the product")
+
+
+def _unfinished(job: Job, product: dict[str, Any]) -> list[str]:
+    """Videos of earlier publications that ended before they were ready; one that was being tidied is live."""
+    ended = [one for one in job.earlier if one.state != PublicationState.PUBLISHED and one.step != "tidy"]
+    marks = tuple(f"{MARK}{one.id}" for one in ended)
+    return [one["id"] for one in media.videos(product) if marks and _alt(one).endswith(marks)]
+
+
+def _alt(video: media.Video) -> str:
+    return str(video.get("alt") or "")
 
 
 def _marked_alt(job: Job) -> str:

@@ -54,10 +54,24 @@ def marked(product: dict[str, Any], mark: str) -> list[Video]:
 
 
 def remove(job: Job, ids: list[str]) -> None:
-    """By "fileDelete"; what is gone already is no fault, what is being processed is tried again. Raises
-    PublishError."""
-    if ids:
-        _done(mapping(ask(job, REMOVE, ids=ids).get("fileDelete")), "fileDelete")
+    """By "fileDelete"; what is gone already is no fault, what is being processed is tried again. Raises PublishError.
+
+    What becomes of the others where one cannot be deleted is not documented: those that the answer does not name are
+    asked for one by one.
+    """
+    left = ids
+    if len(ids) > 1:
+        gone = mapping(ask(job, REMOVE, ids=ids).get("fileDelete")).get("deletedFileIds")
+        left = [one for one in ids if one not in (gone or [])]
+    for one in left:
+        _remove(job, one)
+
+
+def _remove(job: Job, media_id: str) -> None:
+    answered = mapping(ask(job, REMOVE, ids=[media_id]).get("fileDelete"))
+    _done(answered, "fileDelete")
+    if not answered.get("userErrors") and media_id not in (answered.get("deletedFileIds") or []):
+        raise Again("publish.unavailable", "fileDelete deleted nothing, and does not say why")
 
 
 def rename(job: Job, media_id: str, alt: str) -> None:

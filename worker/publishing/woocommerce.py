@@ -8,13 +8,16 @@ before anything is sent again. Should the search have been too early, `tidy` rem
 """
 
 import base64
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
-from worker.publishing.calls import call, kept, listing, mapping, parsed, send
+from worker.addresses.fetch import Fetched
+from worker.publishing.calls import call, kept, listing, mapping, parsed, said, send
 from worker.publishing.errors import Again, GivenUp
-from worker.publishing.job import MARK, Job, Next, Outcome, Published, Steps, remarked
+from worker.publishing.job import MARK, Job, Next, Outcome, Published, Steps, at_last, remarked
+from worker.publishing.models import Publication
 from worker.publishing.settings import WooCommerceCredentials, WooCommerceSettings
 
 MEDIA = "/wp-json/wp/v2/media"
@@ -27,7 +30,8 @@ def begin(job: Job) -> Outcome:
     found = next((one for one in (look() for look in _ways(job)) if one), None)
     if not found:
         raise GivenUp("publish.no_product", f"{job.held.publication.ref} is not in the shop")
-    return Next("upload", {"product_id": _number(found, "parent_id") if found.get("parent_id") else _number(found)})
+    variation = found.get("type") == "variation"  # products may have a parent too, which they do not stand for
+    return Next("upload", {"product_id": _number(found, "parent_id" if variation else "id")})
 
 
 def upload(job: Job) -> Outcome:
@@ -41,30 +45,26 @@ def attach(job: Job) -> Outcome:
     """Write its address and number on the product ("Update a product", `meta_data`): the same again changes nothing,
     as WooCommerce updates a key that is there."""
     key = _rules(job).meta_key
-    fields = [
-        {"key": key, "value": job.remote["source_url"]},
-        {"key": f"{key}_id", "value": str(job.remote["media_id"])},
-    ]
-    path = f"{PRODUCTS}/{job.remote['product_id']}"
-    answer = call(job, "PUT", _at(job, path), headers=_of_shop(job), body={"meta_data": fields}, allow=(400, 404))
-    if answer.status >= 400:
-        _missing(mapping(parsed(answer)))
-    return Next("tidy")
+    _write(job, {key: job.remote["source_url"], f"{key}_id": str(job.remote["media_id"])})
+    return Next("tidy", {"meta_key": key})
 
 
 def tidy(job: Job) -> Outcome:
     """Delete what came twice and, with `replace`, what earlier publications of ours put there for this product
     ("Delete a Media Item": `force`, as media know no trash)."""
-    earlier = [one.id for one in job.held.earlier] if _rules(job).replace else []
+    earlier = job.earlier if _rules(job).replace else []
     try:
-        for mark in [job.mark, *(f"{MARK}{one}" for one in earlier)]:
+        _empty(job, earlier)
+        for mark in [job.mark, *(f"{MARK}{one.id}" for one in earlier)]:
             for media in _library(job, mark):
                 if media["id"] != job.remote["media_id"]:
                     path = f"{MEDIA}/{media['id']}?force=true"
                     call(job, "DELETE", _at(job, path), headers=_of_site(job), allow=(404, 410))
     except GivenUp as refused:
         return remarked(refused)
-    return Published(tuple(earlier))
+    except Again as fault:
+        return at_last(job, fault)
+    return Published(tuple(one.id for one in earlier))
 
 
 STEPS: Steps = {"begin": begin, "upload": upload, "attach": attach, "tidy": tidy}
@@ -98,7 +98,14 @@ def _by_id(job: Job, number: str) -> dict[str, Any] | None:
     if not number.isdecimal():
         return None
     answer = call(job, "GET", _at(job, f"{PRODUCTS}/{number}"), headers=_of_shop(job), allow=(404,))
-    return None if answer.status == 404 else mapping(parsed(answer))
+    if answer.status != 404:
+        return mapping(parsed(answer))
+    try:
+        _missing(answer)
+    except GivenUp as why:
+        if why.code == "publish.no_product":
+            return None
+        raise
 
 
 def _listed(job: Job, **wanted: str) -> dict[str, Any] | None:
@@ -126,6 +133,28 @@ def _uploaded(job: Job) -> dict[str, Any]:
     return mapping(parsed(answer))
 
 
+def _write(job: Job, fields: dict[str, str]) -> None:
+    """Raises PublishError."""
+    path = f"{PRODUCTS}/{job.remote['product_id']}"
+    body = {"meta_data": [{"key": key, "value": value} for key, value in fields.items()]}
+    answer = call(job, "PUT", _at(job, path), headers=_of_shop(job), body=body, allow=(400, 404))
+    if answer.status >= 400:
+        _missing(answer)
+
+
+def _empty(job: Job, earlier: list[Publication]) -> None:
+    """The fields that had another name when `earlier` ones were brought, where they still have what is to be deleted.
+    Raises PublishError."""
+    keys = {str(one.remote["meta_key"]) for one in earlier if one.remote.get("meta_key")} - {job.remote["meta_key"]}
+    if not keys:
+        return
+    product = _by_id(job, str(job.remote["product_id"])) or {}
+    there = {str(one.get("key")): str(one.get("value")) for one in listing(product.get("meta_data"))}
+    numbers = {str(one.remote.get("media_id")) for one in earlier}
+    if stale := [key for key in sorted(keys) if there.get(f"{key}_id") in numbers]:
+        _write(job, dict.fromkeys([name for key in stale for name in (key, f"{key}_id")], ""))
+
+
 def _number(row: dict[str, Any], name: str = "id") -> int:
     """Raises Again."""
     number = row.get(name)
@@ -134,11 +163,16 @@ def _number(row: dict[str, Any], name: str = "id") -> int:
     raise Again("publish.unavailable", f"the shop's answer has no {name} that can be used")
 
 
-def _missing(problem: dict[str, Any]) -> None:
-    text = str(problem.get("message") or problem.get("code") or "")
+def _missing(answer: Fetched) -> NoReturn:
+    """Only WooCommerce itself knows that a product is not there: any other 404 is of whoever answers at that address.
+    Raises GivenUp."""
+    try:
+        problem = mapping(json.loads(answer.body))
+    except ValueError:
+        problem = {}
     if str(problem.get("code")).endswith("_invalid_id"):
-        raise GivenUp("publish.no_product", text)
-    raise GivenUp("publish.rejected", text)
+        raise GivenUp("publish.no_product", said(answer.body))
+    raise GivenUp("publish.rejected", f"HTTP {answer.status} {said(answer.body)}")
 
 
 def _has_keys(job: Job) -> bool:

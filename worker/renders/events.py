@@ -4,11 +4,12 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, func, insert, literal, select, text, tuple_
+from sqlalchemy import BigInteger, DateTime, TextClause, func, insert, literal, select, text, tuple_
+from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.orm import Session
 
 from worker.renders.models import Event, TransactionId
@@ -147,15 +148,49 @@ def feed_at(session: Session, owner_id: str, moment: datetime) -> Cursor:
     """The place behind which all of an owner's events from a moment on are, and perhaps a few from before it: events
     lie in the order of their transactions, and a moment is that of its transaction's begin."""
     end = feed_end(session)  # first: what runs at this moment, and is not seen below, is behind it
-    found = session.execute(_FIRST_SINCE, {"owner": owner_id, "moment": moment}).one_or_none()
+    found = _first_since(session, _FIRST_PLACE, moment, owner=owner_id)
     return min(end, Cursor(int(found.transaction), found.id - 1)) if found else end
 
 
-_FIRST_SINCE = text(
-    """
+def id_before(session: Session, moment: datetime, *, most: timedelta) -> int:
+    """An id below those of all events since then, or since `most` ago where that is later."""
+    newest = last_id(session)  # first: as above
+    since = func.greatest(literal(moment, DateTime(timezone=True)), func.now() - literal(most, INTERVAL))
+    found = _first_since(session, _FIRST_ID, session.execute(select(since)).scalar_one())
+    return found.id - 1 if found else newest
+
+
+def last_id(session: Session) -> int:
+    """Of the events there are; 0 where there are none."""
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+LONGEST_TRANSACTION = timedelta(hours=1)
+"""One that stands still is ended within a minute, and none of ours works for longer than a few."""
+
+
+def _first_since(session: Session, query: TextClause, moment: datetime, **given: Any) -> Any:
+    """The row of a query for the first event since then, or None. It reads what happened within two hours, or within
+    twice the time until anything did, however much came after that."""
+    now = session.execute(select(func.now())).scalar_one()
+    span = LONGEST_TRANSACTION
+    while session.execute(query, {**given, "moment": moment, "span": span}).one_or_none() is None:
+        if now - moment < span:
+            return None
+        span *= 2
+    # Transactions and ids are numbered as events are written: what is further away than this comes after that one.
+    return session.execute(query, {**given, "moment": moment, "span": span + LONGEST_TRANSACTION}).one()
+
+
+_WITHIN = "created_at >= :moment AND created_at < :moment + CAST(:span AS interval)"
+_FIRST_PLACE = text(
+    f"""
     SELECT CAST(transaction AS text) AS transaction, id FROM (
-        SELECT transaction, id FROM events WHERE owner_id = :owner AND created_at >= :moment OFFSET 0) AS since
-    ORDER BY since.transaction, since.id LIMIT 1"""
+        SELECT transaction, id FROM events WHERE owner_id = :owner AND {_WITHIN} OFFSET 0) AS since
+    ORDER BY since.transaction, since.id LIMIT 1"""  # noqa: S608 - own words
 )
-"""`OFFSET 0` keeps the planner from going through the owner's events from the first one on: `ix_events_created` knows
-where they begin."""
+_FIRST_ID = text(
+    f"SELECT id FROM (SELECT id FROM events WHERE {_WITHIN} OFFSET 0) AS since ORDER BY id LIMIT 1"  # noqa: S608
+)
+"""`OFFSET 0` keeps the planner from going through all events from the first one on: `ix_events_created` knows where
+they begin."""

@@ -123,7 +123,8 @@ class Render(Base):
     webhook_endpoint_id: Mapped[str | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """Where this render's own events go, beside the standing endpoints."""
     webhook_url: Mapped[str | None]
-    """The whole address as it was given: its endpoint has none of what stands behind a `?`."""
+    """The whole address as it was given: its endpoint has none but the scheme, the host and the port. Of a
+    deleted render only until `render.deleted` is on its way there."""
     webhook_events: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """Which of them: types, groups or `*`."""
 
@@ -291,7 +292,12 @@ class Render(Base):
         ),
         Index("ix_renders_batch_again", "batch_id", postgresql_where=text("batch_id IS NOT NULL AND run > 1")),
         Index("ix_renders_fingerprint", "owner_id", "fingerprint", postgresql_where=text("fingerprint IS NOT NULL")),
-        Index("ix_renders_webhook", "webhook_endpoint_id", postgresql_where=text("webhook_endpoint_id IS NOT NULL")),
+        Index(
+            "ix_renders_webhook",
+            "webhook_endpoint_id",
+            "created_at",
+            postgresql_where=text("webhook_endpoint_id IS NOT NULL"),
+        ),
         Index("ix_renders_followers", "follows_id", postgresql_where=text("follows_id IS NOT NULL")),
         Index(
             "ix_renders_turns",

@@ -63,9 +63,8 @@ def purge(session: Session, render: Render) -> None:
     _scrub(session, render)
     _scrub_session(session, render)
     emptied = {"prompt": "", "assets": [], "tags": [], "meta": {}, "hints": [], "variables": {}}
-    emptied |= {"purged_at": func.now()} | dict.fromkeys(
-        ("external_ref", "revision", "answer", "timeline", "webhook_url")
-    )
+    # `webhook_url` stays until the relay has told it of the end (`worker.webhooks.relay`).
+    emptied |= {"purged_at": func.now()} | dict.fromkeys(("external_ref", "revision", "answer", "timeline"))
     if render.error_code is not None:
         emptied |= {"error_message": None, "error_help": None}
     store.change(session, render, emptied, NewEvent(EventType.DELETED))

@@ -160,6 +160,16 @@ def get(session: Session, owner_id: str, ref: str) -> Found:
     return Found(template, version)
 
 
+def same(session: Session, owner_id: str, one: str, other: str) -> bool:
+    """Whether two references, by id or name, of whatever versions, are of one template of the owner's."""
+    which = one.partition("@")[0], other.partition("@")[0]
+    try:
+        first, second = (_template(session, owner_id, ref).id for ref in which)
+    except Unknown:
+        return which[0] == which[1]
+    return first == second
+
+
 def made(session: Session, owner_id: str, version_id: str) -> Found | None:
     """A version of the owner's by its own id, with its template."""
     query = select(Template, TemplateVersion).join(TemplateVersion, TemplateVersion.template_id == Template.id)

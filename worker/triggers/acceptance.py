@@ -27,7 +27,7 @@ from worker.renders.models import Render
 from worker.renders.states import Status
 from worker.triggers import equals, filing, locks, order, planning, things
 from worker.triggers.filing import Arrived, Vanished
-from worker.triggers.models import Trigger, TriggerDelivery, Verdict
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 from worker.triggers.planning import NOTHING, Plan, Reference, Said
 from worker.triggers.store import KEY_ENDED, PAUSED, key_ended
 
@@ -230,9 +230,13 @@ def _limited(session: Session, key_id: str | None) -> ApiKey | None:
 
 
 def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> None:
-    """A video that is there goes to this product too; one that is still made is brought there once it is."""
-    if trigger.publisher_id is not None and plan.ref is not None and render.status == Status.SUCCEEDED:
-        publications.ask(session, trigger.publisher_id, render, plan.ref, plan.product)
+    """A video that is there goes to this product too; one that is still made is brought there once it is. What we do
+    to a product comes back as such a message, so one alone is no reason to bring anything."""
+    if trigger.publisher_id is None or plan.ref is None or render.status != Status.SUCCEEDED:
+        return
+    thing = session.get(TriggerThing, (trigger.id, plan.ref), populate_existing=True)
+    moved = thing is not None and thing.render_id not in (None, render.id)
+    publications.ask_where_new(session, trigger.publisher_id, render, plan.ref, plan.product, moved=moved)
 
 
 def _again(session: Session, trigger: Trigger, first: TriggerDelivery, delivery_id: str) -> Taken:

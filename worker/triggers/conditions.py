@@ -11,7 +11,7 @@ is about the whole list. What is not there equals nothing, not even null.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from worker.templates.grammar import unprintable
@@ -36,6 +36,8 @@ class Checked:
 
     holds: bool
     why: str = ""
+    watched: Mapping[str, str] = field(default_factory=dict[str, str])
+    """As `watched` has it, where it came to that."""
 
 
 def check(conditions: Sequence[Condition], payload: Any, watched_before: Mapping[str, str] | None) -> Checked:
@@ -47,28 +49,48 @@ def check(conditions: Sequence[Condition], payload: Any, watched_before: Mapping
     now = watched(conditions, payload)
     before = watched_before or {}
     if now and all(before.get(pointer) == value for pointer, value in now.items()):
-        return Checked(
-            False, f"Unchanged since the last message that was rendered: {', '.join(map(_named, now))[:300]}."
-        )
-    return Checked(True)
+        said = f"Unchanged since the last message that was rendered: {', '.join(map(_named, now))[:300]}."
+        return Checked(False, said, now)
+    return Checked(True, watched=now)
 
 
 def watched(conditions: Sequence[Condition], payload: Any) -> dict[str, str]:
     """SHA-256 of what is at each pointer that a `changed` is about, "" where nothing is: to be kept with the thing."""
-    return {one["pointer"]: _digest(pointers.get(payload, one["pointer"])) for one in conditions if "changed" in one}
+    about = dict.fromkeys(one["pointer"] for one in conditions if "changed" in one)
+    return {pointer: _digest(pointers.get(payload, pointer)) for pointer in about}
 
 
 def valid(conditions: Any) -> list[tuple[str, str]]:
     """What is wrong with conditions: JSON pointer (below the list) and reason; `check` takes what has nothing wrong."""
     if not isinstance(conditions, list) or len(cast("list[Any]", conditions)) > MOST:
         return [("", f"a list of at most {MOST} conditions")]
-    return [one for at, each in enumerate(cast("list[Any]", conditions)) for one in _wrong(f"/{at}", each)]
+    given = cast("list[Any]", conditions)
+    wrong = [one for at, each in enumerate(given) for one in _wrong(f"/{at}", each)]
+    return wrong or list(_watched_twice(given))
+
+
+def _watched_twice(conditions: Sequence[Condition]) -> Iterator[tuple[str, str]]:
+    """Where one `changed` is about a part of what another is about, it says nothing more: a change of the part is one
+    of the whole. A large value that twenty of them are about would be looked through twenty times."""
+    places = [(at, one["pointer"]) for at, one in enumerate(conditions) if "changed" in one]
+    for at, pointer in places:
+        for other, whole in places:
+            if at != other and _within(pointers.names(pointer), pointers.names(whole), same=at > other):
+                yield f"/{at}/pointer", f"within {_named(whole)}, of which another condition says `changed` already"
+                break
+
+
+def _within(part: Sequence[str], whole: Sequence[str], *, same: bool) -> bool:
+    """Whether it may be; `same`: also where it is the whole."""
+    longer = len(part) >= len(whole) if same else len(part) > len(whole)
+    return longer and all(one == other or "*" in (one, other) for one, other in zip(part, whole, strict=False))
 
 
 def _holds(condition: Condition, got: Got) -> bool:
     if "exists" in condition:
         return got.found is condition["exists"]
-    there = {canonical(one) for one in got.values}
+    # No object or list is compared with: the texts of large ones would be written for nothing.
+    there = {canonical(one) for one in got.values if not isinstance(one, dict | list)}
     if "in" in condition:
         return not there.isdisjoint(map(canonical, condition["in"]))
     if "equals" in condition:

@@ -45,6 +45,7 @@ class Message:
     """What tells it from others of its source: the same again is the same message. Visible ASCII, bounded."""
     topic: str | None
     sent_at: datetime | None
+    """The same at every attempt."""
     kept: Mapping[str, str]
     """Headers by lower-case name; reading again with these alone gives the same key and topic."""
     payload: Any
@@ -90,7 +91,10 @@ def _woocommerce(headers: Mapping[str, str], fields: Mapping[str, Any], digest: 
 
 
 def _standard(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
-    return _Said(first(headers, "webhook-id"), fields.get("type"), _seconds(first(headers, "webhook-timestamp")))
+    """Its header's time is the attempt's: a message that is sent again would be newer than what came in between."""
+    happened = fields.get("timestamp")
+    at = moment(happened) if isinstance(happened, str) else None
+    return _Said(first(headers, "webhook-id"), fields.get("type"), at)
 
 
 def _github(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
@@ -108,7 +112,7 @@ def _stripe(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) 
 def _bearer(headers: Mapping[str, str], fields: Mapping[str, Any], digest: str) -> _Said:
     topic = first(headers, "x-topic") or next(filter(None, map(fields.get, ("type", "event"))), None)
     key = first(headers, "idempotency-key", "webhook-id")
-    return _Said(key, topic, _seconds(first(headers, "webhook-timestamp")))
+    return _Said(key, topic)
 
 
 _STYLES: Mapping[Style, Callable[[Mapping[str, str], Mapping[str, Any], str], _Said]] = {

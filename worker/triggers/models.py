@@ -168,3 +168,8 @@ class TriggerThing(Base):
     """Pointer → SHA-256 of the value there, of those that a condition compares (`changed`)."""
     render_id: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    __table_args__ = (
+        Index("ix_trigger_things_render", "render_id", postgresql_where=text("render_id IS NOT NULL")),
+        Index("ix_trigger_things_updated", "updated_at", postgresql_where=text("render_id IS NULL")),
+    )

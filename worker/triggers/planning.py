@@ -98,8 +98,8 @@ NOTHING = Reference(None, None)
 
 
 def plan(session: Session, trigger: Trigger, said: Said, *, force: bool = False, number: int | None = None) -> Plan:
-    """What becomes of a message; writes nothing. `force`: a render is made although its video is there. `number`: the
-    message's, where it is on file."""
+    """What becomes of a message; writes nothing. `force`: a render is made although its video is there,
+    whatever `changed` says, and though something newer is known. `number`: the message's, where it is on file."""
     if said.ping:
         return Plan(Verdict.IGNORED, detail="It only asks whether anybody is there.")
     if not topics.renders(Style(trigger.style), said.message.topic, trigger.topics):
@@ -149,15 +149,28 @@ def _of_payload(
         detail = f"The ref has more than {LONGEST_REF} characters with its prefix: shorten it."
         return Plan(Verdict.REFUSED, "item.long_ref", detail)
     thing = session.get(TriggerThing, (trigger.id, about.ref), populate_existing=True) if about.ref else None
-    checked = conditions.check(trigger.conditions, payload, thing.watched if thing else None)
+    since = thing.watched if thing and not force and _has_video(session, trigger, thing) else None
+    checked = conditions.check(trigger.conditions, payload, since)
     if not checked.holds:
         return replace(about, detail=checked.why)
     made = _made(session, trigger, wanted, about, force=force)
     if made.verdict in (Verdict.RENDERED, Verdict.UNCHANGED):
         # Of a draft, say, there is no video: once it is none any more that is to be made, whatever changed since.
-        made = replace(made, watched=conditions.watched(trigger.conditions, payload))
-    overtaken = _before(number, thing) and not force
-    return _with_age(session, trigger, thing, made, overtaken=overtaken)
+        made = replace(made, watched=checked.watched)
+    return made if force else _with_age(session, trigger, thing, made, overtaken=_before(number, thing))
+
+
+def _has_video(session: Session, trigger: Trigger, thing: TriggerThing) -> bool:
+    """Whether the thing's last video stands, made with the template as it is now. Where not there is to be one, however
+    little changed since: it failed, was deleted, or the template was mended."""
+    render = session.get(Render, thing.render_id, populate_existing=True) if thing.render_id else None
+    if render is None or not equals.stands(render):
+        return False
+    try:
+        template = templates.resolve(session, trigger.owner_id, trigger.template)
+    except (Unknown, Archived):
+        return True  # there can be no other: that is said once something changed
+    return render.template_version_id == template.version.id
 
 
 def _before(number: int | None, thing: TriggerThing | None) -> bool:

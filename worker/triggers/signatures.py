@@ -26,6 +26,9 @@ SHOPIFY = ("x-shopify-hmac-sha256", "shopify-hmac-sha256")
 WOOCOMMERCE = "x-wc-webhook-signature"
 GITHUB = "x-hub-signature-256"
 STRIPE = "stripe-signature"
+_CARRIERS = frozenset({*SHOPIFY, WOOCOMMERCE, GITHUB, STRIPE, "webhook-signature", "authorization"})
+PING_BYTES = 31
+"""Of the longest `webhook_id=N`."""
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -49,6 +52,11 @@ def verify(
         _STYLES[style](headers, body, keys, time.time() if now is None else now)
     except Repeated:
         raise BadSignature("a header of the signature is there twice") from None
+
+
+def carries(headers: Mapping[str, str]) -> bool:
+    """Whether there is a header that a style has its signature in: without one a message is nobody's."""
+    return bool(every(headers, _CARRIERS))
 
 
 def _keys(style: Style, secrets: Sequence[str]) -> list[bytes]:

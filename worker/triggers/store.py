@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Select, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,13 +15,16 @@ from worker.catalogs.options import Options
 from worker.database import ago, from_now, new_id
 from worker.owners.models import ApiKey
 from worker.renders.models import Render
+from worker.renders.states import FINAL
 from worker.triggers import locks
 from worker.triggers.messages import OF_BODY
-from worker.triggers.models import Trigger, TriggerDelivery, Verdict
+from worker.triggers.models import Trigger, TriggerDelivery, TriggerThing, Verdict
 
 KEPT = timedelta(days=30)
 """Messages, and with them what a duplicate is told by: shops repeat theirs for four hours, Standard Webhooks' sources
 for days."""
+AFTER_ITS_END = timedelta(days=1)
+"""A message of a render is kept longer where that is not over for so long: by it is known where the video goes."""
 HELD_KEPT = timedelta(days=90)
 """Of what was never decided, because its trigger is paused or its key has ended: nobody comes back to it."""
 REPEATED = timedelta(hours=24)
@@ -100,6 +103,12 @@ def page(
     return session.scalars(query.order_by(Trigger.created_at.desc(), Trigger.id.desc()).limit(limit)).all()
 
 
+def of_publisher(session: Session, owner_id: str, publisher_id: str, *, but: str) -> Sequence[Trigger]:
+    """The owner's triggers that have this publisher, all `but` one."""
+    mine = Trigger.owner_id == owner_id, Trigger.publisher_id == publisher_id, Trigger.id != but
+    return session.scalars(select(Trigger).where(*mine).order_by(Trigger.id)).all()
+
+
 def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Trigger:
     """Write on a locked trigger: its own columns, but `paused_at`, which `pause` and `resume` do."""
     if values:
@@ -113,11 +122,23 @@ def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Tri
     return trigger
 
 
+def count_anew(session: Session, trigger: Trigger) -> None:
+    """Forget which revisions a locked trigger's things are at: those that come are counted in another way, and would be
+    older, or newer, than all that came for ever."""
+    session.execute(
+        update(TriggerThing)
+        .where(TriggerThing.trigger_id == trigger.id, TriggerThing.revision.is_not(None))
+        .values(revision=None, sent_at=None, updated_at=TriggerThing.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
     """Give a locked trigger another secret; messages signed with the one before are taken for `overlap` more, those of
-    a rotation before that no longer. The same secret again changes nothing: who repeats the call keeps both."""
+    a rotation before that no longer. The same secret again makes the overlap no longer, so that who repeats the call
+    keeps both; a shorter one, or none, cuts the one before off sooner."""
     if vault.unlock(trigger.secret_encrypted) == secret:
-        return trigger
+        return _cut_off(session, trigger, overlap)
     before = trigger.secret_encrypted if overlap else None
     return change(
         session,
@@ -127,6 +148,16 @@ def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) 
             "previous_secret_encrypted": before,
             "previous_secret_until": from_now(overlap) if overlap else None,
         },
+    )
+
+
+def _cut_off(session: Session, trigger: Trigger, overlap: timedelta) -> Trigger:
+    if trigger.previous_secret_until is None:
+        return trigger
+    if not overlap:
+        return change(session, trigger, {"previous_secret_encrypted": None, "previous_secret_until": None})
+    return change(
+        session, trigger, {"previous_secret_until": func.least(Trigger.previous_secret_until, from_now(overlap))}
     )
 
 
@@ -204,6 +235,9 @@ def scrub(session: Session, render: Render) -> None:
         .values(**emptied)
         .execution_options(synchronize_session=False)
     )
+    # Its reference is a word, too. What comes next of the thing is news.
+    its = TriggerThing.render_id == render.id, TriggerThing.owner_id == render.owner_id
+    session.execute(delete(TriggerThing).where(*its).execution_options(synchronize_session=False))
 
 
 def let_go(session: Session, trigger: Trigger, key: str) -> bool:
@@ -221,14 +255,28 @@ def let_go(session: Session, trigger: Trigger, key: str) -> bool:
 
 
 def forget(session: Session) -> int:
-    """Delete messages that are older than `KEPT`, and what is held after `HELD_KEPT`, a piece of them; how many."""
+    """Delete messages that are older than `KEPT`, and what is held after `HELD_KEPT`, a piece of them; how many. Not of
+    a render that is under way or was just now (`AFTER_ITS_END`)."""
+    its = Render.id == TriggerDelivery.render_id
+    final = Render.status.in_([one.value for one in FINAL]) & (Render.finished_at < ago(AFTER_ITS_END))
     decided = TriggerDelivery.retry_at.is_(None)
     old = select(TriggerDelivery.id).where(
-        TriggerDelivery.received_at < ago(KEPT), decided | (TriggerDelivery.received_at < ago(HELD_KEPT))
+        TriggerDelivery.received_at < ago(KEPT),
+        decided | (TriggerDelivery.received_at < ago(HELD_KEPT)),
+        ~exists().where(its, ~final),
     )
     old = old.limit(FORGOTTEN_AT_ONCE)
     gone = session.execute(delete(TriggerDelivery).where(TriggerDelivery.id.in_(old)).returning(TriggerDelivery.id))
     return len(gone.all())
+
+
+def forget_things(session: Session) -> int:
+    """Delete what is known of things that have no video, and of which no message came for as long as messages are kept,
+    a piece of them; how many. The others go with their render, and all with their trigger."""
+    idle = TriggerThing.render_id.is_(None), TriggerThing.updated_at < ago(KEPT)
+    old = select(TriggerThing.trigger_id, TriggerThing.ref).where(*idle).limit(FORGOTTEN_AT_ONCE)
+    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(old.with_for_update(skip_locked=True))
+    return len(session.execute(delete(TriggerThing).where(these).returning(TriggerThing.ref)).all())
 
 
 def new_delivery_id() -> str:

@@ -7,7 +7,7 @@ from typing import Any, Self
 from worker.catalogs.feeds import Product
 
 CODES = {
-    "trigger.not_json": "The body is no JSON.",
+    "trigger.not_json": "The body is no JSON, or has more than 200,000 values.",
     "trigger.no_product": "There is no product in the body.",
     "trigger.variation": "It is a variation: its product sends a message of its own.",
     "trigger.no_ref": "Nothing is where the mapping's `external_ref` points, or no text or number.",

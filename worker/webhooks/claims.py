@@ -34,8 +34,11 @@ class Claimed:
 
 def claim(session: Session, delivery_id: str, lease: int, *, for_: timedelta) -> Claimed | None:
     """Take a delivery whose lease number is `lease`; None where it is another's, over, or its endpoint disabled or
-    to be left alone."""
-    return _claimed(session, _THIS, {"id": delivery_id, "lease": lease, "for": for_})
+    to be left alone: then its place is free again."""
+    claimed = _claimed(session, _THIS, {"id": delivery_id, "lease": lease, "for": for_})
+    if claimed is None:
+        session.execute(_GIVE_BACK, {"id": delivery_id, "lease": lease})
+    return claimed
 
 
 def claim_next(session: Session, endpoint_id: str, *, for_: timedelta) -> Claimed | None:
@@ -60,6 +63,15 @@ _CLAIM = """
         endpoint.secret_encrypted, endpoint.previous_secret_encrypted, endpoint.previous_secret_until"""
 
 _THIS = text(_CLAIM.format(chosen="mine.id = :id AND mine.lease = :lease"))
+_GIVE_BACK = text(
+    """
+    UPDATE webhook_deliveries AS mine SET sent_at = NULL
+    FROM webhook_endpoints AS endpoint
+    WHERE mine.id = :id AND mine.lease = :lease AND mine.state = 'pending' AND mine.lease_until IS NULL
+        AND endpoint.id = mine.endpoint_id AND (endpoint.disabled_at IS NOT NULL OR endpoint.quiet_until > now())"""
+)
+"""Or it would count as on its way until it is taken for lost, and an endpoint that rested a second stand still so
+long."""
 _NEXT = text(
     _CLAIM.format(
         chosen=f"""mine.id = (SELECT d.id FROM webhook_deliveries AS d

@@ -84,25 +84,29 @@ _AGAIN: dict[str, Any] = {
 came back from is none of them."""
 
 
-def redeliver(session: Session, row: WebhookDelivery) -> None:
-    """Send it again now, whatever became of it, under the same `webhook-id`, with the whole schedule before it. One
-    whose endpoint is disabled goes out once that is enabled."""
-    session.execute(
+def redeliver(session: Session, row: WebhookDelivery) -> bool:
+    """Send it again now, whatever became of it, under the same `webhook-id`, with the whole schedule before it; whether
+    it is still there. One whose endpoint is disabled goes out once that is enabled."""
+    again = (
         update(WebhookDelivery)
         .where(WebhookDelivery.id == row.id)
         .values(_AGAIN)
+        .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )
-    session.refresh(row)
+    there = session.scalar(again) is not None
+    if there:
+        session.refresh(row)
+    return there
 
 
 def send_known(
-    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
+    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, until: int, most: int
 ) -> tuple[int, int | None]:
-    """Send up to `most` deliveries again that a redelivery is about; how many, and the last one's event, or None where
-    there are no more. Those that a worker has in hand are left to it."""
+    """Send up to `most` deliveries again that a redelivery is about, of events up to the one with the id `until`; how
+    many, and the last one's event, or None where there are no more up to there."""
     given = {"endpoint": asked.endpoint_id, "since": asked.since, "until": asked.created_at, "after": asked.after}
-    given |= {"all": asked.chosen == "all", "most": most, **overtaking.asks(endpoint)}
+    given |= {"all": asked.chosen == "all", "last": until, "most": most, **overtaking.asks(endpoint)}
     number, last = session.execute(_AGAIN_SINCE, given).one()
     return number, last if number >= most else None
 
@@ -110,46 +114,35 @@ def send_known(
 _AGAIN_SINCE = text(
     f"""
     WITH found AS (SELECT d.id, d.event_id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
-            WHERE d.endpoint_id = :endpoint AND d.event_id > :after AND d.created_at >= :since
+            WHERE d.endpoint_id = :endpoint AND d.event_id > :after AND d.event_id <= :last AND d.created_at >= :since
                 AND events.created_at BETWEEN :since AND :until
                 AND (:all OR d.state = 'failed' OR (d.state = 'pending' AND d.tries > 0))
                 AND (:all OR NOT {OVERTAKEN})
-                AND (d.lease_until IS NULL OR d.lease_until < now())
-            ORDER BY d.event_id LIMIT :most FOR UPDATE OF d SKIP LOCKED),
+            ORDER BY d.event_id LIMIT :most FOR UPDATE OF d),
         again AS (UPDATE webhook_deliveries SET state = 'pending', tries = 0, ready_at = now(), ended_at = NULL,
                 overtaken = false, asked_for = asked_for OR :all, last_error = NULL, last_status = NULL,
-                lease_until = NULL
+                lease_until = CASE WHEN lease_until >= now() THEN lease_until END
             FROM found WHERE webhook_deliveries.id = found.id RETURNING found.event_id)
     SELECT count(*), max(event_id) FROM again"""  # noqa: S608 - own names
 )
-"""By the unique key of endpoint and event, from the place on. No event is delivered before it happened."""
+"""By the unique key of endpoint and event, from the place on. No event is delivered before it happened. A row that is
+locked at this moment is waited for: passed over, it would be left out for good. As in `_AGAIN`, whoever has one in hand
+keeps it."""
 
 
 def send_missing(
-    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, most: int
+    session: Session, asked: WebhookRedelivery, endpoint: WebhookEndpoint, *, until: int, most: int
 ) -> tuple[int, int | None]:
     """Make deliveries of up to `most` events that the endpoint was never sent; as `send_known`. An end among them that
     the relay has not come to yet overtakes what is pending now, not then."""
     everything = asked.chosen == "all"
     missing = _missing(endpoint, asked.since, asked.after, everything=everything)
-    events = session.scalars(missing.where(Event.created_at <= asked.created_at).limit(most)).all()
+    missing = missing.where(Event.created_at <= asked.created_at, Event.id <= until)
+    events = session.scalars(missing.limit(most)).all()
     wanted = _wanted(session, endpoint, events)
     number = making.make(session, wanted, asked_for=everything)
     overtaking.supersede(session, wanted)
     return number, events[-1].id if len(events) >= most else None
-
-
-def before(session: Session, endpoint: WebhookEndpoint, since: datetime) -> int:
-    """An event id below those of the endpoint's owner since then."""
-    return session.execute(_BEFORE, {"owner": endpoint.owner_id, "since": since}).scalar_one()
-
-
-_BEFORE = text(
-    """
-    SELECT coalesce(min(id), 0) - 1 FROM (
-        SELECT id FROM events WHERE created_at >= :since AND owner_id = :owner OFFSET 0) AS found"""
-)
-"""Where to begin: from there on by id. `OFFSET 0` keeps the planner from looking for it from the first event on."""
 
 
 def _missing(endpoint: WebhookEndpoint, since: datetime, after: int, *, everything: bool) -> Any:
@@ -179,14 +172,24 @@ def _wanted(session: Session, endpoint: WebhookEndpoint, events: Sequence[Event]
     found: list[Wanted] = []
     for event in events:
         said = asking.get(event.render_id or "")
-        if standing or (said is not None and filters.lets_through(said.patterns, event.type)):
-            url = said.url if said is not None and not standing else None
-            found.append(Wanted(endpoint.id, event, said.of if said is not None else NOTHING_MORE, url))
+        of = said.of if said is not None else NOTHING_MORE
+        if standing:
+            found.append(Wanted(endpoint.id, event, of))
+        elif said is not None and said.url is not None and filters.lets_through(said.patterns, event.type):
+            found.append(Wanted(endpoint.id, event, of, said.url))
     return found
 
 
+class NoAddress(Exception):
+    """No render is left that names an address of this endpoint."""
+
+
 def send_test(session: Session, endpoint_row: WebhookEndpoint, type: EventType) -> WebhookDelivery:
-    """Have an example of an event sent, which says that it is one."""
+    """Have an example of an event sent, which says that it is one. Of renders' addresses the newest is told.
+
+    Raises NoAddress.
+    """
+    url = _newest_address(session, endpoint_row) if endpoint_row.kind == EndpointKind.RENDER.value else None
     now = session.execute(select(func.now())).scalar_one()
     row = {
         "id": new_id("msg"),
@@ -197,5 +200,14 @@ def send_test(session: Session, endpoint_row: WebhookEndpoint, type: EventType) 
         "type": type.value,
         "final": type in FINAL,
         "body": messages.example(type, now, endpoint_row.id),
+        "url": url,
     }
     return session.scalars(insert(WebhookDelivery).values(row).returning(WebhookDelivery)).one()
+
+
+def _newest_address(session: Session, endpoint: WebhookEndpoint) -> str:
+    its = Render.webhook_endpoint_id == endpoint.id, Render.webhook_url.is_not(None), Render.purged_at.is_(None)
+    newest = select(Render.webhook_url).where(*its).order_by(Render.created_at.desc()).limit(1)
+    if (found := session.scalar(newest)) is None:
+        raise NoAddress
+    return found

@@ -29,7 +29,8 @@ class Due:
 
 
 LOST = "webhook.lost"
-"""No worker came back from any of its tries: it is given up like any other, or it would end workers for ever."""
+"""No worker came back from any of its tries: it is given up like any other, or it would end workers for ever. What the
+receiver last answered stays said where it ever did."""
 
 HELD_BACK = """EXISTS (SELECT 1 FROM webhook_deliveries AS earlier
             WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
@@ -70,7 +71,8 @@ _FORGET_LOST = text(
     """
     UPDATE webhook_deliveries SET sent_at = NULL, state = found.next,
         ended_at = CASE WHEN found.next <> 'pending' THEN now() END,
-        last_error = CASE WHEN found.next = 'failed' THEN :error ELSE last_error END
+        lease_until = CASE WHEN found.next = 'pending' THEN lease_until END,
+        last_error = CASE WHEN found.next = 'failed' THEN coalesce(last_error, :error) ELSE last_error END
     FROM (SELECT id AS found_id, CASE WHEN overtaken THEN 'superseded'
                 WHEN lease_until IS NOT NULL AND tries >= :schedule THEN 'failed' ELSE 'pending' END AS next
             FROM webhook_deliveries
@@ -85,19 +87,20 @@ _FORGET_LOST = text(
 HAND_OUT = text(
     f"""
     WITH RECURSIVE waiting AS (
-        (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' AND sent_at IS NULL
-            ORDER BY endpoint_id LIMIT 1)
+        (SELECT endpoint_id, ready_at FROM webhook_deliveries WHERE state = 'pending' AND sent_at IS NULL
+            ORDER BY endpoint_id, ready_at LIMIT 1)
         UNION ALL
-        SELECT (SELECT next.endpoint_id FROM webhook_deliveries AS next WHERE state = 'pending' AND sent_at IS NULL
-            AND next.endpoint_id > waiting.endpoint_id ORDER BY next.endpoint_id LIMIT 1)
-        FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
+        SELECT next.endpoint_id, next.ready_at FROM waiting CROSS JOIN LATERAL (
+            SELECT d.endpoint_id, d.ready_at FROM webhook_deliveries AS d WHERE d.state = 'pending'
+                AND d.sent_at IS NULL AND d.endpoint_id > waiting.endpoint_id
+            ORDER BY d.endpoint_id, d.ready_at LIMIT 1) AS next),
     in_hand AS MATERIALIZED (SELECT endpoint_id, count(*) AS number FROM webhook_deliveries
         WHERE state = 'pending' AND sent_at IS NOT NULL GROUP BY endpoint_id),
     standing AS (SELECT id, owner_id, failing_since IS NOT NULL OR coalesce(last_seconds, 0) > :slow AS troubled,
             disabled_at IS NULL AND coalesce(quiet_until <= now(), true) AS open,
             coalesce(number, 0) AS number, coalesce(sum(number) OVER (PARTITION BY owner_id), 0) AS of_owner
         FROM webhook_endpoints LEFT JOIN in_hand ON in_hand.endpoint_id = webhook_endpoints.id
-        WHERE id IN (SELECT endpoint_id FROM waiting UNION SELECT endpoint_id FROM in_hand)),
+        WHERE id IN (SELECT endpoint_id FROM waiting WHERE ready_at <= now() UNION SELECT endpoint_id FROM in_hand)),
     mine AS (SELECT coalesce(sum(number), 0) AS number FROM in_hand),
     publishers_waiting AS (
         (SELECT publisher_id FROM publications WHERE state = 'pending' AND sent_at IS NULL
@@ -108,7 +111,7 @@ HAND_OUT = text(
         FROM publishers_waiting AS before WHERE before.publisher_id IS NOT NULL),
     others AS (SELECT CASE WHEN number > 0 THEN number
             ELSE EXISTS (SELECT 1 FROM publishers_waiting AS its JOIN publishers ON publishers.id = its.publisher_id
-                    AND publishers.disabled_at IS NULL
+                    AND publishers.disabled_at IS NULL AND coalesce(publishers.quiet_until <= now(), true)
                 CROSS JOIN LATERAL (SELECT 1 FROM publications AS one WHERE one.publisher_id = its.publisher_id
                     AND one.state = 'pending' AND one.sent_at IS NULL AND one.ready_at <= now()
                     ORDER BY one.ready_at, one.number LIMIT 1) AS due
@@ -152,8 +155,9 @@ reason for others to wait. What is being tried at an endpoint that is to be left
 troubled ones take turns for what is left of their quarter first, then those that got one beside all others.
 
 Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a backlog of one costs the others
-nothing; what is in hand by `ix_webhook_deliveries_sent`, which is short. Of each no more is looked at than its share
-of the free places: whether a delivery is held back is asked of every candidate.
+nothing; where the first is due later nothing is due there. What is in hand is found by `ix_webhook_deliveries_sent`,
+which is short. Of each no more is looked at than its share of the free places: whether a delivery is held back is asked
+of every candidate.
 
 Publications are counted as `worker.publishing.due` counts them; one that is due while none is in hand keeps a place.
 Where half are too few to share, each of the two has one."""

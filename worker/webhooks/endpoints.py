@@ -3,6 +3,7 @@ it is for. An address is checked for its form by who calls, and at each try by `
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.accounts import vault
+from worker.addresses import form
+from worker.addresses.policy import policy
 from worker.database import from_now, new_id
 from worker.owners.models import Owner
 from worker.renders import events as feed
@@ -20,9 +23,8 @@ from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 
 MOST = 50
 """Standing ones of an owner: each of his events is a delivery to each of them."""
-MOST_OF_RENDERS = 1_000
-"""Addresses that an owner's renders name, each with a secret of its own: what differs from render to render goes behind
-a `?`, and makes no other one."""
+MOST_OF_RENDERS = 200
+"""Hosts that an owner's renders name, each with a secret of its own."""
 
 
 class TooMany(Exception):
@@ -62,8 +64,9 @@ def _refuse_beyond(session: Session, owner_id: str, kind: EndpointKind, most: in
 
 
 def of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint:
-    """The endpoint of renders that name this address, made on first use, once however many ask at the same time. What
-    stands behind a `?` makes no other one: an order's number there is the same receiver, with the same secret.
+    """The endpoint of renders that name an address of this scheme, host and port, made on first use, once however many
+    ask at the same time. Whoever answers there is one receiver, with one secret and one share of the places, however
+    many orders its paths and queries name: the whole address stays with the render.
 
     Raises TooMany.
     """
@@ -95,7 +98,8 @@ def _of_render(session: Session, owner_id: str, url: str) -> WebhookEndpoint | N
 
 
 def _keyed(url: str) -> str:
-    return url.partition("?")[0]
+    """In the one spelling of an origin: short enough for an index, whatever the address is."""
+    return str(replace(form.parse(url, policy()), target="/"))
 
 
 def _row(owner_id: str, url: str, secret: str) -> dict[str, Any]:

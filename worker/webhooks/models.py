@@ -16,7 +16,7 @@ class EndpointKind(StrEnum):
     """Whose events an endpoint gets."""
 
     STANDING = "standing"  # all of its owner's that its filter lets through
-    RENDER = "render"  # those of the renders that name its address, whatever stands behind a `?` there
+    RENDER = "render"  # those of the renders that name an address there: it is a scheme, a host and a port
 
 
 class DeliveryState(StrEnum):
@@ -32,8 +32,8 @@ class DisabledReason(StrEnum):
     """Why an endpoint gets nothing."""
 
     ASKED = "asked"
-    GONE = "gone"  # it answered 410
-    FAILING = "failing"  # nothing was taken for five days
+    GONE = "gone"  # it answered 410; of a standing one alone
+    FAILING = "failing"  # nothing was taken for `VIVIDEO_WEBHOOK_DISABLE_AFTER_SECONDS`
 
 
 class WebhookEndpoint(Base):
@@ -59,7 +59,8 @@ class WebhookEndpoint(Base):
     failing_since: Mapped[datetime | None]
     """The first failed try since the last that was taken, or since nothing was tried for over a day."""
     quiet_until: Mapped[datetime | None]
-    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then."""
+    """A 429 or 503 asked to be left alone for so long: nothing is sent there until then. A render's has none: what one
+    address of it asks for is asked for that address."""
     succeeded_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_seconds: Mapped[float | None]
@@ -109,7 +110,7 @@ class WebhookDelivery(Base):
     body: Mapped[str]
     """What is sent, to the byte: the signature of each try is over it."""
     url: Mapped[str | None]
-    """The whole address that its render names; NULL: the endpoint's."""
+    """The whole address that its render names; NULL: the endpoint's, which is a standing one."""
     state: Mapped[str] = mapped_column(server_default="pending")
     tries: Mapped[int] = mapped_column(server_default="0")
     """Made since it was last begun (`redeliver` begins anew); those that nobody came back from count too."""

@@ -58,7 +58,7 @@ def write(session: Session, claimed: Claimed, tried: Tried) -> DeliveryState | N
     over = state is not DeliveryState.PENDING
     values: dict[str, Any] = {
         "state": state.value,
-        "tries": row.tries + 1,
+        "tries": row.tries + (tried.error != schedule.BUSY),
         "sent_at": None,
         "lease_until": None,
         "last_status": tried.status,
@@ -68,8 +68,8 @@ def write(session: Session, claimed: Claimed, tried: Tried) -> DeliveryState | N
     if ready_in is not None:
         values["ready_at"] = from_now(ready_in)
     _set(session, WebhookDelivery, WebhookDelivery.id == row.id, values)
-    if tried.error not in schedule.OURS:
-        _judge(session, endpoint, tried)
+    if _says_something(row, tried):
+        _judge(session, endpoint, tried, alone=row.url is not None)
     outcome = "taken" if tried.error is None else tried.error
     on_commit(session, lambda: WEBHOOK_ATTEMPTS.labels(outcome).inc())
     on_commit(session, lambda: WEBHOOK_ATTEMPT_SECONDS.observe(tried.seconds))
@@ -115,22 +115,34 @@ def _next(row: WebhookDelivery, tried: Tried) -> tuple[DeliveryState, timedelta 
         return DeliveryState.SUPERSEDED, None
     if tried.error == schedule.GONE_AWAY:
         return DeliveryState.FAILED, None
+    if tried.error == schedule.BUSY:
+        return DeliveryState.PENDING, schedule.BUSY_PAUSE
     waits = settings().waits.webhook_retry_seconds
     ready_in = schedule.wait(row.tries + 1, waits, asked=tried.asked, chance=random.random())  # noqa: S311 - jitter
     return (DeliveryState.FAILED if ready_in is None else DeliveryState.PENDING), ready_in
 
 
-def _judge(session: Session, endpoint: WebhookEndpoint, tried: Tried) -> None:
-    """What the try says of its endpoint; one that is gone, or that took nothing for days, is disabled."""
+def _says_something(row: WebhookDelivery, tried: Tried) -> bool:
+    """Of the receiver: no fault of ours, nor a test at a render's address that may be long out of use."""
+    old = row.event_id is None and row.url is not None
+    return tried.error not in schedule.OURS and not (old and tried.error is not None)
+
+
+def _judge(session: Session, endpoint: WebhookEndpoint, tried: Tried, *, alone: bool) -> None:
+    """What the try says of its endpoint; one that is gone, or that took nothing for days, is disabled.
+
+    `alone`: it went to an address of one render's: that one being gone, or asking for quiet, is no word about the
+    others of the same host.
+    """
     values: dict[str, Any] = {"last_seconds": tried.seconds}
     if tried.error is None:
         values |= {"succeeded_at": func.now(), "failing_since": None}
     else:
         values |= {"failed_at": func.now(), "failing_since": _failing_since()}
-    if tried.asked is not None:
+    if tried.asked is not None and not alone:
         values["quiet_until"] = func.greatest(WebhookEndpoint.quiet_until, from_now(tried.asked))
     _set(session, WebhookEndpoint, WebhookEndpoint.id == endpoint.id, values)
-    reason = DisabledReason.GONE if tried.error == schedule.GONE_AWAY else None
+    reason = DisabledReason.GONE if tried.error == schedule.GONE_AWAY and not alone else None
     if reason is None and tried.error is not None and _failed_for_days(session, endpoint):
         reason = DisabledReason.FAILING
     if reason is not None and endpoints.shut(session, endpoint, reason):

@@ -35,7 +35,8 @@ _SUPERSEDE_EARLIER = text(
     UPDATE webhook_deliveries AS earlier SET
         state = CASE WHEN earlier.lease_until >= now() THEN earlier.state ELSE 'superseded' END,
         ended_at = CASE WHEN earlier.lease_until >= now() THEN NULL ELSE now() END,
-        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END, overtaken = true
+        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END,
+        lease_until = CASE WHEN earlier.lease_until >= now() THEN earlier.lease_until END, overtaken = true
     FROM unnest(CAST(:endpoints AS text[]), CAST(:subjects AS text[]), CAST(:sequences AS int[]))
         AS final (endpoint_id, subject, sequence)
     WHERE earlier.endpoint_id = final.endpoint_id AND earlier.subject = final.subject
@@ -69,7 +70,8 @@ _SUPERSEDE = text(
     UPDATE webhook_deliveries AS earlier SET
         state = CASE WHEN earlier.lease_until >= now() THEN earlier.state ELSE 'superseded' END,
         ended_at = CASE WHEN earlier.lease_until >= now() THEN NULL ELSE now() END,
-        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END, overtaken = true
+        sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END,
+        lease_until = CASE WHEN earlier.lease_until >= now() THEN earlier.lease_until END, overtaken = true
     WHERE earlier.id IN (SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
         WHERE d.endpoint_id = :endpoint AND d.state = 'pending' AND NOT d.overtaken AND NOT d.asked_for
             AND {OVERTAKEN}

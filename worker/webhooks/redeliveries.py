@@ -1,6 +1,7 @@
 """All that an endpoint missed since a moment, sent again in pieces: the call does the first, the dispatcher the rest.
 
-No transaction is longer than a piece: while one is open no event gets out, and who needs its rows waits.
+No transaction is longer than a piece, which is bounded by what it sends and by what it reads: while one is open
+no event gets out, and who needs its rows waits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,14 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
-from worker.webhooks import deliveries
+from worker.renders import events
+from worker.webhooks import deliveries, retention
 from worker.webhooks.models import WebhookEndpoint, WebhookRedelivery
 
 AT_ONCE = 2_000
 """Deliveries of a piece: so many bodies are in memory."""
+READ_AT_ONCE = 50_000
+"""Events that a piece looks at, whatever it finds: a tenth of a second or two."""
 Only = Literal["failed", "all"]
 
 
@@ -26,12 +30,12 @@ class UnderWay(Exception):
 
 def begin(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only: Only) -> WebhookRedelivery:
     """Send an endpoint again what happened since then: what failed (tries still to come included) or all of it, and in
-    either case what it was never sent, because it was disabled or not there yet. The oldest first; a few are done with
-    this call, and it is finished.
+    either case what it was never sent, because it was disabled or not there yet. The oldest first; of a few events that
+    is done with this call, and it is finished.
 
     Raises UnderWay.
     """
-    after = deliveries.before(session, endpoint, since)
+    after = _before(session, since)
     row = {"id": new_id("whr"), "endpoint_id": endpoint.id, "since": since, "chosen": only, "after": after}
     new = insert(WebhookRedelivery).values(row).on_conflict_do_nothing().returning(WebhookRedelivery)
     made = session.scalars(new).one_or_none()
@@ -56,23 +60,31 @@ def go_on(session: Session) -> bool:
 
 
 def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint) -> None:
-    room = AT_ONCE
-    if row.step == "known":
-        number, last = deliveries.send_known(session, row, endpoint, most=room)
+    """Its next events, as many as may be read, or fewer where those are sent again."""
+    newest, room, unread = events.last_id(session), AT_ONCE, READ_AT_ONCE
+    while row.finished_at is None and room > 0 and unread > 0:
+        until = min(row.after + unread, max(newest, row.after))
+        step = deliveries.send_known if row.step == "known" else deliveries.send_missing
+        number, last = step(session, row, endpoint, until=until, most=room)
+        done = until if last is None else last
         row.redelivered, room = row.redelivered + number, room - number
-        if last is None:
-            row.step, row.after = "missing", deliveries.before(session, endpoint, row.since)
-        else:
-            row.after = last
-    if row.step == "missing" and room:
-        number, last = deliveries.send_missing(session, row, endpoint, most=room)
-        row.redelivered += number
-        if last is None:
-            row.finished_at = session.scalar(select(func.now()))
-        else:
-            row.after = last
+        row.after, unread = done, unread - (done - row.after)
+        if last is None and until >= newest:
+            _next_step(session, row)
     row.moved_at = session.execute(select(func.clock_timestamp())).scalar_one()
     session.flush()
+
+
+def _next_step(session: Session, row: WebhookRedelivery) -> None:
+    if row.step == "known":
+        row.step, row.after = "missing", _before(session, row.since)
+    else:
+        row.finished_at = session.scalar(select(func.now()))
+
+
+def _before(session: Session, since: datetime) -> int:
+    """What is older has no delivery any more that would say whether it was sent."""
+    return events.id_before(session, since, most=retention.KEPT)
 
 
 def get(session: Session, redelivery_id: str) -> WebhookRedelivery:

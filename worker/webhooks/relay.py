@@ -9,6 +9,7 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from worker.renders import relays
+from worker.renders.events import EventType
 from worker.renders.models import Event
 from worker.webhooks import filters, making, overtaking
 from worker.webhooks.making import Asking, Wanted
@@ -23,27 +24,47 @@ MOST = 2_000
 def relay(session: Session) -> bool:
     """Make deliveries of the next events, of as many as `MOST` come of; whether there may be more."""
     found = relays.take(session, NAME)
-    if not found or not session.execute(_ANYBODY).scalar_one():
-        return len(found) >= relays.AT_ONCE
-    wanted: list[Wanted] = []
-    last: Event | None = None
-    for event, its in _wanted(session, found):
-        if last is not None and len(wanted) + len(its) > MOST:
-            break
-        wanted += its
-        last = event
-    making.make(session, wanted)
-    overtaking.supersede(session, wanted)
-    if last is not None and last is not found[-1]:
-        relays.stay(session, NAME, behind=last)
+    told = len(found)
+    if found and session.execute(_ANYBODY).scalar_one():
+        told = _told(session, found)
+    _forget_addresses(session, found[:told])
+    if told < len(found):
+        relays.stay(session, NAME, behind=found[told - 1])
         return True
     return len(found) >= relays.AT_ONCE
+
+
+def _told(session: Session, events: Sequence[Event]) -> int:
+    """Make deliveries of these, up to `MOST`, but of the first in any case; of how many events."""
+    wanted: list[Wanted] = []
+    told = 0
+    for its in _wanted(session, events):
+        if told and len(wanted) + len(its) > MOST:
+            break
+        wanted += its
+        told += 1
+    making.make(session, wanted)
+    overtaking.supersede(session, wanted)
+    return told
+
+
+def _forget_addresses(session: Session, events: Sequence[Event]) -> None:
+    """A deleted render kept the address that is told of it until now."""
+    if gone := [event.render_id for event in events if event.type == EventType.DELETED]:
+        session.execute(_FORGET_ADDRESSES, {"ids": gone})
+
+
+_FORGET_ADDRESSES = text(
+    """
+    UPDATE renders SET webhook_url = NULL
+    WHERE id = ANY(CAST(:ids AS text[])) AND webhook_url IS NOT NULL AND purged_at IS NOT NULL"""
+)
 
 
 _ANYBODY = text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL)")
 
 
-def _wanted(session: Session, events: Sequence[Event]) -> Iterator[tuple[Event, list[Wanted]]]:
+def _wanted(session: Session, events: Sequence[Event]) -> Iterator[list[Wanted]]:
     """What comes of each, in order."""
     standing = _standing(session, {event.owner_id for event in events})
     asking = making.renders(session, events, owners=standing.keys())
@@ -56,11 +77,11 @@ def _wanted(session: Session, events: Sequence[Event]) -> Iterator[tuple[Event, 
             # An endpoint is not told of itself: what says that it takes nothing is for the others.
             if endpoint.id != event.endpoint_id and filters.lets_through(endpoint.events, event.type):
                 its.append(Wanted(endpoint.id, event, of))
-        if said is not None and filters.lets_through(said.patterns, event.type):
+        if said is not None and said.url is not None and filters.lets_through(said.patterns, event.type):
             endpoint = own.get(said.endpoint_id or "")
             if endpoint is not None and endpoint.owner_id == event.owner_id:
                 its.append(Wanted(endpoint.id, event, of, said.url))
-        yield event, its
+        yield its
 
 
 def _standing(session: Session, owners: Collection[str]) -> Mapping[str, Sequence[WebhookEndpoint]]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from worker.addresses.errors import Busy
+
 JITTER = 0.2
 """Up to a fifth later: those that failed together do not come back together."""
 
@@ -16,7 +18,12 @@ _SAYS_WHEN = (429, 503)
 REDIRECTED, GONE_AWAY, REFUSED = "webhook.redirected", "webhook.gone", "webhook.status"
 UNSIGNABLE, FAULT = "webhook.unsignable", "webhook.fault"
 
-OURS = frozenset({UNSIGNABLE, FAULT})
+BUSY = Busy.code
+"""Nothing was sent, as there was no place to look the host's name up."""
+BUSY_PAUSE = timedelta(seconds=15)
+"""After that: as long as the C library's resolver asks for a name that nobody answers for, more or less."""
+
+OURS = frozenset({UNSIGNABLE, FAULT, BUSY})
 """Faults that say nothing of the receiver."""
 
 MARGIN = timedelta(hours=1)

@@ -26,6 +26,9 @@ def listen(
     ] = None,
     events: Events = None,
     since: Since = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Go on behind it: the last words of an earlier run name it.")
+    ] = None,
     secret: Annotated[str | None, typer.Option(metavar="whsec_…", help="Signs; left out, one is made.")] = None,
     print_json: Annotated[
         bool, typer.Option("--print-json", "--json", help="Each event as JSON, on a line of its own.")
@@ -33,19 +36,22 @@ def listen(
 ) -> None:
     """Have events come to a program on this machine, without a public address and without an endpoint.
 
-    Each is posted in order, as the service's own webhooks are, to the byte; a restart with --since sends it under the
-    same id. An outage of the service is waited for; a receiver that does not take one is tried again a few times.
+    Each is posted in order, as the service's own webhooks are, to the byte; a restart with --after or --since sends it
+    under the same id. An outage of the service is waited for; a receiver that does not take one is tried again a few
+    times.
 
     \b
       vivideo hooks listen --forward-to http://localhost:3000/hooks
       vivideo hooks listen --events render.succeeded --since 1h --print-json
     """
+    if since is not None and after is not None:
+        raise Mistake("give --since or --after, not both")
     patterns = _patterns(events)
     receiver = _receiver(forward_to, secret)
     with connected(as_json=print_json) as client:
         heard = _Heard(as_json=print_json)
         try:
-            _listen(client, receiver, heard, patterns, since)
+            _listen(client, receiver, heard, patterns, (since, after))
         finally:
             heard.sum_up()
             if receiver is not None:
@@ -57,19 +63,21 @@ def _listen(
     receiver: "Receiver | None",
     heard: "_Heard",
     patterns: "Sequence[str]",
-    since: datetime | None,
+    begin: "tuple[datetime | None, str | None]",
 ) -> None:
     from worker.webhooks import filters
 
-    for event in _happening(client, since):
+    for event in _happening(client, heard, begin):
         if filters.lets_through(patterns, event.type):
             heard.show(event, receiver)
+        heard.place = event.cursor or heard.place
 
 
-def _happening(client: "Client", since: datetime | None) -> "Iterator[FeedEvent]":
+def _happening(client: "Client", heard: "_Heard", begin: "tuple[datetime | None, str | None]") -> "Iterator[FeedEvent]":
     from api.cli.listening import following
 
-    first, place = following.begin(client, since)
+    first, place = following.begin(client, *begin)
+    heard.place = following.place_before(first[0]) if first else place
     say("waiting for events; Ctrl-C ends")
     yield from first
     yield from following.follow(client, place, say)
@@ -82,32 +90,38 @@ class _Heard:
         self._as_json = as_json
         self._console = words()
         self._events = self._missed = 0
-        self._last: FeedEvent | None = None
+        self._under_way = False
+        self._missed_from: str | None = None
+        """The place before the first that was not taken."""
+        self.place: str | None = None
+        """Behind all that is done with."""
 
     def show(self, event: "FeedEvent", receiver: "Receiver | None") -> None:
         from api.cli.listening.messages import message
 
         made = message(event)
+        self._under_way = receiver is not None
         answer = receiver.tell(made, _again) if receiver is not None else None
-        self._events, self._last = self._events + 1, event
+        self._under_way, self._events = False, self._events + 1
         if self._as_json:
             show_json_line(_document(made.id, made.body, answer))
         else:
             _line(self._console, event, answer)
         if answer is not None and not answer.taken:
             self._missed += 1
+            self._missed_from = self._missed_from or self.place
             say(f"not taken: {_why(answer)}; going on with the next")
 
     def sum_up(self) -> None:
-        """The last words, and how what was missed comes again."""
-        if self._last is None:
+        """The last words: what was heard, and how the rest comes. One that was being told when it was ended is neither
+        taken nor not: it comes again."""
+        if self.place is None:
             return
-        missed = ""
-        if self._missed:
-            missed = (
-                f", {self._missed} not taken\n  → vivideo hooks listen --since 1h … sends them again, under their ids"
-            )
-        say(f"{self._events} events{missed}")
+        missed = f", {self._missed} not taken" if self._missed else ""
+        under_way = ", one was on its way" if self._under_way else ""
+        goes_on = "sends again from the first of them on, under their ids" if self._missed else "goes on from here"
+        say(f"{self._events} events{missed}{under_way}")
+        say(f"→ vivideo hooks listen --after {self._missed_from or self.place} … {goes_on}")
 
 
 def _line(console: Any, event: "FeedEvent", answer: "Answer | None") -> None:

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from api import cursors
 from api.client import Client, ClientError, FeedEvent, NotTheService, RateLimited, ServerFault, Unreachable
+from worker.renders.events import Cursor
 
 WAIT_SECONDS = 10
 """The service holds an answer without events for so long; the client tries about so long before it tells of a fault."""
@@ -14,9 +16,10 @@ PASSING = (Unreachable, ServerFault, RateLimited, NotTheService)
 """A service that restarts, or a proxy before one that does."""
 
 
-def begin(client: Client, since: datetime | None) -> tuple[list[FeedEvent], str]:
-    """The first events and the place behind them. Raises ClientError: a wrong address or key is told at once."""
-    page = client.feed("now") if since is None else client.feed(since=since)
+def begin(client: Client, since: datetime | None, after: str | None = None) -> tuple[list[FeedEvent], str]:
+    """The first events, from a moment or behind a place, and the place behind them. Raises ClientError: a wrong
+    address, key or place is told at once."""
+    page = client.feed(after or "now") if since is None else client.feed(since=since)
     return page.data, page.next_cursor or ""
 
 
@@ -32,6 +35,12 @@ def follow(client: Client, after: str, say: Callable[[str], None]) -> Iterator[F
         away.over()
         yield from page.data
         after = page.next_cursor or after
+
+
+def place_before(event: FeedEvent) -> str:
+    """From which on the feed begins with this event."""
+    place = cursors.unpack_feed(event.cursor or "")
+    return Cursor(place.transaction, max(place.id - 1, 0)).text
 
 
 class _Away:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from threading import Event, Thread
 
 import httpx
 
@@ -15,10 +16,14 @@ from worker.webhooks import signing
 
 PAUSES = (0.5, 1.0, 2.5)
 """Seconds between tries: a program that is being restarted is back by then."""
-TIMEOUT = httpx.Timeout(20, connect=2)
-"""As the service's own; one on this machine answers a connection at once or not at all."""
+TRY_SECONDS = 20.0
+"""A whole try, as the service's own."""
+CONNECT_SECONDS = 2
+"""A program on this machine answers a connection at once or not at all."""
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 ANSWER_CHARACTERS = 200
+ANSWER_BYTES = 4096
+"""As the service reads."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,9 @@ class Receiver:
 
     def __init__(self, url: str, secret: str) -> None:
         self._url, self._secret = url, secret
+        timeout = httpx.Timeout(TRY_SECONDS, connect=CONNECT_SECONDS)
         # A proxy for the world has no way to this machine.
-        self._http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not _is_here(url))
+        self._http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=not _is_here(url))
 
     def close(self) -> None:
         """Drop the connection."""
@@ -63,13 +69,46 @@ class Receiver:
     def _post(self, message: Message, tries: int) -> Answer:
         signed = signing.headers([self._secret], message.id, datetime.now(UTC), message.body)
         headers = {"Content-Type": "application/json", "User-Agent": f"vivideo-hooks/{__version__}", **signed}
-        began = time.monotonic()
+        headers["Accept-Encoding"] = "identity"
+        one, began = _Try(), time.monotonic()
+        ask = Thread(target=one.make, args=(self._http, self._url, message.body.encode(), headers), daemon=True)
+        ask.start()
+        one.over.wait(TRY_SECONDS)
+        return one.answer(time.monotonic() - began, tries)
+
+
+class _Try:
+    """A POST in a thread of its own: the library's time-outs begin anew with each byte, so one that drips is left."""
+
+    def __init__(self) -> None:
+        self.over = Event()
+        self._status: int | None = None
+        self._error: str | None = None
+        self._read = bytearray()
+        self._left = False
+
+    def make(self, http: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> None:
+        """Ask, and read a little of the answer."""
         try:
-            told = self._http.post(self._url, content=message.body.encode(), headers=headers)
+            with http.stream("POST", url, content=body, headers=headers) as told:
+                self._status = told.status_code
+                packed = told.headers.get("content-encoding", "identity") != "identity"
+                for piece in () if packed else told.iter_raw():
+                    self._read += piece[:ANSWER_BYTES]
+                    if self._left or len(self._read) >= ANSWER_BYTES:
+                        break
         except httpx.HTTPError as fault:
-            return Answer(None, str(fault) or type(fault).__name__, time.monotonic() - began, tries)
-        text = told.text[:ANSWER_CHARACTERS].strip()
-        return Answer(told.status_code, None, time.monotonic() - began, tries, text)
+            self._error = str(fault) or type(fault).__name__
+        finally:
+            self.over.set()
+
+    def answer(self, seconds: float, tries: int) -> Answer:
+        """What it has come to by now. A body that broke off or is still to come does not undo the status."""
+        self._left = True
+        if self._status is None:
+            return Answer(None, self._error or f"nothing within {TRY_SECONDS:g} s", seconds, tries)
+        text = bytes(self._read).decode(errors="replace")[:ANSWER_CHARACTERS].strip()
+        return Answer(self._status, None, seconds, tries, text)
 
 
 def _is_here(url: str) -> bool:

@@ -29,7 +29,7 @@ _WRAPPER = "__vivideo_point__"
 
 _LOOKS = (
     ".dispatch.",
-    "worker.chores._publish in_passing 2",
+    "worker.publishing.chores.hand_out in_passing",
     "worker.triggers.holding.go_on ",
     "worker.webhooks.chores.hand_out in_passing",
 )

@@ -35,7 +35,7 @@ def published(play: Play) -> None:
 
         render = play.render()
         play.final(render)
-        receiver.fails("POST", Reply(401), before=True)
+        receiver.fails("POST", Reply(410), before=True)
         asked = play.made(f"{at}/publications", {"render_id": render.id, "ref": play.name}, "ask")["id"]
         refused = f"{_OF} AND id = :id AND state = 'failed'"
         play.until(lambda: rows(refused, publisher=publisher, id=asked), "the refusal")

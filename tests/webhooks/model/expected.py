@@ -133,7 +133,7 @@ class Book:
         for row in list(rows):
             row.overtaken = True
             if not row.held(self.now):
-                row.state, row.sent = "superseded", None
+                row.state, row.sent, row.until = "superseded", None, None
 
     # Endpoints
 
@@ -154,6 +154,7 @@ class Book:
                 row.sent = None
                 given_up = row.until is not None and row.tries + 1 >= TRIES
                 row.state = "superseded" if row.overtaken else "failed" if given_up else row.state
+                row.until = row.until if row.state == "pending" else None
 
     def may_go(self, endpoint: str) -> list[Row]:
         """What may be handed out there now, whatever the places."""
@@ -178,6 +179,11 @@ class Book:
         """By whoever was told of it with this lease number."""
         free = row.state == "pending" and row.lease == lease and not row.held(self.now)
         return free and self.endpoints[row.endpoint].open(self.now)
+
+    def refused(self, row: Row, lease: int) -> None:
+        """Who was told of it found its endpoint resting: it is nobody's again."""
+        if row.state == "pending" and row.lease == lease and row.until is None:
+            row.sent = row.sent if self.endpoints[row.endpoint].open(self.now) else None
 
     def claim(self, row: Row) -> None:
         """It is somebody's from now on."""

@@ -104,6 +104,8 @@ class Machine(Owners):
         assert (claimed is not None) == self.book.claimable(row, one.lease)
         if claimed is not None:
             self._has(claimed)
+        else:
+            self.book.refused(row, one.lease)
 
     def _has(self, claimed: Claimed) -> None:
         self.book.claim(self.book.rows[claimed.id])

@@ -57,12 +57,12 @@ class Redelivery:
         return [one for one in self.events if one.id > self.after]
 
     def _again(self) -> list[Row]:
-        """Nobody's who has one in hand: it is left to him."""
+        """Those that somebody has in hand, too: should that try fail, more are to come."""
         rest = {one.id for one in self._rest()}
         mine = [row for row in self.book.rows.values() if row.endpoint == self.endpoint.id and row.event.id in rest]
-        free = [row for row in mine if not row.held(self.book.now) and self._wanted(row.event)]
-        failed = [row for row in free if row.state == "failed" or (row.state == "pending" and row.tries > 0)]
-        return sorted(free if self.everything else failed, key=lambda row: row.event.id)
+        asked = [row for row in mine if self._wanted(row.event)]
+        failed = [row for row in asked if row.state == "failed" or (row.state == "pending" and row.tries > 0)]
+        return sorted(asked if self.everything else failed, key=lambda row: row.event.id)
 
     def _wanted(self, event: Happened) -> bool:
         return self.everything or not self.book.has_ended(self.endpoint, event)

@@ -30,10 +30,12 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("settings", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("place", sa.Integer(), server_default="0", nullable=False),
         sa.Column("credentials_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -235,6 +237,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("trigger_id", "ref", name=op.f("pk_trigger_things")),
     )
+    for column, where in (("render_id", "IS NOT NULL"), ("updated_at", "IS NULL")):
+        op.create_index(
+            f"ix_trigger_things_{column.removesuffix('_id').removesuffix('_at')}",
+            "trigger_things",
+            [column],
+            postgresql_where=sa.text(f"render_id {where}"),
+        )
     op.create_table(
         "publications",
         sa.Column("id", sa.Text(), nullable=False),
@@ -243,6 +252,7 @@ def upgrade() -> None:
         sa.Column("publisher_id", sa.Text(), nullable=False),
         sa.Column("render_id", sa.Text(), nullable=False),
         sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("product", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
@@ -280,6 +290,13 @@ def upgrade() -> None:
         ["publisher_id", "ready_at", "number"],
         unique=False,
         postgresql_where=sa.text("state = 'pending' AND sent_at IS NULL"),
+    )
+    op.create_index(
+        "ix_publications_over",
+        "publications",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"),
     )
     op.create_index(
         "ix_publications_sent",
@@ -499,7 +516,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_renders_webhook",
         "renders",
-        ["webhook_endpoint_id"],
+        ["webhook_endpoint_id", "created_at"],
         postgresql_where=sa.text("webhook_endpoint_id IS NOT NULL"),
     )
     op.create_check_constraint(

@@ -1,0 +1,102 @@
+"""Who decides something of publications in the same moment waits for the other; no two of them wait for each other."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from tests.publishing.conftest import asked, at_address, change, owner_id, the, the_publisher
+from tests.publishing.receiver_standin import Receiver
+from worker.database import transact
+from worker.publishing import claims, publications, publishers
+from worker.publishing.claims import Held, LeaseLost
+from worker.publishing.errors import Again
+from worker.publishing.settings import HttpSettings
+from worker.renders.models import Render
+
+Make = Callable[..., str]
+
+
+def _claimed(publication: str) -> Held:
+    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    assert held is not None
+    return held
+
+
+def _somebody_waits() -> None:
+    """Until one waits for another's lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    give_up = time.monotonic() + 10
+    while not transact(lambda session: session.scalar(waiting)):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: Callable[[Any], object]) -> object:
+    """`first` and `then` in one transaction, between them `other` in another, up to where it waits; what that came to.
+    Neither may be undone by the other."""
+    with ThreadPoolExecutor(1) as threads:
+
+        def work(session: Any) -> Any:
+            first(session)
+            pending = threads.submit(lambda: transact(other, retry_for=0))
+            _somebody_waits()
+            then(session)
+            return pending
+
+        return transact(work, retry_for=0).result(timeout=20)
+
+
+@pytest.mark.parametrize("ends", ["published", "again"])
+def test_a_place_is_changed_while_a_worker_writes(receiver: Receiver, render: Make, ends: str):
+    """The worker finds that it is another place, and writes nothing."""
+    publisher = at_address(receiver)
+    held = _claimed(publication := asked(publisher, render()))
+    rows: list[Any] = []
+
+    def writes(session: Any) -> None:
+        if ends == "published":
+            claims.published(session, held, {}, ())
+        else:
+            claims.again(session, held, Again("publish.unavailable"))
+
+    def moves(session: Any) -> None:
+        publishers.change(session, rows[0], settings=HttpSettings(url=f"{receiver.url}/other"))
+
+    with pytest.raises(LeaseLost):
+        _beside(lambda session: rows.append(publishers.locked(session, owner_id(), publisher)), moves, writes)
+    assert (the(publication).state, the(publication).tries) == ("pending", 0)
+    assert the_publisher(publisher).failing_since is None
+
+
+def test_a_publication_is_given_up_while_a_message_comes(receiver: Receiver, render: Make):
+    """The message has the render, and decides of the product then."""
+    publisher, made = at_address(receiver), render()
+    publication = asked(publisher, made)
+    change(publication, failing_since=func.now() - timedelta(days=4))
+    held = _claimed(publication)
+    standing = select(Render.id).where(Render.id == made).with_for_update(read=True)
+    _beside(
+        lambda session: session.execute(standing),
+        lambda session: publications.alone(session, publisher, "lamp"),
+        lambda session: claims.again(session, held, Again("publish.unavailable")),
+    )
+    assert the(publication).state == "failed"
+
+
+def test_a_video_is_asked_for_while_its_publisher_is_changed(receiver: Receiver, render: Make):
+    """Who asks does not wait for it."""
+    publisher, made = at_address(receiver), render()
+
+    def work(session: Any) -> str:
+        assert publishers.locked(session, owner_id(), publisher) is not None
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(lambda: asked(publisher, made)).result(timeout=5)
+
+    assert the(transact(work)).state == "pending"

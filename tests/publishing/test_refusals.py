@@ -1,0 +1,105 @@
+"""Refused credentials hold a publisher's publications until somebody looks at them; none fails for it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, text
+
+from tests.publishing.conftest import (
+    asked,
+    at_address,
+    change,
+    change_publisher,
+    events_of,
+    io_worker,
+    published,
+    settled,
+    the,
+    the_publisher,
+)
+from tests.publishing.receiver_standin import SECRET, Receiver
+from tests.publishing.standin import Reply
+from worker.database import transact
+from worker.publishing import claims, driving, due
+from worker.publishing.driving import Tools
+from worker.publishing.settings import HttpCredentials
+
+Make = Callable[..., str]
+
+CREDENTIALS = HttpCredentials.model_validate({"secret": SECRET})
+"""Encrypted anew they are others."""
+
+
+def _due() -> set[str]:
+    return {one.id for one in transact(due.due)}
+
+
+def test_one_refusal_holds_the_others(receiver: Receiver, tools: Tools, render: Make):
+    """For an hour, when one is tried; new credentials let all of them go on at once."""
+    publisher, made = at_address(receiver), render()
+    receiver.fails("POST", Reply(401), before=True, times=2)
+    first, second = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    driving.drive(first, 0, tools)
+    with io_worker(capacity=100):
+        assert _due() == set()
+        assert transact(lambda session: claims.claim(session, second, lease=0)) is None
+        assert the_publisher(publisher).error_code == "publish.refused"
+        past = text("UPDATE publishers SET quiet_until = now()")
+        transact(lambda session: session.execute(past))
+        [probe] = _due()
+        driving.drive(probe, the(probe).lease, tools)
+        assert _due() == set()
+        assert {the(one).state for one in (first, second)} == {"pending"}
+        change_publisher(publisher, credentials=CREDENTIALS)
+        assert (the(first).tries, the(first).failing_since, the_publisher(publisher).quiet_until) == (0, None, None)
+        settled(tools)
+    assert published(first)
+    assert published(second)
+    assert "render.publish_failed" not in [name for name, _ in events_of(made)]
+
+
+def test_a_refusal_of_earlier_credentials_holds_nothing(receiver: Receiver, tools: Tools, render: Make):
+    """They were replaced while its call was under way."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+
+    def replaced(request: Any) -> Reply:
+        receiver.answer = answer
+        assert request.method == "POST"
+        change_publisher(publisher, credentials=CREDENTIALS)
+        return Reply(401)
+
+    answer, receiver.answer = receiver.answer, replaced
+    driving.drive(publication, 0, tools)
+    row = the_publisher(publisher)
+    assert (row.quiet_until, row.failing_since, row.error_code) == (None, None, None)
+    assert _due() == {publication}
+    driving.drive(publication, the(publication).lease, tools)
+    published(publication)
+
+
+def test_who_is_refused_while_others_go_through_fails_alone(receiver: Receiver, tools: Tools, render: Make):
+    """A right is missing for its product."""
+    publisher, made = at_address(receiver), render()
+    receiver.fails("POST", Reply(403), before=True, times=2)
+    alone, other = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    driving.drive(alone, 0, tools)
+    receiver.faults.clear()
+    transact(lambda session: session.execute(text("UPDATE publishers SET quiet_until = now()")))
+    driving.drive(other, 0, tools)
+    published(other)
+    receiver.fails("POST", Reply(403), before=True)
+    driving.drive(alone, the(alone).lease, tools)
+    assert (the(alone).state, the(alone).error_code) == ("failed", "publish.refused")
+    assert the_publisher(publisher).quiet_until is None
+
+
+def test_refused_for_three_days_is_given_up(receiver: Receiver, tools: Tools, render: Make):
+    """The one that was tried all the time; the next one's three days begin with it."""
+    publisher = at_address(receiver)
+    receiver.fails("POST", Reply(401), before=True)
+    publication = asked(publisher, render())
+    change(publication, step="send", failing_since=func.now() - timedelta(days=3, seconds=1))
+    driving.drive(publication, 0, tools)
+    assert (the(publication).state, the(publication).error_code) == ("failed", "publish.refused")

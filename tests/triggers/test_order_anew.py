@@ -1,0 +1,74 @@
+"""Which message is newer is told by their revisions; where those are counted in another way, the count begins anew."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.auth import Caller
+from api.triggers import intake
+from api.triggers.schemas import TriggerChange
+from tests.stack import here
+from tests.triggers import stand
+from tests.triggers.stand import Shop, product
+from tests.triggers.test_videos_that_stand import forced
+from worker.owners.limits import Limits
+
+MAPPING = {"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settings(database: str) -> Iterator[None]:
+    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _empty(_settings: None) -> None:
+    stand.empty()
+
+
+def _change(shop: Shop, **given: Any) -> None:
+    intake.change(Caller(shop.owner_id, "", frozenset(), Limits()), shop.id, TriggerChange(**given))
+
+
+def _lamp(title: str, **fields: Any) -> dict[str, Any]:
+    return product(1, title=title, **fields)
+
+
+def test_another_revision_counts_anew():
+    """Times are larger than any number that is counted: all that came after would be of yesterday for ever."""
+    shop = Shop(mapping=MAPPING)
+    assert shop.verdict(_lamp("a", version=6)) == "rendered"
+    _change(shop, mapping=MAPPING | {"revision": "/version"})
+    assert shop.verdict(_lamp("b", version=7)) == "rendered"
+    assert shop.verdict(_lamp("c", version=5)) == "stale"
+
+
+def test_so_does_another_reading_or_template():
+    """A mapping in the product's place, or none any more; and what was known is the other template's."""
+    shop, other = Shop(), Shop()
+    assert shop.verdict(_lamp("a")) == "rendered"
+    _change(shop, mapping=MAPPING | {"revision": "/version"})
+    assert shop.verdict(_lamp("b", version=7)) == "rendered"
+    _change(shop, mapping=None)
+    assert shop.verdict(_lamp("c")) == "rendered"
+    _change(shop, template=other.name)
+    assert other.verdict(_lamp("d", updated_at="2020-01-01T00:00:00Z")) == "rendered"
+
+
+def test_any_other_change_leaves_the_order():
+    """A name, the same template, a mapping with the same revision: what is old stays old."""
+    shop = Shop(mapping=MAPPING)
+    assert shop.verdict(_lamp("a", at=5)) == "rendered"
+    _change(shop, name="renamed", mapping=MAPPING | {"pictures": ["/image"]}, template=shop.name)
+    assert shop.verdict(_lamp("b", at=4)) == "stale"
+
+
+def test_force_passes_staleness():
+    """Where a date of the future came once, say; the next one without it is stale as before."""
+    shop = Shop()
+    assert shop.verdict(_lamp("a", updated_at="2099-01-01T00:00:00Z")) == "rendered"
+    assert shop.verdict(_lamp("b")) == "stale"
+    assert forced(shop, _lamp("b")).delivery.verdict == "rendered"
+    assert shop.verdict(_lamp("c")) == "stale"
