@@ -36,7 +36,7 @@ from api.triggers.bodies import (
 from api.triggers.busy import for_change
 from api.triggers.door import door
 from api.triggers.schemas import ReplayRequest, RotationRequest, TriggerChange, TriggerRequest
-from api.triggers.views import PONG, delivery_body, detail_body, trigger_body
+from api.triggers.views import PONG, delivery_body, trigger_body
 from worker.triggers import store
 from worker.triggers.models import Verdict
 
@@ -218,7 +218,7 @@ def deliveries(
         row = intake.found(session, caller, id)
         rows = store.deliveries(session, row, limit=limit + 1, verdict=verdict, after=after)
         shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.received_at, last.id))
-        return TriggerDeliveryPage(data=[delivery_body(one) for one in shown], next_cursor=more)
+        return TriggerDeliveryPage(data=[delivery_body(one, row) for one in shown], next_cursor=more)
 
     return look(work)
 
@@ -231,7 +231,7 @@ def deliveries(
 )
 def delivery(id: TriggerDeliveryId, caller: RendersReader) -> TriggerDeliveryDetailBody:
     """A message with its headers, without secrets, its body, and what became of it."""
-    return look(lambda session: detail_body(intake.delivery(session, caller, id)))
+    return look(lambda session: intake.detail(session, caller, id))
 
 
 @router.post(

@@ -235,7 +235,7 @@ def replay(caller: Caller, delivery_id: str, key: Key, *, force: bool) -> Trigge
 
     def work(session: Session) -> TriggerDeliveryDetailBody:
         made = idempotency.once(session, caller.owner_id, route, key, hashed, new, lambda: make(session))
-        return detail_body(delivery(session, caller, made.resource_id if isinstance(made, Earlier) else new))
+        return detail(session, caller, made.resource_id if isinstance(made, Earlier) else new)
 
     return for_message(delivery_id, work)
 
@@ -276,6 +276,12 @@ def delivery(session: Session, caller: Caller, delivery_id: str) -> TriggerDeliv
     if row is None:
         raise Problem("trigger.delivery_unknown", f"You have no delivery {delivery_id[:64]}.")
     return row
+
+
+def detail(session: Session, caller: Caller, delivery_id: str) -> TriggerDeliveryDetailBody:
+    """The answer for the owner's message. Raises Problem `trigger.delivery_unknown`."""
+    row = delivery(session, caller, delivery_id)
+    return detail_body(row, found(session, caller, row.trigger_id))
 
 
 def unknown(trigger_id: str) -> Problem:

@@ -1,6 +1,7 @@
 """From rows to answers."""
 
 import base64
+from datetime import datetime
 from typing import Any
 
 from api.triggers.bodies import (
@@ -63,21 +64,21 @@ PONG = TakenBody(delivery_id=None, verdict=Verdict.IGNORED.value, render_id=None
 """The answer for a ping that nobody signed."""
 
 
-def delivery_body(row: TriggerDelivery) -> TriggerDeliveryBody:
-    """The answer for a message in a list."""
-    return TriggerDeliveryBody(**_told(row))
+def delivery_body(row: TriggerDelivery, trigger: Trigger) -> TriggerDeliveryBody:
+    """The answer for a message of a trigger, in a list."""
+    return TriggerDeliveryBody(**_told(row, trigger))
 
 
-def detail_body(row: TriggerDelivery) -> TriggerDeliveryDetailBody:
-    """The answer for a message."""
+def detail_body(row: TriggerDelivery, trigger: Trigger) -> TriggerDeliveryDetailBody:
+    """The answer for a message of a trigger."""
     try:
         body, encoding = row.body.decode(), "utf-8"
     except UnicodeDecodeError:
         body, encoding = base64.b64encode(row.body).decode(), "base64"
-    return TriggerDeliveryDetailBody(**_told(row), headers=row.headers, body=body, body_encoding=encoding)
+    return TriggerDeliveryDetailBody(**_told(row, trigger), headers=row.headers, body=body, body_encoding=encoding)
 
 
-def _told(row: TriggerDelivery) -> dict[str, Any]:
+def _told(row: TriggerDelivery, trigger: Trigger) -> dict[str, Any]:
     at = f"/v1/trigger-deliveries/{row.id}"
     links = {"self": at, "replay": f"{at}/replay", "trigger": f"/v1/triggers/{row.trigger_id}"}
     return {
@@ -96,9 +97,16 @@ def _told(row: TriggerDelivery) -> dict[str, Any]:
         "received_at": row.received_at,
         "sent_at": row.sent_at,
         "tries": row.tries,
-        "retry_at": None if row.retry_at == NEVER else row.retry_at,
+        "retry_at": _retry_at(row, trigger),
         "links": links | ({"render": f"/v1/renders/{row.render_id}"} if row.render_id else {}),
     }
+
+
+def _retry_at(row: TriggerDelivery, trigger: Trigger) -> datetime | None:
+    """What is kept without end goes on when its trigger does."""
+    if row.retry_at != NEVER:
+        return row.retry_at
+    return trigger.goes_on_at if trigger.paused_at is None else None
 
 
 def trial_body(plan: Plan, topic: str | None) -> TrialBody:

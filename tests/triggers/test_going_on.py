@@ -181,10 +181,10 @@ def test_what_waits_for_the_key_of_a_trigger_that_is_gone_goes_with_it():
     assert "held" not in _verdicts(shop)
 
 
-def test_what_is_held_outlives_a_month(monkeypatch: pytest.MonkeyPatch):
+def test_what_is_held_outlives_a_month():
     """It was answered with 200 and never decided; past three months it goes too."""
     shop = Shop()
-    shop.takes(product(1))
+    assert shop.verdict(product(1, status="draft")) == "condition"
     shop.pauses()
     shop.takes(product(2))
     _ages(31)
