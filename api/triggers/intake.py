@@ -36,6 +36,8 @@ from worker.triggers.signatures import unsigned_ping
 ROUTE = "POST /v1/triggers"
 GIVEN_BY_SOURCE = frozenset({Style.SHOPIFY, Style.STRIPE})
 """They make their secrets themselves: there is nothing to choose."""
+COUNTED_BYTES = 256 * 1024
+"""Of a body, for each of which a message counts once more: nearly all have less. A minute's are 1.5 GB by default."""
 _REPLAY = "replay:"
 
 
@@ -53,7 +55,7 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
     if unsigned_ping(Style.WOOCOMMERCE, headers, body):
         return PONG  # whatever the address is: who guesses learns nothing
     known = door.admit(trigger_id, peer, headers, body)
-    _demand_rate(trigger_id)
+    _demand_rate(trigger_id, len(body))
     said = Said.read(known.style, headers, body)
     delivery_id = store.new_delivery_id()
     try:
@@ -65,11 +67,13 @@ def receive(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes)
     return taken_body(taken)
 
 
-def _demand_rate(trigger_id: str) -> None:
-    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up."""
+def _demand_rate(trigger_id: str, length: int) -> None:
+    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up. A long
+    one counts as several: each is on disk until housekeeping has seen how many there are."""
     if not (amount := settings().rates.messages_per_minute):
         return
-    standing = budgets().spend(Policy("messages", amount), trigger_id)
+    cost = min(1 + length // COUNTED_BYTES, amount)
+    standing = budgets().spend(Policy("messages", amount), trigger_id, cost=cost)
     if not standing.allowed:
         words = f"A trigger takes {amount} messages a minute."
         raise Problem("rate.limited", words, headers={"Retry-After": str(max(1, standing.seconds))})
