@@ -91,17 +91,17 @@ class Budgets:
         self._away = False
         self._look_at = 0.0
 
-    def spend(self, policy: Policy, key_id: str) -> Standing:
-        """Count one request, unless it is one too many."""
+    def spend(self, policy: Policy, key_id: str, *, cost: int = 1) -> Standing:
+        """Count one request, or as many as it is worth, unless that is too much."""
         if self._shared is not None and self._may_ask():
             try:
-                standing = _spend(self._shared, policy, key_id)
+                standing = _spend(self._shared, policy, key_id, cost)
             except RedisError as error:
                 self._lost(error)
             else:
                 self._found()
                 return standing
-        return _spend(self._own, policy, key_id)
+        return _spend(self._own, policy, key_id, cost)
 
     def _may_ask(self) -> bool:
         with self._lock:
@@ -143,9 +143,9 @@ def _limiter(pool: ConnectionPool) -> SlidingWindowCounterRateLimiter:
     return SlidingWindowCounterRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=_SPACE))
 
 
-def _spend(limiter: SlidingWindowCounterRateLimiter, policy: Policy, who: str) -> Standing:
+def _spend(limiter: SlidingWindowCounterRateLimiter, policy: Policy, who: str, cost: int) -> Standing:
     item = RateLimitItemPerMinute(policy.per_minute, namespace=policy.name)
-    allowed = limiter.hit(item, who)
+    allowed = limiter.hit(item, who, cost=cost)
     stats = limiter.get_window_stats(item, who)
     left = stats.remaining if allowed else 0
     return Standing(policy, allowed, left, max(0, math.ceil(stats.reset_time - time.time())))

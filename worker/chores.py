@@ -25,8 +25,7 @@ PASSED_OVER_SECONDS = 30.0
 @dataclass
 class Chore:
     """`run` does a piece and says whether there is more at once. It opens its own transactions, by
-    `worker.database.in_passing`: they do not retry, and wait a second at most for what somebody
-    else has in hand."""
+    `worker.database.in_passing`: they do not retry, and wait a second at most for a lock that somebody else has."""
 
     name: str
     run: Callable[[], bool]

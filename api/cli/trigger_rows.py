@@ -131,13 +131,18 @@ def _topics(found: Trigger) -> str:
 
 def _condition(one: dict[str, Any]) -> tuple[str, str, str]:
     name = next((name for name in one if name != "pointer"), "")
-    return str(one.get("pointer", "")) or "(the whole)", name, "" if name == "changed" else _words(one.get(name))
+    return str(one.get("pointer", "")) or "(the whole)", name, "" if name == "changed" else _compared(one.get(name))
+
+
+def _compared(value: Any) -> str:
+    return "null" if value is None else _words(value)
 
 
 def _words(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False) if value else ""
+    empty = value is None or value == [] or value == {}
+    return "" if empty else json.dumps(value, ensure_ascii=False)
 
 
 def _tidy(body: str) -> str:

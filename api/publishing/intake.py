@@ -16,6 +16,7 @@ from api.problems import Problem
 from api.publishing.bodies import PublicationBody, PublisherBody, PublisherCheckBody
 from api.publishing.schemas import PublicationRequest, PublisherChange, PublisherRequest
 from api.publishing.views import error_body, publication_body, publisher_body
+from worker.accounts import vault
 from worker.database import new_id
 from worker.publishing import driving, publications, publishers
 from worker.publishing.driving import Tools
@@ -43,7 +44,8 @@ def create(caller: Caller, key: Key, given: PublisherRequest) -> Made[PublisherB
     """Put a publisher on file; the answer has its secret where it was made here, also when it is repeated. Raises
     RequestValidationError, SecretKeyMissing, Problem `idempotency.…`; where the one of before is gone,
     `publisher.unknown`; where its secret cannot be read, SecretKeyChanged."""
-    hashed = idempotency.body_hash(given.model_dump(mode="json"))
+    # Sealed: it holds credentials, which a hash alone would let be guessed.
+    hashed = vault.seal(idempotency.body_hash(given.model_dump(mode="json")))
     settings = _checked(SETTINGS[given.kind], given.settings, "settings")
     credentials = _checked(CREDENTIALS[given.kind], given.credentials, "credentials")
     publisher_id = new_id("pub")

@@ -193,7 +193,8 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
 )
 async def trial(id: TriggerId, request: Request, caller: RendersReader, topic: Words = None) -> Response:
     """What would become of a message with this body, headers and `topic`: the prompt, the pictures, or why there is no
-    render. No signature is asked for; nothing is kept or charged."""
+    render; a pause, a key that has ended and its limits, for which one is `held`, are not looked at. No signature is
+    asked for; nothing is kept or charged."""
     body = await request.body()
     return _json(await run_in_threadpool(intake.tried, caller, id, request.headers, body, topic))
 

@@ -91,7 +91,8 @@ class TriggerDeliveryPage(BaseModel):
 
 
 class TrialBody(BaseModel):
-    """What would become of a message; nothing was kept."""
+    """What would become of a message, were its trigger not paused and its key neither ended nor at its limits; nothing
+    was kept."""
 
     verdict: str = Field(description=_VERDICT)
     code: str | None

@@ -39,6 +39,8 @@ from worker.triggers.signatures import unsigned_ping
 ROUTE = "POST /v1/triggers"
 GIVEN_BY_SOURCE = frozenset({Style.SHOPIFY, Style.STRIPE})
 """They make their secrets themselves: there is nothing to choose."""
+COUNTED_BYTES = 256 * 1024
+"""Of a body, for each of which a message counts once more: nearly all have less. A minute's are 1.5 GB by default."""
 _REPLAY = "replay:"
 
 
@@ -67,7 +69,7 @@ def admit(trigger_id: str, peer: str, headers: Mapping[str, str], body: bytes) -
     if unsigned_ping(Style.WOOCOMMERCE, headers, body):
         return None  # whatever the address is: who guesses learns nothing
     known = door.admit(trigger_id, peer, headers, body)
-    _demand_rate(trigger_id)
+    _demand_rate(trigger_id, len(body))
     return Admitted(trigger_id, known.style, headers, body, began)
 
 
@@ -84,11 +86,13 @@ def take(admitted: Admitted) -> TakenBody:
     return taken_body(taken)
 
 
-def _demand_rate(trigger_id: str) -> None:
-    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up."""
+def _demand_rate(trigger_id: str, length: int) -> None:
+    """Raises Problem `rate.limited`, behind the signature alone: nobody else can use a trigger's messages up. A long
+    one counts as several: each is on disk until housekeeping has seen how many there are."""
     if not (amount := settings().rates.messages_per_minute):
         return
-    standing = budgets().spend(Policy("messages", amount), trigger_id)
+    cost = min(1 + length // COUNTED_BYTES, amount)
+    standing = budgets().spend(Policy("messages", amount), trigger_id, cost=cost)
     if not standing.allowed:
         words = f"A trigger takes {amount} messages a minute."
         raise Problem("rate.limited", words, headers={"Retry-After": str(max(1, standing.seconds))})
@@ -97,7 +101,8 @@ def _demand_rate(trigger_id: str) -> None:
 def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     """Take a trigger on. Raises Problem `template.unknown`, `publisher.unknown`, `request.invalid`, `idempotency.…`,
     Archived, SecretKeyMissing."""
-    hashed = idempotency.body_hash(request.model_dump(mode="json"))
+    # Sealed: it may hold a secret of eight characters, which a hash alone would let be guessed.
+    hashed = vault.seal(idempotency.body_hash(request.model_dump(mode="json")))
     _check(request.mapping, request.conditions)
     secret = _secret(request.style, request.secret)
     trigger_id = new_id("trg")

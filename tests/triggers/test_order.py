@@ -96,8 +96,9 @@ def test_of_two_edits_in_one_second_the_later_one_stands():
     shop = Shop(style="standard", topics=["*"])
 
     def sent(at: int, title: str) -> str:
-        headers = {"webhook-id": f"msg_{title}", "webhook-timestamp": str(1_770_000_000 + at)}
-        body = json.dumps({"type": "product.updated", "data": product(title=title)}).encode()
+        headers = {"webhook-id": f"msg_{title}", "webhook-timestamp": "1770000000"}
+        about = {"timestamp": f"2026-03-01T10:00:00.{at}Z", "data": product(title=title)}
+        body = json.dumps({"type": "product.updated", **about}).encode()
         said = Said.read(Style.STANDARD, headers, body)
         arrived, id = acceptance.Arrived(said.message.key, said), store.new_delivery_id()
         return transact(lambda session: acceptance.receive(session, shop.id, arrived, id)).delivery.verdict

@@ -35,7 +35,11 @@ class NotJson(ValueError):
 
 
 def read(body: bytes) -> Any:
-    """The value: dict, list, str, int, Decimal, bool or None. Raises NotJson."""
+    """The value: dict, list, str, int, Decimal, bool or None. Raises NotJson.
+
+    A byte order mark is passed over, and of a name given twice the last one counts, which our own callers are refused
+    (`api.json_body`): a shop that sends such cannot be told to mend it, and nobody else reads this body.
+    """
     if not _has_at_most(MOST_VALUES, body):
         raise NotJson(f"it has more than {MOST_VALUES:,} values")
     with _large if len(body) > LARGE_BYTES else nullcontext():
