@@ -32,18 +32,19 @@ def listed(
     render: Annotated[str | None, typer.Option(metavar="ID", help="rnd_…: its own.")] = None,
     state: Annotated[State | None, typer.Option(help="These alone.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="How many of the newest.")] = 50,
+    cursor: Annotated[str | None, typer.Option(metavar="TEXT", help="Go on where a list ended.")] = None,
     as_json: Json = False,
 ) -> None:
     """List videos on their way to products and those that arrived, newest first."""
     with connected(as_json=as_json) as client:
-        page = client.publications(publisher_id=publisher, render_id=render, state=state, limit=limit)
+        page = client.publications(publisher_id=publisher, render_id=render, state=state, limit=limit, cursor=cursor)
         if as_json:
             return show_json(page.to_dict())
         from api.cli import publisher_rows
 
         publisher_rows.show_publications(words(), page.data)
         if page.next_cursor:
-            say(f"these are the newest {len(page.data)}; --limit {PAGE} shows more")
+            say(f"these are {len(page.data)}; --cursor {page.next_cursor} shows the next")
         return None
 
 

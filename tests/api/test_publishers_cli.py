@@ -139,6 +139,11 @@ def test_a_video_is_brought_and_tried_again(service: Service, run: Any) -> None:
     end = update(Publication).where(Publication.id == publication["id"]).values(**remarked)
     service.write(lambda session: session.execute(end))
     assert "the older one stays: no right" in run("publications", "show", publication["id"]).stdout
+    second = json.loads(run("publications", "ask", publisher, render_id, "--handle", "blue-lamp", "--json").stdout)
+    first_page = run("publications", "list", "--publisher", publisher, "--limit", "1")
+    assert second["id"] in first_page.stdout
+    cursor = first_page.stderr.partition("--cursor ")[2].split()[0]
+    assert publication["id"] in run("publications", "list", "--publisher", publisher, "--cursor", cursor).stdout
 
 
 def test_an_empty_list_says_how_to_fill_it(service: Service, run: Any) -> None:

@@ -113,6 +113,22 @@ class Publication(Base):
         Index("ix_publications_sent", "sent_at", postgresql_where=text("state = 'pending' AND sent_at IS NOT NULL")),
         Index("ix_publications_order", "publisher_id", "ref", "number", postgresql_where=text("state = 'pending'")),
         Index("ix_publications_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_publications_publisher", "publisher_id", text("created_at DESC"), text("id DESC")),
+        # The few that somebody looks for, among all that were published.
+        Index(
+            "ix_publications_failed",
+            "owner_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state = 'failed'"),
+        ),
+        Index(
+            "ix_publications_pending",
+            "owner_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state = 'pending'"),
+        ),
         Index("ix_publications_render", "render_id"),
         # Nothing of them is in a shop: forgotten after a while.
         Index(

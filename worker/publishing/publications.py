@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -135,7 +135,7 @@ def page(
     if wanted.render_id is not None:
         query = query.where(Publication.render_id == wanted.render_id)
     if wanted.state is not None:
-        query = query.where(Publication.state == wanted.state.value)
+        query = query.where(Publication.state == literal_column(f"'{wanted.state.value}'"))  # else no partial index
     if after is not None:
         query = query.where(tuple_(Publication.created_at, Publication.id) < tuple_(*after))
     return session.scalars(query.order_by(Publication.created_at.desc(), Publication.id.desc()).limit(limit)).all()

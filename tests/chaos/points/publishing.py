@@ -17,11 +17,14 @@ scenario = SCENARIOS.add
 _AT = "/v1/publishers"
 _OF = "SELECT id, state FROM publications WHERE publisher_id = :publisher"
 
+_HELD = """SELECT 1 FROM publishers WHERE id = :publisher AND (quiet_until IS NOT NULL
+    OR EXISTS (SELECT 1 FROM publications WHERE id = :id AND state = 'published'))"""
+
 
 @scenario
 def published(play: Play) -> None:
     """A shop's message becomes a video, which is brought back to it; another is asked for by hand: refused, asked for
-    again, not taken at once. Everything is looked at, changed, forgotten."""
+    again, held for its credentials, not taken at once. Everything is looked at, changed, forgotten."""
     with running(receiver := Receiver()):
         publisher = _publisher(play, "http", {"url": f"{receiver.url}/videos"}, {"secret": SECRET})
         at = f"{_AT}/{publisher}"
@@ -39,9 +42,13 @@ def published(play: Play) -> None:
         asked = play.made(f"{at}/publications", {"render_id": render.id, "ref": play.name}, "ask")["id"]
         refused = f"{_OF} AND id = :id AND state = 'failed'"
         play.until(lambda: rows(refused, publisher=publisher, id=asked), "the refusal")
+        receiver.fails("POST", Reply(401), before=True)
         receiver.fails("POST", Reply(503), before=True)
         again = play.ground.ask("POST", f"/v1/publications/{asked}/retry")
         assert again.status_code in (202, 409), again.text  # 409: this call's own first try, whose answer was lost
+        # Whoever died with the 401 in hand left no hold behind: then it is published by itself.
+        play.until(lambda: rows(_HELD, publisher=publisher, id=asked), "the hold")
+        assert play.ground.ask("PATCH", at, json={"enabled": True}).status_code == 200
         play.seen(_AT, at, "/v1/publications", f"/v1/publications/{asked}")
         assert _there(play, publisher, 2) == first | {asked} == set(receiver.kept)
         shop.goes()

@@ -292,6 +292,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending' AND sent_at IS NULL"),
     )
     op.create_index(
+        "ix_publications_publisher",
+        "publications",
+        ["publisher_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    for state in ("failed", "pending"):
+        op.create_index(
+            f"ix_publications_{state}",
+            "publications",
+            ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+            unique=False,
+            postgresql_where=sa.text(f"state = '{state}'"),
+        )
+    op.create_index(
         "ix_publications_over",
         "publications",
         ["finished_at"],
