@@ -223,7 +223,7 @@ def test_with_the_fewest_places_each_of_the_two_has_one():
 def test_one_owners_many_addresses_leave_another_owner_his_turn():
     """However many wait there, and since when: owners take turns, and what one has in hand counts."""
     a_worker(capacity=40)
-    for _ in range(20):
+    for _ in range(16):
         an_endpoint()
     for _ in range(3):
         a_render()

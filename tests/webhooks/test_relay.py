@@ -118,6 +118,17 @@ def test_a_relay_takes_no_more_events_than_it_can_make_deliveries_of(monkeypatch
     assert len(deliveries()) == 18
 
 
+def test_whoever_has_all_endpoints_that_he_may_holds_the_dispatcher_up_for_no_longer_than_a_few_hundred_rows():
+    """Between two passes it looks at the renders, everybody's."""
+    listening = [an_endpoint() for _ in range(endpoints.MOST)]
+    happens(a_render(), *[EventType.PROGRESS] * 40)
+    feed.readable()
+    assert transact(relay.relay)
+    assert len(deliveries()) <= 500
+    relayed()
+    assert len(deliveries()) == 41 * len(listening)
+
+
 def test_where_nobody_listens_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch):
     """The place moves on: who comes later is told of what happens then."""
     off = an_endpoint()

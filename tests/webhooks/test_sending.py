@@ -90,7 +90,10 @@ def test_a_rotation_signs_with_both_secrets_until_its_time(receiver: Receiver):
     new = transact(lambda s: endpoints.rotate(s, s.get_one(WebhookEndpoint, endpoint), overlap=timedelta(seconds=50)))
     tried()
     body, headers = receiver.got[0].body, receiver.got[0].headers
-    assert len(headers["webhook-signature"].split(" ")) == 2
+    signatures = headers["webhook-signature"].split(" ")
+    assert len(signatures) == 2
+    kept = attempts(receiver.ids[0])[0].request_headers["webhook-signature"]
+    assert kept == " ".join(f"{one[:8]}…" for one in signatures), "whoever looks at a try has none that counts"
     for secret in (old, new):
         assert Webhook(secret).verify(body, headers)
     later(60)

@@ -21,8 +21,8 @@ from worker.renders.events import EventType, NewEvent
 from worker.webhooks import overtaking, signing
 from worker.webhooks.models import DisabledReason, EndpointKind, WebhookEndpoint
 
-MOST = 50
-"""Standing ones of an owner: each of his events is a delivery to each of them."""
+MOST = 16
+"""Standing ones of an owner: each of his events is a delivery to each of them, and all are made in one queue."""
 MOST_OF_RENDERS = 200
 """Hosts that an owner's renders name, each with a secret of its own."""
 

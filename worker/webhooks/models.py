@@ -173,7 +173,7 @@ class WebhookDelivery(Base):
             postgresql_where=text("state IN ('failed', 'superseded')"),
         ),
         Index("ix_webhook_deliveries_subject", "subject"),
-        Index("ix_webhook_deliveries_ended", "ended_at"),
+        Index("ix_webhook_deliveries_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_webhook_deliveries_event", "event_id"),
     )
 

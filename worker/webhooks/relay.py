@@ -5,7 +5,7 @@ A second row beside each event would be a write on the path of every render, ask
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import and_, or_, select, text
 from sqlalchemy.orm import Session
 
 from worker.renders import relays
@@ -17,13 +17,14 @@ from worker.webhooks.messages import NOTHING_MORE
 from worker.webhooks.models import EndpointKind, WebhookEndpoint
 
 NAME = "webhooks"
-MOST = 2_000
-"""Deliveries made at once: one event of somebody with many endpoints is many of them."""
+MOST = 500
+"""Deliveries made at once, in a quarter of a second or so: one event of somebody with many endpoints is many of them,
+and the dispatcher looks at the renders between two passes."""
 
 
 def relay(session: Session) -> bool:
     """Make deliveries of the next events, of as many as `MOST` come of; whether there may be more."""
-    found = relays.take(session, NAME)
+    found = relays.take(session, NAME, limit=MOST)
     told = len(found)
     if found and session.execute(_ANYBODY).scalar_one():
         told = _told(session, found)
@@ -31,7 +32,7 @@ def relay(session: Session) -> bool:
     if told < len(found):
         relays.stay(session, NAME, behind=found[told - 1])
         return True
-    return len(found) >= relays.AT_ONCE
+    return len(found) >= MOST
 
 
 def _told(session: Session, events: Sequence[Event]) -> int:
@@ -100,7 +101,7 @@ def _own(session: Session, asking: Iterable[Asking]) -> Mapping[str, WebhookEndp
 
 def _enabled(session: Session, *, owners: Collection[str] = (), ids: Collection[str] = ()) -> Sequence[WebhookEndpoint]:
     """Held until this transaction ends, so that none is deleted before its deliveries are on file."""
-    standing = WebhookEndpoint.owner_id.in_(owners), WebhookEndpoint.kind == EndpointKind.STANDING.value
-    chosen = or_(WebhookEndpoint.id.in_(ids), *([standing[0] & standing[1]] if owners else []))
+    standing = and_(WebhookEndpoint.owner_id.in_(owners), WebhookEndpoint.kind == EndpointKind.STANDING.value)
+    chosen = or_(WebhookEndpoint.id.in_(ids), standing)
     query = select(WebhookEndpoint).where(WebhookEndpoint.disabled_at.is_(None), chosen)
     return session.scalars(query.order_by(WebhookEndpoint.id).with_for_update(read=True, key_share=True)).all()

@@ -14,6 +14,8 @@ from standardwebhooks import Webhook
 PREFIX = "whsec_"
 FEWEST_BYTES, MOST_BYTES = 24, 64
 """Of a secret, by the specification."""
+SIGNATURE = "webhook-signature"
+"""The header that holds the signatures."""
 
 
 class BadSecret(ValueError):
@@ -53,5 +55,5 @@ def headers(given: Sequence[str], message_id: str, at: datetime, body: str) -> d
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(Webhook(secret).sign(message_id, moment, body) for secret in given),
+        SIGNATURE: " ".join(Webhook(secret).sign(message_id, moment, body) for secret in given),
     }

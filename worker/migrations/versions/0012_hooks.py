@@ -395,7 +395,13 @@ def upgrade() -> None:
         ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
         unique=False,
     )
-    op.create_index("ix_webhook_deliveries_ended", "webhook_deliveries", ["ended_at"], unique=False)
+    op.create_index(
+        "ix_webhook_deliveries_ended",
+        "webhook_deliveries",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NOT NULL"),
+    )
     op.create_index("ix_webhook_deliveries_event", "webhook_deliveries", ["event_id"], unique=False)
     op.create_index(
         "ix_webhook_deliveries_list",
