@@ -30,6 +30,7 @@ from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
 from worker.publishing.settings import HttpSettings, WooCommerceSettings
 from worker.renders import purge, store
+from worker.renders.models import Render
 
 Make = Callable[..., str]
 
@@ -186,6 +187,26 @@ def test_a_slow_upload_is_not_taken_over(receiver: Receiver, tools: Tools, rende
         slow = _Slow(tools, publication)
         driving.drive(publication, 0, Tools(slow))
     assert (published(publication).lease, slow.taken) == (1, [])
+
+
+def test_an_unchanged_product_gets_its_video_at_the_new_place(receiver: Receiver, render: Make, tools: Tools):
+    """Once: what was brought to the place before says nothing of this one."""
+    publisher, made = at_address(receiver), render()
+    asked(publisher, made, ref="lamp")
+    settled(tools)
+
+    def again() -> str | None:
+        def work(session: Any) -> Publication | None:
+            row = session.get_one(Render, made)
+            return publications.ask_where_new(session, publisher, row, "lamp", {}, moved=False)
+
+        found = transact(work)
+        return found and found.id
+
+    assert again() is None
+    _moved(publisher, f"{receiver.url}/new-shop")
+    assert again() is not None
+    assert again() is None
 
 
 def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, render: Make, tools: Tools):

@@ -62,7 +62,8 @@ def ask_where_new(
     was never asked for there, or, where the product `moved` to this render from another, what did not fail."""
     alone(session, publisher_id, ref)
     its = Publication.render_id == render.id, Publication.run == render.run, Publication.ref == ref
-    query = select(Publication.state).where(*its, Publication.publisher_id == publisher_id)
+    there = Publication.publisher_id == publisher_id, Publication.place == place_of(publisher_id)
+    query = select(Publication.state).where(*its, *there)
     before = session.scalars(query.order_by(Publication.number.desc()).limit(1)).one_or_none()
     if before is None or (moved and before != PublicationState.FAILED):
         return ask(session, publisher_id, render, ref, product)
