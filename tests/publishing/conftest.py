@@ -183,6 +183,17 @@ def not_asked(publisher_id: str, render_id: str, ref: str = "lamp", **product: A
     return transact(work)
 
 
+def echoed(publisher_id: str, render_id: str, ref: str = "lamp", *, moved: bool = False) -> str | None:
+    """A message says that the product is as it was; the publication that it asks for, or None."""
+
+    def work(session):
+        row = session.get_one(Render, render_id)
+        made = publications.ask_where_new(session, publisher_id, row, ref, {}, moved=moved)
+        return made and made.id
+
+    return transact(work)
+
+
 def the(publication_id: str) -> Publication:
     return transact(lambda session: session.get_one(Publication, publication_id))
 

@@ -12,6 +12,7 @@ from tests.publishing.conftest import (
     at_address,
     at_woocommerce,
     change,
+    echoed,
     events_of,
     not_asked,
     owner_id,
@@ -24,13 +25,12 @@ from tests.publishing.standin import Reply, running
 from tests.publishing.woocommerce_standin import WooCommerce
 from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, due, publications, publishers, retention
+from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
 from worker.publishing.settings import HttpSettings, WooCommerceSettings
 from worker.renders import purge, store
-from worker.renders.models import Render
 
 Make = Callable[..., str]
 
@@ -194,19 +194,10 @@ def test_an_unchanged_product_gets_its_video_at_the_new_place(receiver: Receiver
     publisher, made = at_address(receiver), render()
     asked(publisher, made, ref="lamp")
     settled(tools)
-
-    def again() -> str | None:
-        def work(session: Any) -> Publication | None:
-            row = session.get_one(Render, made)
-            return publications.ask_where_new(session, publisher, row, "lamp", {}, moved=False)
-
-        found = transact(work)
-        return found and found.id
-
-    assert again() is None
+    assert echoed(publisher, made) is None
     _moved(publisher, f"{receiver.url}/new-shop")
-    assert again() is not None
-    assert again() is None
+    assert echoed(publisher, made) is not None
+    assert echoed(publisher, made) is None
 
 
 def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, render: Make, tools: Tools):
@@ -229,20 +220,3 @@ def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, 
     change(beside, lease=held.lease, place=1)  # as where it was claimed in that very moment
     with pytest.raises(LeaseLost):
         transact(lambda session: claims.renew(session, held))
-
-
-def test_what_is_over_is_forgotten_after_a_month(receiver: Receiver, render: Make):
-    """Not what may be in a shop, not what a product was asked for last."""
-    publisher, made = at_address(receiver), render()
-    ended = {"state": "published", "finished_at": func.now() - timedelta(days=31)}
-    rows = [{}, {"media_id": 1}, {"media_id": 1, "removed": True}, {}, {"media_id": 2, "removed": True}, {}]
-    states = [ended | {"remote": one} for one in rows]
-    states[3]["finished_at"] = func.now() - timedelta(days=29)
-    ids: list[str] = []
-    for one in states:
-        ids.append(asked(publisher, made, ref="lamp"))
-        change(ids[-1], **one)
-        change(ids[-1], run=len(ids) + 1)  # else it would be what is asked for again
-    assert transact(retention.forget) == 3
-    left = transact(lambda session: session.scalars(select(Publication.id).order_by(Publication.number)).all())
-    assert left == [ids[1], ids[3], ids[5]]

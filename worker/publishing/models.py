@@ -82,6 +82,8 @@ class Publication(Base):
     """By kind: what is done next."""
     remote: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind: ids and addresses that the shop gave; the only way back to what was made there."""
+    asked_again: Mapped[bool] = mapped_column(server_default="false")
+    """There is a newer one of the same render, product and place: this one says nothing any more."""
     tries: Mapped[int] = mapped_column(server_default="0")
     """Faults in a row."""
     failing_since: Mapped[datetime | None]
@@ -130,11 +132,14 @@ class Publication(Base):
             postgresql_where=text("state = 'pending'"),
         ),
         Index("ix_publications_render", "render_id"),
-        # Nothing of them is in a shop: forgotten after a while.
+        # Nothing of them is in a shop, and nobody asks what came of them: forgotten after a while.
         Index(
             "ix_publications_over",
             "finished_at",
-            postgresql_where=text("finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"),
+            postgresql_where=text(
+                "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
+                " AND (asked_again OR starts_with(ref, 'deleted:'))"
+            ),
         ),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),
     )

@@ -86,8 +86,16 @@ def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
         made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
         if last is not None:
             its = Publication.publisher_id == one.publisher_id, Publication.ref == one.ref
+            _asked_again(session, made[-1], *its)
             ending.end_needless(session, *its)
     return made
+
+
+def _asked_again(session: Session, newer: Publication, *its: ColumnElement[bool]) -> None:
+    """Rows that another transaction has locked are passed over: those are kept."""
+    same = Publication.render_id == newer.render_id, Publication.run == newer.run, Publication.place == newer.place
+    older = select(Publication.id).where(*its, *same, Publication.number < newer.number, ~Publication.asked_again)
+    _set(session, Publication.id.in_(older.with_for_update(skip_locked=True)), {"asked_again": True})
 
 
 def alone(session: Session, publisher_id: str, ref: str) -> None:

@@ -1,8 +1,9 @@
-"""Publications are kept as long as their video may be in a shop; others for a month after their end."""
+"""Publications are kept as long as their video may be in a shop, and each render's newest for a product as long as that
+render can be asked for: it says that this was done. Others go a month after their end."""
 
 from datetime import timedelta
 
-from sqlalchemy import delete, exists, or_, select, text
+from sqlalchemy import Select, delete, exists, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago
@@ -11,17 +12,28 @@ from worker.publishing.models import Publication
 KEPT = timedelta(days=30)
 AT_ONCE = 5_000
 
+_NOTHING_THERE = or_(Publication.remote == text("'{}'"), Publication.remote.has_key("removed"))
+_DELETED = func.starts_with(Publication.ref, text("'deleted:'"))
+"""Its render was: it is never asked for again."""
+
 
 def forget(session: Session) -> int:
-    """Delete up to `AT_ONCE` that never began or whose video is off the product again, but for each product's newest,
-    which says what was asked for last; how many."""
+    """Delete up to `AT_ONCE` that may go; how many."""
+    gone = delete(Publication).where(Publication.id.in_(over().with_for_update(of=Publication, skip_locked=True)))
+    return len(session.execute(gone.returning(Publication.id).execution_options(synchronize_session=False)).all())
+
+
+def over() -> Select[str]:
+    """Up to `AT_ONCE` that have nothing in a shop, and whose render was deleted or asked for again there; found by
+    `ix_publications_over`, however many are kept."""
     newer = aliased(Publication)
-    overtaken = exists().where(
+    repeated = exists().where(
         newer.publisher_id == Publication.publisher_id,
         newer.ref == Publication.ref,
         newer.number > Publication.number,
+        newer.render_id == Publication.render_id,
+        newer.run == Publication.run,
+        newer.place == Publication.place,  # it may have gone to another one since
     )
-    nothing_there = or_(Publication.remote == text("'{}'"), Publication.remote.has_key("removed"))
-    old = select(Publication.id).where(Publication.finished_at < ago(KEPT), nothing_there, overtaken).limit(AT_ONCE)
-    gone = delete(Publication).where(Publication.id.in_(old.with_for_update(of=Publication, skip_locked=True)))
-    return len(session.execute(gone.returning(Publication.id).execution_options(synchronize_session=False)).all())
+    unasked = or_(Publication.asked_again, _DELETED), or_(_DELETED, repeated)
+    return select(Publication.id).where(Publication.finished_at < ago(KEPT), _NOTHING_THERE, *unasked).limit(AT_ONCE)

@@ -258,6 +258,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
         sa.Column("step", sa.Text(), server_default="begin", nullable=False),
         sa.Column("remote", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("asked_again", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ready_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -310,7 +311,10 @@ def upgrade() -> None:
         "publications",
         ["finished_at"],
         unique=False,
-        postgresql_where=sa.text("finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"),
+        postgresql_where=sa.text(
+            "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
+            " AND (asked_again OR starts_with(ref, 'deleted:'))"
+        ),
     )
     op.create_index(
         "ix_publications_sent",
