@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 from tests.publishing.conftest import (
     asked,
     at_address,
+    at_shopify,
     at_woocommerce,
     change,
     echoed,
@@ -19,8 +20,10 @@ from tests.publishing.conftest import (
     published,
     settled,
     the,
+    the_publisher,
 )
 from tests.publishing.receiver_standin import Receiver
+from tests.publishing.shopify_standin import Shopify
 from tests.publishing.standin import Reply, running
 from tests.publishing.woocommerce_standin import WooCommerce
 from tests.stack import here
@@ -28,8 +31,8 @@ from worker.database import transact
 from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
-from worker.publishing.models import Publication
-from worker.publishing.settings import HttpSettings, WooCommerceSettings
+from worker.publishing.models import Publication, PublisherKind
+from worker.publishing.settings import SETTINGS
 from worker.renders import purge, store
 
 Make = Callable[..., str]
@@ -41,8 +44,8 @@ def _moved(publisher: str, url: str) -> None:
     def work(session: Any) -> None:
         row = publishers.locked(session, owner_id(), publisher)
         assert row is not None
-        kind = WooCommerceSettings if row.kind == "woocommerce" else HttpSettings
-        publishers.change(session, row, settings=kind(url=url))
+        name = "shop" if row.kind == "shopify" else "url"
+        publishers.change(session, row, settings=SETTINGS[PublisherKind(row.kind)].model_validate({name: url}))
 
     transact(work)
 
@@ -212,11 +215,42 @@ def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, 
     _moved(publisher, f"{receiver.url}/other")
     assert transact(lambda session: session.scalar(row_of)) == before
     asked(publisher, made, ref="lamp")
-    change(beside, place=0, step="send", remote={"media_id": 1})
+    change(beside, place="elsewhere", step="send", remote={"media_id": 1})
     held = transact(lambda session: claims.claim(session, beside, lease=the(beside).lease))
     assert held is not None
-    assert (held.publication.place, held.publication.step, held.publication.remote) == (1, "begin", {})
+    place = the_publisher(publisher).place
+    assert (held.publication.place, held.publication.step, held.publication.remote) == (place, "begin", {})
     _moved(publisher, f"{receiver.url}/third")
-    change(beside, lease=held.lease, place=1)  # as where it was claimed in that very moment
+    change(beside, lease=held.lease, place=place)  # as where it was claimed in that very moment
+    with pytest.raises(LeaseLost):
+        transact(lambda session: claims.renew(session, held))
+
+
+def test_a_place_that_is_changed_and_changed_back_is_the_one_of_before(shopify: Shopify, tools: Tools, render: Make):
+    """A typing error: no unchanged product's video is brought there again, and the next one replaces the one of
+    before."""
+    lamp, publisher, made = shopify.has(7, "lamp"), at_shopify(shopify), render()
+    asked(publisher, made, handle="lamp")
+    settled(tools)
+    for url in (f"{shopify.url}/a-typing-error", shopify.url):
+        _moved(publisher, url)
+    assert echoed(publisher, made) is None
+    assert not_asked(publisher, made, handle="lamp")
+    newer = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert [one["id"] for one in shopify.videos(lamp)] == [published(newer).remote["media_id"]]
+
+
+def test_who_had_it_in_hand_before_the_place_was_changed_and_changed_back_writes_nothing(
+    receiver: Receiver, render: Make
+):
+    """Whatever he made was made before it began anew."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    assert held is not None
+    for url in (f"{receiver.url}/other", f"{receiver.url}/videos"):
+        _moved(publisher, url)
+    assert the(publication).place == held.publication.place
     with pytest.raises(LeaseLost):
         transact(lambda session: claims.renew(session, held))

@@ -38,8 +38,8 @@ class Publisher(Base):
     kind: Mapped[str]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind, nothing secret: `worker.publishing.settings`."""
-    place: Mapped[int] = mapped_column(server_default="0")
-    """Raised where another shop or address is told: what was brought to the one of before is not there."""
+    place: Mapped[str] = mapped_column(server_default="")
+    """A digest of the shop or address that is told: what was brought to another one is not there."""
     credentials_encrypted: Mapped[bytes]
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
@@ -71,7 +71,7 @@ class Publication(Base):
     publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
     run: Mapped[int]
-    place: Mapped[int] = mapped_column(server_default="0")
+    place: Mapped[str] = mapped_column(server_default="")
     """Its publisher's, as it was when it was asked for or begun: `remote` is of there."""
     ref: Mapped[str]
     """The owner's reference of the product: a newer video of it overtakes an older one."""

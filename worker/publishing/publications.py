@@ -187,7 +187,7 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
 
 def begin_anew(session: Session, publisher_id: str) -> None:
     """A publisher's place is another one: what waits begins there, and whoever has it in hand writes nothing more. What
-    is final belongs to the old place, by its number, and is left alone there."""
+    is final belongs to the old place, and is left alone there."""
     pending = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
     afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
     free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
@@ -211,7 +211,7 @@ def forgive(session: Session, publisher_id: str) -> None:
     _set(session, and_(Publication.publisher_id == publisher_id, *fault), afresh)
 
 
-def place_of(publisher_id: Any) -> ScalarSelect[int]:
+def place_of(publisher_id: Any) -> ScalarSelect[str]:
     """A publisher's, as it is now."""
     return select(Publisher.place).where(Publisher.id == publisher_id).scalar_subquery()
 

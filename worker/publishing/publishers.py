@@ -11,7 +11,7 @@ from worker.accounts import vault
 from worker.database import new_id
 from worker.publishing import publications
 from worker.publishing.models import Publisher, PublisherKind
-from worker.publishing.settings import CREDENTIALS, SETTINGS, Credentials, Settings, plain
+from worker.publishing.settings import CREDENTIALS, SETTINGS, Credentials, Settings, place_of, plain
 
 
 def create(
@@ -31,6 +31,7 @@ def create(
         kind=kind.value,
         name=name,
         settings=settings.model_dump(mode="json"),
+        place=place_of(settings),
         credentials_encrypted=vault.lock(json.dumps(plain(credentials))),
     )
     session.add(row)
@@ -73,11 +74,12 @@ def change(
 ) -> Publisher:
     """Change a locked publisher. What waits goes on by what is told now, at another place from its beginning, and what
     a worker has in hand as it was told; where the publisher is disabled, no further than its next write. What was
-    brought to the old place stays there. New credentials or settings, or being enabled, are a new start: it
-    no longer counts as failing, and what waits after a fault goes on at once."""
+    brought to the old place stays there, and is known again where that is the place once more. New credentials or
+    settings, or being enabled, are a new start: it no longer counts as failing, and what waits after a fault goes on at
+    once."""
     if settings is not None:
-        if settings.place != settings_of(row).place:
-            row.place += 1
+        if (place := place_of(settings)) != row.place:
+            row.place = place
             session.flush()
             publications.begin_anew(session, row.id)
         row.settings = settings.model_dump(mode="json")

@@ -1,5 +1,6 @@
 """What a publisher is told, by kind: `settings` are shown to its owner, `credentials` never."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -150,6 +151,11 @@ CREDENTIALS: Mapping[PublisherKind, type[Credentials]] = {
     PublisherKind.WOOCOMMERCE: WooCommerceCredentials,
     PublisherKind.HTTP: HttpCredentials,
 }
+
+
+def place_of(settings: Settings) -> str:
+    """A digest of it: it stays with publications whose render was deleted, where no address may stay."""
+    return hashlib.sha256(settings.place.encode()).hexdigest()
 
 
 def plain(credentials: Credentials) -> dict[str, Any]:
