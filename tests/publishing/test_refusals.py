@@ -103,3 +103,46 @@ def test_refused_for_three_days_is_given_up(receiver: Receiver, tools: Tools, re
     change(publication, step="send", failing_since=func.now() - timedelta(days=3, seconds=1))
     driving.drive(publication, 0, tools)
     assert (the(publication).state, the(publication).error_code) == ("failed", "publish.refused")
+
+
+def test_a_fault_of_before_is_no_refusal(receiver: Receiver, tools: Tools, render: Make):
+    """The shop was down, came back for the others, then the token expired: what had waited is held like all others,
+    and tried alone once others have gone through since."""
+    publisher, made = at_address(receiver), render()
+    waiting, other, third = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair", "table"))
+    receiver.fails("POST", Reply(503), before=True)
+    driving.drive(waiting, 0, tools)
+    driving.drive(other, 0, tools)
+    published(other)
+    for status in (401, 503, 401):  # a fault in between says nothing of it
+        receiver.fails("POST", Reply(status), before=True)
+        _loud(publisher)
+        driving.drive(waiting, the(waiting).lease, tools)
+        assert (the(waiting).state, the_publisher(publisher).quiet_until is None) == ("pending", status == 503)
+    _loud(publisher)
+    driving.drive(third, 0, tools)
+    published(third)
+    receiver.fails("POST", Reply(401), before=True)
+    driving.drive(waiting, the(waiting).lease, tools)
+    assert the(waiting).state == "failed"
+
+
+def test_a_worker_that_died_was_no_refusal(receiver: Receiver, tools: Tools, render: Make):
+    """A claim that ended by itself is a fault, but none of the credentials."""
+    publisher, made = at_address(receiver), render()
+    died, other = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    transact(lambda session: claims.claim(session, died, lease=0))
+    change(died, lease_until=func.now() - timedelta(minutes=5), failing_since=func.now() - timedelta(minutes=5))
+    driving.drive(other, 0, tools)
+    receiver.fails("POST", Reply(401), before=True)
+    driving.drive(died, the(died).lease, tools)
+    assert (the(died).state, the(died).error_code) == ("pending", "publish.refused")
+    assert the_publisher(publisher).quiet_until is not None
+    change_publisher(publisher, credentials=CREDENTIALS)
+    assert the(died).refused_at is None
+
+
+def _loud(publisher: str) -> None:
+    """Its hour is over."""
+    past = text("UPDATE publishers SET quiet_until = NULL WHERE id = :id")
+    transact(lambda session: session.execute(past, {"id": publisher}))

@@ -33,7 +33,7 @@ MOST_EARLIER = 50
 """Of a product's earlier publications that may still have something at the shop."""
 _AS_IS: dict[str, Any] = {"synchronize_session": False}
 _FREE: dict[str, Any] = {"lease_until": None, "sent_at": None}
-_WELL: dict[str, Any] = {"tries": 0, "failing_since": None, "error_code": None, "error_detail": None}
+_WELL: dict[str, Any] = {"tries": 0} | dict.fromkeys(("failing_since", "refused_at", "error_code", "error_detail"))
 
 
 class LeaseLost(Exception):
@@ -164,8 +164,9 @@ def again(session: Session, held: Held, fault: Again) -> bool:
     pause = min(waits.retry_first_seconds * 2 ** min(row.tries, 30), longest) * random.uniform(0.75, 1.25)  # noqa: S311
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
-    told = {"error_code": fault.code, "error_detail": fault.detail or None}
+    told: dict[str, Any] = {"error_code": fault.code, "error_detail": fault.detail or None}
     if fault.code == REFUSED:
+        told["refused_at"] = func.coalesce(Publication.refused_at, func.now())
         _fails(session, held, fault.code, quiet_until=from_now(longest))
         pause = timedelta()
     elif fault.code in OF_THE_PLACE:
@@ -178,7 +179,7 @@ def refused(session: Session, held: Held, fault: GivenUp) -> bool:
     """The credentials were: that is every publication's fault, so the publisher is left alone for a while, and none of
     them fails; at once again where the credentials are others by now. False where it is this one's alone, as others
     went through since it was refused before, or where that was long enough. Raises LeaseLost."""
-    since = session.scalars(select(Publication.failing_since).where(_mine(held))).one_or_none()
+    since = session.scalars(select(Publication.refused_at).where(_mine(held))).one_or_none()
     succeeded = session.scalars(select(Publisher.succeeded_at).where(Publisher.id == held.publisher.id)).one_or_none()
     if since is not None and succeeded is not None and succeeded > since:
         end(session, held, fault)

@@ -87,6 +87,8 @@ class Publication(Base):
     tries: Mapped[int] = mapped_column(server_default="0")
     """Faults in a row."""
     failing_since: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]
+    """Its credentials were, for the first time since it got on: if others have gone through since, that is its own."""
     ready_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
     """When a worker was told of it, or claimed it: it is on its way, or worked on. NULL: nobody has it."""

@@ -172,6 +172,7 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
             step="begin",
             tries=0,
             failing_since=None,
+            refused_at=None,
             sent_at=None,
             lease_until=None,
             error_code=None,
@@ -190,7 +191,7 @@ def begin_anew(session: Session, publisher_id: str) -> None:
     is final belongs to the old place, and is left alone there."""
     pending = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
     afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
-    free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "error_code", "error_detail"))
+    free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "refused_at", "error_code", "error_detail"))
     _set(session, and_(*pending), {**afresh, **free, "place": place_of(publisher_id)})
 
 
@@ -207,7 +208,8 @@ def let_go(session: Session, publisher_id: str) -> None:
 def forgive(session: Session, publisher_id: str) -> None:
     """What waits after a fault goes on at once, and its faults no longer count: they were of what was told before."""
     fault = Publication.failing_since.is_not(None), Publication.state == PublicationState.PENDING.value
-    afresh = {"tries": 0, "failing_since": None, "ready_at": func.now(), "error_code": None, "error_detail": None}
+    afresh = {"tries": 0, "ready_at": func.now()}
+    afresh |= dict.fromkeys(("failing_since", "refused_at", "error_code", "error_detail"))
     _set(session, and_(Publication.publisher_id == publisher_id, *fault), afresh)
 
 
