@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, cast
 
-from worker.addresses.errors import AddressError, Refused, Unreachable
+from worker.addresses.errors import AddressError, Busy, Refused, Unreachable
 from worker.addresses.fetch import Fetched
-from worker.publishing.errors import Again, GivenUp
+from worker.publishing.errors import Again, Crowded, GivenUp
 from worker.publishing.job import Job, quick, upload
 
 PASSING = frozenset({408, 425, 430, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
@@ -71,7 +71,9 @@ def judged(answer: Fetched, allow: tuple[int, ...] = (), *, ours: bool = True) -
 
 
 def unreachable(error: AddressError) -> NoReturn:
-    """What a fetch that did not end well means. Raises Again, GivenUp."""
+    """What a fetch that did not end well means. Raises Again, Crowded, GivenUp."""
+    if isinstance(error, Busy):
+        raise Crowded(str(error)) from None
     if isinstance(error, Refused):
         raise GivenUp("publish.address", str(error)) from None
     if isinstance(error, Unreachable):

@@ -31,6 +31,7 @@ from worker.renders.models import Render, Result
 
 MOST_EARLIER = 50
 """Of a product's earlier publications that may still have something at the shop."""
+CROWDED_PAUSE = timedelta(seconds=15)
 _AS_IS: dict[str, Any] = {"synchronize_session": False}
 _FREE: dict[str, Any] = {"lease_until": None, "sent_at": None}
 _WELL: dict[str, Any] = {"tries": 0} | dict.fromkeys(("failing_since", "refused_at", "error_code", "error_detail"))
@@ -144,6 +145,12 @@ def wait(session: Session, held: Held, step: str, remote: dict[str, Any], pause:
     """The shop is at work: ask again after `pause`. No fault. Raises LeaseLost."""
     _alone(session, held)
     _let_go(session, held, pause, step=step, remote=remote, **_WELL)
+
+
+def crowded(session: Session, held: Held) -> None:
+    """There was no place for its call: the same step again soon, and whatever is said of it stays. Raises LeaseLost."""
+    _alone(session, held)
+    _let_go(session, held, CROWDED_PAUSE)
 
 
 def again(session: Session, held: Held, fault: Again) -> bool:

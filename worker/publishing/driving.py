@@ -18,7 +18,7 @@ from worker.media.storage import Storage, StorageError
 from worker.metrics.declared import PUBLISH_SECONDS
 from worker.publishing import claims, http_target, publishers, shopify, woocommerce
 from worker.publishing.claims import Held, LeaseLost
-from worker.publishing.errors import REFUSED, Again, GivenUp, PublishError
+from worker.publishing.errors import REFUSED, Again, Crowded, GivenUp, PublishError
 from worker.publishing.job import Job, Later, Next, Outcome, Published, Steps
 from worker.publishing.models import Publication, Publisher, PublisherKind
 
@@ -75,6 +75,10 @@ def _worked(held: Held, tools: Tools) -> str:
         return _refused(held, fault) if fault.code == REFUSED else _ended(held, fault)
     except Again as fault:
         return _tried(held, fault)
+    except Crowded as fault:
+        transact(lambda session: claims.crowded(session, held))
+        log.warning("publication.again", **_facts(held, fault))
+        return "wait"
     except LeaseLost:
         raise
     except StorageError as fault:

@@ -2,6 +2,7 @@
 
 PublishError   base; `code` is one of docs/errors.md, `detail` the shop's own words, one bounded line
 ├── Again      it may pass: the same step after a growing pause, or after `after` seconds where the shop said so
+├── Crowded    no fault of the shop's or the publication's: the same step in some seconds, and nothing counts
 └── GivenUp    the same again ends the same way: somebody has to change something first
 """
 
@@ -19,6 +20,7 @@ HELP = {
     "publish.rejected": "The shop refused the request. Read the detail; check the publisher's settings, then retry.",
     "publish.address": "The publisher's address cannot be used. Change it, then retry.",
     "publish.no_video": "The video was deleted before it was brought to the shop. Render it again.",
+    "publish.busy": "Too many host names were being looked up here. Nothing is wrong with the shop: again in a minute.",
     "publish.internal": "A fault in this service. The logs name the publication; retry after an update.",
 }
 """Every code with its remedy; docs/errors.md has the same."""
@@ -42,6 +44,13 @@ class Again(PublishError):
     def __init__(self, code: str, detail: str = "", *, after: float | None = None) -> None:
         super().__init__(code, detail)
         self.after = after
+
+
+class Crowded(PublishError):
+    """This process had no place for the call; nothing was asked of the shop."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("publish.busy", detail)
 
 
 class GivenUp(PublishError):
