@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import func, text
 
 from tests.publishing.conftest import (
@@ -146,3 +147,33 @@ def _loud(publisher: str) -> None:
     """Its hour is over."""
     past = text("UPDATE publishers SET quiet_until = NULL WHERE id = :id")
     transact(lambda session: session.execute(past, {"id": publisher}))
+
+
+@pytest.mark.parametrize("closed", ["quiet_until = now() + interval '1 hour'", "disabled_at = now()"])
+def test_what_was_sent_to_a_publisher_that_is_closed_since_gives_its_place_back(
+    receiver: Receiver, tools: Tools, render: Make, closed: str
+):
+    """It would count as in flight until it is taken for lost, also once the publisher is open again."""
+    publisher, made = at_address(receiver), render()
+    ids = {asked(publisher, made, ref=ref) for ref in ("lamp", "chair")}
+    with io_worker(capacity=100):
+        assert _due() == ids
+        shut = text(f"UPDATE publishers SET {closed}")  # noqa: S608 - own words
+        transact(lambda session: session.execute(shut))
+        for one in ids:
+            driving.drive(one, 0, tools)
+        assert _due() == set()
+        change_publisher(publisher, credentials=CREDENTIALS, enabled=True)
+        assert _due() == ids
+
+
+def test_a_place_is_not_given_back_by_a_message_that_came_twice(receiver: Receiver, render: Make):
+    """Somebody works on it."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+    _due()
+    assert transact(lambda session: claims.claim(session, publication, lease=0)) is not None
+    transact(lambda session: session.execute(text("UPDATE publishers SET disabled_at = now()")))
+    for lease in (0, 1):
+        assert transact(lambda session, lease=lease: claims.claim(session, publication, lease=lease)) is None
+    assert the(publication).sent_at is not None

@@ -96,6 +96,7 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
         .execution_options(populate_existing=True, **_AS_IS)
     ).one_or_none()
     if row is None:
+        _give_back(session, publication_id, lease)
         return None
     return Held(
         row,
@@ -106,6 +107,15 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
         _earlier(session, row),
         lost=bool(was_lapsed) and _borne_long_enough(session, row.failing_since),
     )
+
+
+def _give_back(session: Session, publication_id: str, lease: int) -> None:
+    """Nothing is brought to its publisher now. Told of or not, nobody has it: else it would count as in flight until it
+    is taken for lost, though the publisher is open again."""
+    mine = Publication.id == publication_id, Publication.lease == lease, Publication.lease_until.is_(None)
+    waits = Publication.state == PublicationState.PENDING.value, Publication.sent_at.is_not(None)
+    closed = exists().where(Publisher.id == Publication.publisher_id, ~_is_open())
+    session.execute(update(Publication).where(*mine, *waits, closed).values(sent_at=None).execution_options(**_AS_IS))
 
 
 def _borne_long_enough(session: Session, since: datetime | None) -> bool:
