@@ -102,3 +102,17 @@ def test_a_shop_fails_from_its_first_fault_on(receiver: Receiver, tools: Tools, 
     driving.drive(lost, 0, tools)
     assert the(lost).error_code == "publish.internal"
     assert the_publisher(shop).failing_since is None
+
+
+def test_a_products_fault_does_not_hide_that_the_shop_does_not_answer(receiver: Receiver, tools: Tools, render: Make):
+    """One that was in flight ends: its publisher has one in flight all the same, until something goes through."""
+    shop, made = at_address(receiver), render()
+    ending, silent = (asked(shop, made, ref=ref) for ref in ("lamp", "chair"))
+    receiver.fails("POST", Reply(410), before=True)
+    driving.drive(ending, 0, tools)
+    assert (the(ending).state, the_publisher(shop).error_code) == ("failed", "publish.rejected")
+    receiver.fails("POST", Reply(503), before=True)
+    driving.drive(silent, 0, tools)
+    receiver.fails("POST", Reply(410), before=True)
+    driving.drive(asked(shop, made, ref="table"), 0, tools)
+    assert the_publisher(shop).error_code == "publish.unavailable"

@@ -247,9 +247,12 @@ def _finish(session: Session, held: Held, state: PublicationState, **values: Any
 
 
 def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
-    """Not where it is told something else by now: that is a new start."""
+    """Not where it is told something else by now: that is a new start. A product's fault leaves standing what is said
+    of the whole shop."""
     since = func.coalesce(Publisher.failing_since, func.now())
-    _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=code, **more)
+    of_the_shop = code in OF_THE_PLACE or Publisher.error_code.is_(None) | Publisher.error_code.not_in(OF_THE_PLACE)
+    told = code if of_the_shop is True else case((of_the_shop, code), else_=Publisher.error_code)
+    _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=told, **more)
 
 
 def _told_the_same(held: Held) -> ColumnElement[bool]:
