@@ -238,6 +238,23 @@ def test_what_was_believed_to_be_ours_is_never_deleted(shopify: Shopify, tools: 
     assert [one["id"] for one in shopify.videos(product)] == left
 
 
+def test_what_was_left_is_on_file_until_it_is_gone(shopify: Shopify, tools: Tools, render: Make):
+    """Its publication is the only note of that video's number."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.rewrites = True
+    first = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    shopify.rewrites = False
+    for _ in range(2):
+        asked(publisher, render(), handle="lamp")
+        settled(tools)
+        assert "removed" not in the(first).remote
+    product["shown"] = [one for one in product["shown"] if one["id"] != the(first).remote["media_id"]]
+    asked(publisher, render(), handle="lamp")
+    settled(tools)
+    assert the(first).remote["removed"]
+
+
 def test_one_that_was_believed_and_cannot_be_processed_stays(shopify: Shopify, tools: Tools, render: Make):
     """Whosever it is."""
     product = shopify.has(7, "lamp")

@@ -204,19 +204,25 @@ def refused(session: Session, held: Held, fault: GivenUp) -> bool:
     return again(session, held, Again(fault.code, fault.detail))
 
 
-def published(session: Session, held: Held, remote: dict[str, Any], removed: Sequence[str]) -> None:
-    """It is at the shop, and what `removed` brought there earlier is not any more. Raises LeaseLost."""
+def published(
+    session: Session, held: Held, remote: dict[str, Any], removed: Sequence[str], left: Sequence[str] = ()
+) -> None:
+    """It is at the shop, and what `removed` brought there earlier is not any more; what `left` may have stays, and was
+    said. Raises LeaseLost."""
     well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None, "quiet_until": None}
     _on_publisher(session, held, **well)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
-    session.execute(
-        update(Publication)
-        .where(Publication.id.in_(removed))
-        .values(remote=Publication.remote.op("||")(text("'{\"removed\": true}'::jsonb")))
-        .execution_options(**_AS_IS)
-    )
+    _note(session, removed, "removed")
+    _note(session, left, "left")
     _tell(session, held, EventType.PUBLISHED)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "published", "").inc)
+
+
+def _note(session: Session, ids: Sequence[str], what: str) -> None:
+    """Of earlier ones."""
+    noted = Publication.remote.op("||")(func.jsonb_build_object(what, true()))
+    earlier = update(Publication).where(Publication.id.in_(ids)).values(remote=noted)
+    session.execute(earlier.execution_options(**_AS_IS))
 
 
 def end(session: Session, held: Held, fault: GivenUp) -> None:

@@ -118,7 +118,7 @@ def _written(job: Job, step: str, outcome: Outcome) -> str | None:
             transact(lambda session: claims.wait(session, held, step, remote, outcome.pause))
             return "wait"
         case Published():
-            transact(lambda session: claims.published(session, held, remote, outcome.removed))
+            transact(lambda session: claims.published(session, held, remote, outcome.removed, outcome.left))
             log.info("publication.published", publication=held.publication.id, kind=held.publisher.kind)
             return "published"
 

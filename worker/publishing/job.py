@@ -47,10 +47,12 @@ class Later:
 
 @dataclass(frozen=True)
 class Published:
-    """The video is there; `removed` are the earlier publications that have nothing there any more."""
+    """The video is there; `removed` are the earlier publications that have nothing there any more, `left` those whose
+    video stays, as it may be anybody's."""
 
     removed: tuple[str, ...] = ()
     remote: dict[str, Any] = field(default_factory=dict[str, Any])
+    left: tuple[str, ...] = ()
 
 
 Outcome = Next | Later | Published

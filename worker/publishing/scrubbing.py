@@ -9,7 +9,7 @@ from worker.publishing.models import Publication
 
 _DELETED = "deleted:"
 
-_KEPT = ("media_id", "unmarked", "product_id", "meta_key", "removed")
+_KEPT = ("media_id", "unmarked", "product_id", "meta_key", "removed", "left")
 """Of `remote`: nothing that anybody wrote, and no address."""
 
 

@@ -191,9 +191,12 @@ def _tidied(job: Job) -> Outcome:
     media.remove(job, [one["id"] for one in media.videos(product) if one["id"] in ids and one["id"] != mine])
     if any(one["id"] == mine for one in media.marked(product, job.mark)):
         media.rename(job, mine, _rules(job).alt or "")
-    left = [str(one["id"]) for one in media.videos(product) if one["id"] in unsure and one["id"] != mine]
-    remark = {"remark": f"left, as it is without our mark: {', '.join(left)}"} if left else {}
-    return Published(tuple(one.id for one in earlier), remark)
+    there = {one["id"] for one in media.videos(product)} & unsure - {mine}
+    left = [one for one in earlier if one.remote.get("media_id") in there]
+    unsaid = sorted({str(one.remote["media_id"]) for one in left if not one.remote.get("left")})
+    remark = {"remark": f"left, as it is without our mark: {', '.join(unsaid)}"} if unsaid else {}
+    removed = tuple(one.id for one in earlier if one not in left)
+    return Published(removed, remark, left=tuple(one.id for one in left))
 
 
 STEPS: Steps = {
