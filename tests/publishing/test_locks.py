@@ -16,6 +16,7 @@ from worker.publishing import claims, publications, publishers
 from worker.publishing.claims import Held, LeaseLost
 from worker.publishing.errors import Again
 from worker.publishing.settings import HttpSettings
+from worker.renders import purge, store
 from worker.renders.models import Render
 
 Make = Callable[..., str]
@@ -100,3 +101,26 @@ def test_a_video_is_asked_for_while_its_publisher_is_changed(receiver: Receiver,
             return threads.submit(lambda: asked(publisher, made)).result(timeout=5)
 
     assert the(transact(work)).state == "pending"
+
+
+def test_a_render_is_deleted_while_its_second_publication_ends(receiver: Receiver, render: Make):
+    """Its video came, another, then its own again: the first is marked by whom the deletion waits for, or who waits."""
+    publisher, made = at_address(receiver), render()
+    first, between = asked(publisher, made), asked(publisher, render())
+    for one in (first, between):
+        change(one, state="published", finished_at=func.now(), remote={"media_id": 1})
+    held = _claimed(asked(publisher, made))
+
+    def deletes(session: Any) -> None:
+        row = store.locked(session, owner_id(), made)
+        assert row is not None
+        purge.purge(session, row)
+
+    _beside(
+        deletes,
+        lambda session: publications.scrub(session, session.get_one(Render, made)),
+        lambda session: claims.published(session, held, {}, (first, between)),
+    )
+    assert [the(one).remote["removed"] for one in (first, between)] == [True, True]
+    last = the(held.publication.id)
+    assert (last.state, last.ref.startswith("deleted:")) == ("published", True)

@@ -212,9 +212,9 @@ def published(
     well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None, "quiet_until": None}
     _on_publisher(session, held, **well)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
+    _tell(session, held, EventType.PUBLISHED)  # which has the render's row, as who deletes it has before these
     _note(session, removed, "removed")
     _note(session, left, "left")
-    _tell(session, held, EventType.PUBLISHED)
     on_commit(session, PUBLICATIONS_ENDED.labels(held.publisher.kind, "published", "").inc)
 
 
@@ -247,9 +247,6 @@ def _let_go(session: Session, held: Held, pause: timedelta, **values: Any) -> No
 
 def _finish(session: Session, held: Held, state: PublicationState, **values: Any) -> None:
     _write(session, held, state=state.value, finished_at=func.now(), **_FREE, **values)
-    mine, purged = held.publication, exists().where(Render.id == Publication.render_id, Render.purged_at.is_not(None))
-    scrubbed = update(Publication).where(Publication.id == mine.id, purged).values(**wordless())
-    session.execute(scrubbed.execution_options(**_AS_IS))
 
 
 def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
@@ -273,7 +270,8 @@ def _on_publisher(session: Session, held: Held, *where: ColumnElement[bool], **v
 
 
 def _tell(session: Session, held: Held, type: EventType, **more: Any) -> None:
-    """An event of the render: only its number moves, nothing else of it."""
+    """An event of the render: only its number moves, nothing else of it. Where that was deleted, also in this moment,
+    there is none, and its publication loses its words."""
     row = held.publication
     number = session.scalars(
         update(Render)
@@ -283,6 +281,8 @@ def _tell(session: Session, held: Held, type: EventType, **more: Any) -> None:
         .execution_options(**_AS_IS)
     ).one_or_none()
     if number is None:
+        scrubbed = update(Publication).where(Publication.id == row.id).values(**wordless())
+        session.execute(scrubbed.execution_options(**_AS_IS))
         return
     data = {"publisher_id": row.publisher_id, "publication_id": row.id, "ref": row.ref, **more}
     told = [NewEvent(type, data)]
