@@ -143,16 +143,25 @@ def _asked(session: Session, caller: Caller, publisher: Publisher, given: Public
 
 
 def _reference(session: Session, publisher: Publisher, render: Render, product: Mapping[str, Any]) -> str:
-    """Where none is given: the render's own; with its place for a second product, which is no newer state of the first.
-    Another kind of place may be the same product's, and the video of before is replaced there."""
+    """Where none is given: the one that the product had last; else the render's own, with its place for a second
+    product, which is no newer state of the first. Another kind of place may be the same product's, and the video of
+    before is replaced there."""
     ref = render.external_ref or render.id
+    place = ", ".join(f"{kind} {value}" for kind, value in product.items())
+    own = f"{ref} ({place})"
+    known = publications.reference(session, publisher.id, (ref, own), product)
+    for one in (known or ref, ref):
+        if not _is_anothers(session, publisher, render, one, product):
+            return one
+    return own
+
+
+def _is_anothers(session: Session, publisher: Publisher, render: Render, ref: str, product: Mapping[str, Any]) -> bool:
+    """Whether this very render is brought to another product under that reference."""
     last = publications.newest(session, publisher.id, ref)
     if last is None or (last.render_id, last.run) != (render.id, render.run):
-        return ref
-    if last.product.keys() != product.keys() or last.product == product:
-        return ref
-    place = ", ".join(f"{kind} {value}" for kind, value in product.items())
-    return f"{ref} ({place})"
+        return False
+    return last.product.keys() == product.keys() and last.product != product
 
 
 def publication(session: Session, caller: Caller, publication_id: str) -> Publication:

@@ -120,6 +120,27 @@ def test_a_second_product_gets_the_video_too(service: Service):
     assert service.first.get(f"/v1/publications/{first[0]}").json()["state"] == "superseded"
 
 
+def test_a_product_keeps_its_reference_in_whatever_order_the_next_render_is_asked_for(service: Service):
+    """Else neither would find the video that it has, and each would have two. Nor does one take the reference of
+    another that this very render is brought to."""
+    made, first, second = _publisher(service), _succeeded(service), _succeeded(service)
+    asked = made["links"]["self"] + "/publications"
+
+    def refs(render_id: str, *handles: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for handle in handles:
+            wish = {"render_id": render_id, "product": {"handle": handle}}
+            answer = service.first.post(asked, json=wish, headers={"Idempotency-Key": uuid4().hex})
+            assert answer.status_code == 202, answer.text
+            found[handle] = answer.json()["ref"]
+        return found
+
+    known = refs(first, "a", "b")
+    assert known == {"a": "lamp-7", "b": "lamp-7 (handle b)"}
+    assert refs(second, "b", "a") == known
+    assert refs(_succeeded(service), "c", "a") == {"c": "lamp-7", "a": "lamp-7 (handle a)"}
+
+
 def test_what_waits_of_a_deleted_render_is_ended(service: Service):
     """In the deletion's own transaction."""
     publisher, render_id = _publisher(service), _succeeded(service)

@@ -110,6 +110,13 @@ def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
     return session.scalars(select(Publication).where(*its).order_by(Publication.number.desc()).limit(1)).one_or_none()
 
 
+def reference(session: Session, publisher_id: str, among: Sequence[str], product: Mapping[str, Any]) -> str | None:
+    """Which of these references this very product had last."""
+    its = Publication.publisher_id == publisher_id, Publication.ref.in_(among), Publication.product == product
+    query = select(Publication.ref).where(*its).order_by(Publication.number.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
 def _is_of(session: Session, last: Publication, wish: Wish) -> bool:
     """What is there, or about to be; what was brought to another place is not."""
     here = last.state == PublicationState.PUBLISHED and last.place == session.scalar(
