@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from worker.portions import WHOLE, Portion
 from worker.renders import queue
 from worker.webhooks import order
 from worker.webhooks.order import next_ones
@@ -35,7 +36,7 @@ LOST = "webhook.lost"
 receiver last answered stays said where it ever did."""
 
 
-def hand_out(session: Session) -> list[Due]:
+def hand_out(session: Session, portion: Portion = WHOLE) -> list[Due]:
     """Deliveries to send messages about, marked as sent in this transaction; none where another dispatcher does this at
     the moment."""
     if not session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
@@ -46,7 +47,7 @@ def hand_out(session: Session) -> list[Due]:
     if not places:
         return []
     given = {"half": max(1, places // 2), "quarter": max(1, places // 4), "most": MOST}
-    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS, "looked_at": order.LOOKED_AT}
+    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS, "looked_at": portion.of(order.LOOKED_AT)}
     return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
 
 
