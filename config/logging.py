@@ -33,6 +33,7 @@ EVENTS = frozenset(
         "catalog.read",
         "chore.contended",
         "chore.fault",
+        "chore.too_long",
         "claim.missed",
         "claim_link.missing",
         "database.away",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config.logging import get
-from worker.database import contended, retryable
+from worker.database import contended, ended, retryable
 from worker.publishing import chores as publications
 from worker.triggers import holding
 from worker.webhooks import chores as webhooks
@@ -20,6 +20,8 @@ log = get(__name__)
 
 PASSED_OVER_SECONDS = 30.0
 """For which a chore is left alone that failed by a fault of ours."""
+TOO_LONG_SECONDS = 5.0
+"""As long as its statement had, where that was ended: it does less the next time (`worker.portions`)."""
 
 
 @dataclass
@@ -49,6 +51,10 @@ def _do(chore: Chore) -> bool:
     except DBAPIError as error:
         if contended(error):
             log.info("chore.contended", chore=chore.name)
+            return False
+        if ended(error):
+            log.warning("chore.too_long", chore=chore.name)
+            chore.left_alone_until = time.monotonic() + TOO_LONG_SECONDS
             return False
         if retryable(error):
             raise

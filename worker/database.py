@@ -144,6 +144,11 @@ def contended(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in CONTENDED_STATES
 
 
+def ended(error: DBAPIError) -> bool:
+    """Whether a statement ran for longer than it may, and was ended: it would do so again."""
+    return getattr(error.orig, "sqlstate", None) == "57014"
+
+
 def transact(work: Callable[[Session], Result], *, retry_for: float = RETRY_FOR_SECONDS) -> Result:
     """Run `work` in one transaction and commit; again, with growing pauses, while PostgreSQL is away.
 

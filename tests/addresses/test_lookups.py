@@ -9,9 +9,9 @@ import pytest
 
 from tests.stack import until
 from worker.addresses.errors import AddressError, Busy, TimedOut
-from worker.addresses.lookups import OF_SUSPECTS, PLACES, Lookups, Patience
+from worker.addresses.lookups import OF_KNOWN, OF_OTHERS, OF_SUSPECTS, Lookups, Patience
 
-QUICK = Patience(for_a_place=0.2, hung=0.1, refused=0.3, suspected=600)
+QUICK = Patience(for_a_place=0.2, hung=0.1, refused=0.3, suspected=600, known=600)
 
 
 class Names:
@@ -77,10 +77,10 @@ def test_an_answer_is_everybodys_who_waits(names: Names, pool: ThreadPoolExecuto
 def test_no_place_is_a_fault_of_ours(names: Names, pool: ThreadPoolExecutor):
     """The names that hang took too long; the one that found no place did not, and there is one as soon as they end."""
     lookups = Lookups(names, QUICK)
-    hanging = [pool.submit(seen, lookups, f"hang{number}.example") for number in range(PLACES)]
-    until(lambda: len(names.asked) == PLACES, what="all places are taken")
+    hanging = [pool.submit(seen, lookups, f"hang{number}.example") for number in range(OF_OTHERS)]
+    until(lambda: len(names.asked) == OF_OTHERS, what="all places are taken")
     assert seen(lookups, "good.example", 5) == "Busy"
-    assert together(hanging) == ["TimedOut"] * PLACES
+    assert together(hanging) == ["TimedOut"] * OF_OTHERS
     names.let_go.set()
     until(lambda: seen(lookups, "good.example") == "192.0.2.1", what="a place is free")
 
@@ -88,13 +88,13 @@ def test_no_place_is_a_fault_of_ours(names: Names, pool: ThreadPoolExecutor):
 def test_what_waited_longer_for_a_place_than_for_its_answer_was_not_slow(names: Names, pool: ThreadPoolExecutor):
     """A name whose look-up began in the last moment of its time."""
     lookups = Lookups(names, Patience(for_a_place=5))
-    first = [pool.submit(seen, lookups, f"hang{number}.example", 5) for number in range(PLACES)]
-    until(lambda: len(names.asked) == PLACES, what="all places are taken")
+    first = [pool.submit(seen, lookups, f"hang{number}.example", 5) for number in range(OF_OTHERS)]
+    until(lambda: len(names.asked) == OF_OTHERS, what="all places are taken")
     late = pool.submit(seen, lookups, "hang-too.example", 0.6)
     time.sleep(0.4)  # of its time, which is what is tested
     held, names.let_go = names.let_go, threading.Event()
     held.set()
-    assert together(first) == ["192.0.2.1"] * PLACES
+    assert together(first) == ["192.0.2.1"] * OF_OTHERS
     assert late.result() == "Busy"
 
 
@@ -114,8 +114,8 @@ def test_a_name_that_hung_is_left_alone_for_a_while(names: Names):
 def test_names_that_hung_leave_places_to_the_others(names: Names, pool: ThreadPoolExecutor):
     """However many there are, also where they answered, late, in between."""
     lookups = Lookups(names, QUICK)
-    hosts = [f"hang{number}.example" for number in range(PLACES)]
-    assert together([pool.submit(seen, lookups, host) for host in hosts]) == ["TimedOut"] * PLACES
+    hosts = [f"hang{number}.example" for number in range(OF_OTHERS)]
+    assert together([pool.submit(seen, lookups, host) for host in hosts]) == ["TimedOut"] * OF_OTHERS
     names.let_go.set()
     for host in hosts:
         until(_answered(lookups, host), what="it answers again")
@@ -123,7 +123,37 @@ def test_names_that_hung_leave_places_to_the_others(names: Names, pool: ThreadPo
     again = [pool.submit(seen, lookups, host) for host in hosts]
     until(lambda: len(names.asked) == OF_SUSPECTS, what="theirs are taken")
     assert seen(lookups, "good.example") == "192.0.2.1"
-    assert sorted(together(again)) == ["Busy"] * (PLACES - OF_SUSPECTS) + ["TimedOut"] * OF_SUSPECTS
+    assert sorted(together(again)) == ["Busy"] * (OF_OTHERS - OF_SUSPECTS) + ["TimedOut"] * OF_SUSPECTS
+
+
+def test_names_that_were_answered_have_places_that_no_new_name_takes(names: Names, pool: ThreadPoolExecutor):
+    """However many new ones hang, and those that hung before with them."""
+    lookups = Lookups(names, QUICK)
+    assert seen(lookups, "good.example") == "192.0.2.1"
+    hosts = [f"hang{number}.example" for number in range(3 * OF_OTHERS)]
+    hanging = [pool.submit(seen, lookups, host) for host in hosts]
+    until(lambda: len(names.asked) == 1 + OF_OTHERS, what="theirs are taken")
+    assert seen(lookups, "good.example") == "192.0.2.1"
+    assert sorted(together(hanging)) == ["Busy"] * 2 * OF_OTHERS + ["TimedOut"] * OF_OTHERS
+    assert seen(lookups, "new.example") == "Busy"
+    assert seen(lookups, "GOOD.example") == "192.0.2.1"
+
+
+def test_a_known_name_that_hangs_is_known_no_more(names: Names, pool: ThreadPoolExecutor):
+    """It keeps the place that it has, and gets no other of them; with all of them taken a known one has the others'."""
+    lookups = Lookups(names, QUICK)
+    names.let_go.set()
+    hosts = [f"hang{number}.example" for number in range(OF_KNOWN)]
+    for host in (*hosts, "good.example"):
+        until(_answered(lookups, host), what="it is known")
+    names.let_go, names.asked = threading.Event(), []
+    assert together([pool.submit(seen, lookups, host) for host in hosts]) == ["TimedOut"] * OF_KNOWN
+    assert seen(lookups, "good.example") == "192.0.2.1"
+    held, names.let_go = names.let_go, threading.Event()
+    held.set()
+    time.sleep(QUICK.refused)  # for which they are not asked for again
+    again = [pool.submit(seen, lookups, host) for host in hosts]
+    assert sorted(together(again)) == ["Busy"] * (OF_KNOWN - OF_SUSPECTS) + ["TimedOut"] * OF_SUSPECTS
 
 
 def _answered(lookups: Lookups, host: str) -> Callable[[], bool]:

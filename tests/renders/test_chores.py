@@ -9,11 +9,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from worker import app, chores, database
+from worker import app, chores, database, portions
 from worker.chores import Chore
 from worker.database import in_passing, transact
+from worker.portions import Portion
 from worker.publishing import due as publishing_due
 from worker.publishing import relay as publishing_relay
+from worker.webhooks import chores as webhooks
 from worker.webhooks import due as webhook_due
 from worker.webhooks import redeliveries
 from worker.webhooks import relay as webhook_relay
@@ -71,14 +73,14 @@ def test_no_chore_waits_long_for_a_row(monkeypatch: pytest.MonkeyPatch):
     for."""
     seen: list[str] = []
 
-    def shows(db: Session) -> list[Any]:
+    def shows(db: Session, *_: Any) -> list[Any]:
         seen.extend(db.execute(text(f"SHOW {name}_timeout")).scalar_one() for name in ("lock", "statement"))
         return []
 
     for module in (webhook_relay, webhook_due, publishing_relay, publishing_due):
         for name in {"relay", "hand_out", "due"} & vars(module).keys():
             monkeypatch.setattr(module, name, shows)
-    monkeypatch.setattr(redeliveries, "go_on", shows)
+    monkeypatch.setattr(redeliveries, "next_turn", shows)
     chores.do(chores.usual())
     assert len(seen) >= 10
     assert set(seen[::2]) == {"1s"}
@@ -93,6 +95,26 @@ def test_a_statement_that_runs_for_long_is_ended_and_its_chore_left_alone(monkey
     one = Chore("long", lambda: bool(in_passing(lambda db: db.execute(text("SELECT pg_sleep(60)")))))
     assert not chores.do([one])
     assert one.left_alone_until > time.monotonic()
+
+
+def test_a_chore_that_is_ended_does_less_the_next_time(monkeypatch: pytest.MonkeyPatch):
+    """Until it is done in time; and more again once that has gone well for a while."""
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.05)
+    tried: list[int] = []
+
+    def takes_its_time(db: Session, portion: Portion) -> bool:
+        tried.append(portion.of(8))
+        db.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": 60 if tried[-1] > 2 else 0})
+        return False
+
+    monkeypatch.setattr(webhook_relay, "relay", takes_its_time)
+    monkeypatch.setattr(webhooks, "_MADE", Portion())
+    (make,) = [one for one in chores.usual() if one.name == "webhooks.make"]
+    for _ in range(4 + portions.WELL):
+        make.left_alone_until = 0.0
+        chores.do([make])
+    assert tried[:4] == [8, 4, 2, 2]
+    assert tried[2:] == [2] * portions.WELL + [4, 2]
 
 
 def test_no_free_connection_is_no_fault_of_the_chore():

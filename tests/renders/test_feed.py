@@ -133,9 +133,11 @@ def test_a_moment_is_found_without_reading_all_that_came_after_it():
     render = of_minutes_ago(a_render(), 60 * 24 * 10)
     for minutes in (60 * 24, 5):
         of_minutes_ago(a_render(), minutes)
-    moment = datetime.now(UTC) - timedelta(days=15)
+    now = datetime.now(UTC)
+    first = transact(lambda session: session.scalars(select(Event).where(Event.render_id == render)).one())
+    oldest = transact(lambda session: session.scalars(select(Event).order_by(Event.created_at).limit(1)).one())
 
-    def looked(session: Session, look: Callable[[str], Any]) -> Any:
+    def looked(session: Session, look: Callable[[str], Any], furthest: timedelta) -> Any:
         """What it found, once it is shown that it looked no further than needed."""
         spans: list[timedelta] = []
 
@@ -145,12 +147,16 @@ def test_a_moment_is_found_without_reading_all_that_came_after_it():
 
         found = look(session.get_one(Render, render).owner_id)
         assert spans
-        assert max(spans) < timedelta(days=11)
+        assert spans[-1] < furthest, "what is read and sorted in the end"
+        assert max(spans) < max(furthest, timedelta(days=11))
         return found
 
-    first = transact(lambda session: session.scalars(select(Event).where(Event.render_id == render)).one())
-    place = transact(lambda session: looked(session, lambda owner: events.feed_at(session, owner, moment)))
-    assert place == Cursor(first.transaction, first.id - 1)
-    month = timedelta(days=30)
-    id = transact(lambda session: looked(session, lambda _: events.id_before(session, moment, most=month)))
-    assert id == first.id - 1
+    hours, always = timedelta(hours=4), timedelta(days=10_000)
+    for its, moment, to in (
+        (first, now - timedelta(days=15), timedelta(days=5) + hours),
+        (oldest, now - timedelta(days=9000), hours),
+    ):
+        place = transact(lambda s, at=moment, to=to: looked(s, lambda mine: events.feed_at(s, mine, at), to))
+        assert place == Cursor(its.transaction, its.id - 1)
+        id = transact(lambda s, at=moment, to=to: looked(s, lambda _: events.id_before(s, at, most=always), to))
+        assert id == its.id - 1

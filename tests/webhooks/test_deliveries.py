@@ -27,10 +27,11 @@ from tests.webhooks.conftest import (
 )
 from tests.webhooks.conftest import deliveries as rows
 from worker import database
-from worker.database import contended, in_passing, transact
+from worker.database import contended, transact
 from worker.owners.store import owner
 from worker.renders.events import EventType
 from worker.webhooks import (
+    chores,
     claims,
     deliveries,
     due,
@@ -176,7 +177,7 @@ def test_many_are_sent_again_in_pieces(monkeypatch: pytest.MonkeyPatch, only: st
         for row in rows(endpoint):
             if row.state == "pending":
                 put(WebhookDelivery, row.id, state="delivered", ended_at=LONG_AGO)
-        if not transact(redeliveries.go_on):
+        if not chores.send_again():
             break
         counts.append(the_redelivery(mine.id).redelivered)
     assert counts == [6, 7]
@@ -194,7 +195,7 @@ def test_a_piece_reads_only_so_much_whatever_it_finds(monkeypatch: pytest.Monkey
     for row in rows(endpoint):
         put(WebhookDelivery, row.id, state="failed" if row.sequence in failed else "delivered", ended_at=LONG_AGO)
     places = [transact(lambda s: begun(s, endpoint))]
-    while transact(redeliveries.go_on):
+    while chores.send_again():
         places.append(the_redelivery(places[0].id))
     assert all(0 <= after.after - one.after <= 3 for one, after in pairwise(places) if one.step == after.step)
     assert [one.step for one in places] == sorted(one.step for one in places)
@@ -233,14 +234,37 @@ def test_what_somebody_has_locked_is_not_left_out(monkeypatch: pytest.MonkeyPatc
     def beside(session):
         session.execute(text("SELECT FROM webhook_deliveries WHERE id = :id FOR UPDATE"), {"id": locked})
         with pytest.raises(DBAPIError) as refused:
-            in_passing(redeliveries.go_on)
+            chores.send_again()
         assert contended(refused.value)
 
     transact(beside)
-    while in_passing(redeliveries.go_on):
+    while chores.send_again():
         pass
     assert the_redelivery(mine.id).redelivered == 3
     assert {row.state for row in rows(endpoint)} == {"pending"}
+
+
+def test_a_redelivery_that_cannot_go_on_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch):
+    """Its turn is over also where nothing came of it."""
+    monkeypatch.setattr(redeliveries, "AT_ONCE", 1)
+    monkeypatch.setattr(database, "PASSING_SECONDS", 0.1)
+    stuck, other = an_endpoint(), an_endpoint()
+    for _ in range(2):
+        a_render()
+    relayed()
+    for row in rows():
+        put(WebhookDelivery, row.id, state="failed", ended_at=LONG_AGO)
+    first, second = (transact(lambda s, one=one: begun(s, one)) for one in (stuck, other))
+    locked = max(rows(stuck), key=lambda row: row.event_id or 0).id
+
+    def beside(session):
+        session.execute(text("SELECT FROM webhook_deliveries WHERE id = :id FOR UPDATE"), {"id": locked})
+        with pytest.raises(DBAPIError):
+            chores.send_again()
+        assert chores.send_again()
+
+    transact(beside)
+    assert [the_redelivery(one.id).redelivered for one in (first, second)] == [1, 2]
 
 
 def test_an_endpoint_has_one_redelivery_at_a_time(monkeypatch: pytest.MonkeyPatch):
@@ -252,10 +276,10 @@ def test_an_endpoint_has_one_redelivery_at_a_time(monkeypatch: pytest.MonkeyPatc
     mine, other = (transact(lambda s, id=id: begun(s, id)) for id in (first, second))
     with pytest.raises(redeliveries.UnderWay):
         transact(lambda s: begun(s, first))
-    transact(redeliveries.go_on)
-    transact(redeliveries.go_on)
+    chores.send_again()
+    chores.send_again()
     assert [the_redelivery(one.id).redelivered for one in (mine, other)] == [4, 4], "in turn"
-    while transact(redeliveries.go_on):
+    while chores.send_again():
         pass
     assert transact(lambda s: redeliveries.latest(s, [first, second]))[first].redelivered == 7
     assert transact(lambda s: begun(s, first)).finished_at is not None
@@ -557,7 +581,7 @@ def test_a_deleted_endpoint_is_gone_at_once_and_is_removed_in_pieces(monkeypatch
     assert by_owner(lambda s, o: (deliveries.get(s, o, delivery), deliveries.page(s, o, limit=5))) == (None, [])
     happens(named[0], EventType.STARTED)
     relayed()
-    transact(redeliveries.go_on)
+    chores.send_again()
     assert (handed_out(), len(rows(gone))) == ([], 3)
     assert by_owner(lambda s, mine: endpoints.of_render(s, mine, "https://example.com/gone").id) != gone
 

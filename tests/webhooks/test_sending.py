@@ -39,7 +39,7 @@ from worker.renders.events import Cursor, EventType
 from worker.renders.models import Render
 from worker.webhooks import claims, endpoints, outcomes, redeliveries, relay, retention, sending
 from worker.webhooks import deliveries as deliveries_
-from worker.webhooks.models import WebhookDelivery, WebhookEndpoint
+from worker.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from worker.webhooks.outcomes import Tried
 
 FOR = timedelta(seconds=30)
@@ -239,6 +239,34 @@ def test_two_failures_with_a_week_of_nothing_between_them_are_no_five_days(recei
     assert timedelta(hours=23) < days < timedelta(hours=25), "from the second one on"
 
 
+def test_a_delivery_that_finds_no_place_for_long_waits_longer_and_is_noted_once():
+    """Its pauses grow with the time, up to a few minutes; the next time begins anew after another outcome."""
+    _, delivery = one_delivery("http://127.0.0.1:9/")
+    pauses: list[float] = []
+
+    def tries(error: str | None) -> None:
+        put(WebhookDelivery, delivery, ready_at=datetime.now(UTC) - timedelta(seconds=1), sent_at=None)
+        (one,) = handed_out()
+        held = transact(lambda s: claims.claim(s, one.id, one.lease, for_=timedelta(seconds=30)))
+        assert held is not None
+        transact(lambda s: outcomes.write(s, held, Tried(held.at, 0.0, error=error)))
+        pauses.append((the_delivery(delivery).ready_at - held.at).total_seconds())
+
+    def passes(seconds: float) -> None:
+        row = attempts(delivery)[-1]
+        put(WebhookAttempt, row.id, started_at=row.started_at - timedelta(seconds=seconds))
+
+    tries(Busy.code)
+    for seconds in (60, 600):
+        passes(seconds)
+        tries(Busy.code)
+    tries("webhook.status")
+    tries(Busy.code)
+    assert [round(one) for one in pauses[:3]] == [15, 60, 300]
+    assert round(pauses[4]) == 15
+    assert [one.error for one in attempts(delivery)] == [Busy.code, "webhook.status", Busy.code]
+
+
 @pytest.mark.parametrize("error", ["webhook.unsignable", "webhook.fault", "address.busy"])
 def test_a_fault_of_ours_is_none_of_the_receivers(error: str):
     """It neither counts as a failure of the endpoint nor disables one that had been failing."""
@@ -265,7 +293,7 @@ def test_where_no_name_could_be_looked_up_no_try_is_gone(receiver: Receiver):
     later(20)
     assert tried() == 1
     assert (the_delivery(delivery).state, the_delivery(delivery).tries) == ("delivered", 1)
-    assert [one.number for one in attempts(delivery)] == [1, 2, 3, 4, 5]
+    assert [one.number for one in attempts(delivery)] == [1, 5], "one stands for all that found no place"
 
 
 def test_nobody_answers_or_hangs_or_has_no_certificate(tmp_path: Path):

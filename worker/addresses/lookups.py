@@ -4,6 +4,7 @@ The C library's resolver knows no time-out of ours and cannot be stopped: it is 
 need be, and keeps its place until it gives up by itself (10 to 30 seconds).
 """
 
+import math
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +19,13 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 PLACES = 5
 """Half of the threads in which gevent resolves names, so that names which hang leave the backend's own name a place."""
-OF_SUSPECTS = 2
-"""Of them, for names that hung: however many there are, they leave the others three."""
+OF_KNOWN = 2
+"""Of them, for names that were answered of late, which may have the others too: no new name takes these."""
+OF_OTHERS = PLACES - OF_KNOWN
+OF_SUSPECTS = 1
+"""Of those, for names that hung: however many there are, they leave new names two."""
+MOST_KNOWN = 10_000
+"""Names; of more, those answered last."""
 TOO_LONG = "the host name took too long to resolve"
 
 
@@ -35,6 +41,9 @@ class Patience:
     """For which nobody asks again for a name that hung: the resolver may be at it for as long."""
     suspected: float = 600.0
     """Whatever it answers in between: a name that hangs every other time has no more from it."""
+    known: float = 600.0
+    """For which a name that was answered has places of its own. Where the servers of many such names fail, each of them
+    takes such a place once at most, and none any more after this."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -53,16 +62,31 @@ class _Lookup:
     error: Exception | None = None
 
 
+_Places = Sequence[Sequence[BoundedSemaphore]]
+"""Of each of these, any one."""
+
+
+def _taken(either: Sequence[BoundedSemaphore], until: float) -> BoundedSemaphore | None:
+    """A place, by then; where none is free at once, it is the first kind that is waited for."""
+    for place in either:
+        if place.acquire(blocking=False):
+            return place
+    return either[0] if either[0].acquire(timeout=max(0.0, until - time.monotonic())) else None
+
+
 class Lookups:
     """A process's, with one resolver. Threads and greenlets share it."""
 
     def __init__(self, resolver: Resolve = resolve, patience: Patience = Patience()) -> None:
         self._resolve, self._patience = resolver, patience
-        self._places, self._of_suspects = BoundedSemaphore(PLACES), BoundedSemaphore(OF_SUSPECTS)
+        self._of_known, self._of_others = BoundedSemaphore(OF_KNOWN), BoundedSemaphore(OF_OTHERS)
+        self._of_suspects = BoundedSemaphore(OF_SUSPECTS)
         self._lock = Lock()
         self._running: dict[str, _Lookup] = {}
         self._hung: dict[str, float] = {}
         """When each did last. Few: each held a place for seconds, within the last ten minutes."""
+        self._known: dict[str, float] = {}
+        """When each was answered last, the earliest first; none that hung since."""
 
     def addresses(self, host: str, port: int, until: float) -> Sequence[str]:
         """Those of a name, by the moment `until` of the monotonic clock: the answer of a look-up under way, or of a new
@@ -99,19 +123,26 @@ class Lookups:
             if lookup is None:
                 lookup = _Lookup()
                 suspected = hung is not None and now - hung < self._patience.suspected
-                run = Thread(target=self._run, args=(lookup, name, port, suspected), name="address-lookup", daemon=True)
+                known = not suspected and now - self._known.get(name, -math.inf) < self._patience.known
+                places = self._places(known=known, suspected=suspected)
+                run = Thread(target=self._run, args=(lookup, name, port, places), name="address-lookup", daemon=True)
                 run.start()  # RuntimeError where there are no more threads: nobody waits for it then
                 self._running[name] = lookup
             return lookup
 
-    def _run(self, lookup: _Lookup, name: str, port: int, suspected: bool) -> None:
+    def _places(self, *, known: bool, suspected: bool) -> _Places:
+        if suspected:
+            return [[self._of_suspects], [self._of_others]]
+        return [[self._of_known, self._of_others]] if known else [[self._of_others]]
+
+    def _run(self, lookup: _Lookup, name: str, port: int, places: _Places) -> None:
         """In a thread of its own. One that found no place in time ends without having begun."""
-        places = [self._of_suspects, self._places] if suspected else [self._places]
         until = time.monotonic() + self._patience.for_a_place
         try:
             with ExitStack() as held:
-                for place in places:
-                    if not place.acquire(timeout=max(0.0, until - time.monotonic())):
+                for either in places:
+                    place = _taken(either, until)
+                    if place is None:
                         return
                     held.callback(place.release)
                 self._ask(lookup, name, port)
@@ -130,8 +161,18 @@ class Lookups:
         if now - lookup.begun >= self._patience.hung:
             # An answer, late as it is, may be asked for again at once; out of fewer places.
             self._suspect(name, now if lookup.error is not None else now - self._patience.refused)
+        elif lookup.error is None:
+            self._answered(name, now)
+
+    def _answered(self, name: str, at: float) -> None:
+        with self._lock:
+            self._known.pop(name, None)
+            self._known[name] = at
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
 
     def _suspect(self, name: str, at: float) -> None:
         with self._lock:
+            self._known.pop(name, None)
             young = at - self._patience.suspected
             self._hung = {other: when for other, when in self._hung.items() if when > young} | {name: at}

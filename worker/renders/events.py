@@ -148,7 +148,7 @@ def feed_at(session: Session, owner_id: str, moment: datetime) -> Cursor:
     """The place behind which all of an owner's events from a moment on are, and perhaps a few from before it: events
     lie in the order of their transactions, and a moment is that of its transaction's begin."""
     end = feed_end(session)  # first: what runs at this moment, and is not seen below, is behind it
-    found = _first_since(session, _FIRST_PLACE, moment, owner=owner_id)
+    found = _first_since(session, _FIRST_PLACE, _begin(session, moment, of_owner=owner_id), owner=owner_id)
     return min(end, Cursor(int(found.transaction), found.id - 1)) if found else end
 
 
@@ -156,7 +156,7 @@ def id_before(session: Session, moment: datetime, *, most: timedelta) -> int:
     """An id below those of all events since then, or since `most` ago where that is later."""
     newest = last_id(session)  # first: as above
     since = func.greatest(literal(moment, DateTime(timezone=True)), func.now() - literal(most, INTERVAL))
-    found = _first_since(session, _FIRST_ID, session.execute(select(since)).scalar_one())
+    found = _first_since(session, _FIRST_ID, _begin(session, session.execute(select(since)).scalar_one()))
     return found.id - 1 if found else newest
 
 
@@ -169,20 +169,37 @@ LONGEST_TRANSACTION = timedelta(hours=1)
 """One that stands still is ended within a minute, and none of ours works for longer than a few."""
 
 
+def _begin(session: Session, moment: datetime, *, of_owner: str | None = None) -> datetime:
+    """The moment, or shortly before the first event that there is (of an owner) where that is later."""
+    query = select(Event.created_at).order_by(Event.id)
+    if of_owner is not None:
+        query = select(Event.created_at).where(Event.owner_id == of_owner).order_by(Event.transaction, Event.id)
+    first = session.scalar(query.limit(1))
+    return moment if first is None else max(moment, first - LONGEST_TRANSACTION)
+
+
 def _first_since(session: Session, query: TextClause, moment: datetime, **given: Any) -> Any:
-    """The row of a query for the first event since then, or None. It reads what happened within two hours, or within
-    twice the time until anything did, however much came after that."""
+    """The row of a query for the first event since then, or None. Windows double until one has any, and that is halved
+    until it is an hour long: much is read only where nothing happened for as long."""
     now = session.execute(select(func.now())).scalar_one()
-    span = LONGEST_TRANSACTION
-    while session.execute(query, {**given, "moment": moment, "span": span}).one_or_none() is None:
+
+    def within(after: timedelta, span: timedelta) -> Any:
+        return session.execute(query, {**given, "moment": moment, "after": after, "span": span}).one_or_none()
+
+    after, span = timedelta(0), LONGEST_TRANSACTION
+    while within(after, span) is None:
         if now - moment < span:
             return None
-        span *= 2
+        after, span = span, span * 2
+    while span - after > LONGEST_TRANSACTION:
+        middle = after + (span - after) / 2
+        after, span = (after, middle) if within(after, middle) is not None else (middle, span)
     # Transactions and ids are numbered as events are written: what is further away than this comes after that one.
-    return session.execute(query, {**given, "moment": moment, "span": span + LONGEST_TRANSACTION}).one()
+    found = within(after, span + LONGEST_TRANSACTION)
+    return found if found is not None else _first_since(session, query, moment, **given)  # it was purged meanwhile
 
 
-_WITHIN = "created_at >= :moment AND created_at < :moment + CAST(:span AS interval)"
+_WITHIN = "created_at >= :moment + CAST(:after AS interval) AND created_at < :moment + CAST(:span AS interval)"
 _FIRST_PLACE = text(
     f"""
     SELECT CAST(transaction AS text) AS transaction, id FROM (

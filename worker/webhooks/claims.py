@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from worker.webhooks.due import HELD_BACK
+from worker.webhooks import order
+from worker.webhooks.due import AT_ONCE
 from worker.webhooks.models import WebhookEndpoint
+from worker.webhooks.order import next_ones
 
 
 class Claimed:
@@ -43,7 +45,8 @@ def claim(session: Session, delivery_id: str, lease: int, *, for_: timedelta) ->
 
 def claim_next(session: Session, endpoint_id: str, *, for_: timedelta) -> Claimed | None:
     """Take the next one of an endpoint that is due and that nobody was told of."""
-    return _claimed(session, _NEXT, {"endpoint": endpoint_id, "for": for_})
+    given = {"endpoint": endpoint_id, "for": for_, "each": AT_ONCE, "looked_at": order.LOOKED_AT}
+    return _claimed(session, _NEXT, given)
 
 
 def _claimed(session: Session, statement: Any, given: Mapping[str, Any]) -> Claimed | None:
@@ -75,8 +78,9 @@ long."""
 _NEXT = text(
     _CLAIM.format(
         chosen=f"""mine.id = (SELECT d.id FROM webhook_deliveries AS d
-        WHERE d.endpoint_id = :endpoint AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
-            AND NOT {HELD_BACK}
+        WHERE d.id = ANY (ARRAY(SELECT id FROM ({next_ones(":endpoint", ":each")}) AS found))
+            AND CASE WHEN d.state = 'pending' THEN d.sent_at IS NULL AND d.ready_at <= now() END
         ORDER BY d.ready_at, d.id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608 - own names
     )
 )
+"""Of as many as others may be claiming at this moment."""

@@ -11,7 +11,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from worker.portions import WHOLE, Portion
 from worker.renders import queue
+from worker.webhooks import order
+from worker.webhooks.order import next_ones
 
 AT_ONCE = 16
 SLOW_SECONDS = 5.0
@@ -32,16 +35,8 @@ LOST = "webhook.lost"
 """No worker came back from any of its tries: it is given up like any other, or it would end workers for ever. What the
 receiver last answered stays said where it ever did."""
 
-HELD_BACK = """EXISTS (SELECT 1 FROM webhook_deliveries AS earlier
-            WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
-                AND earlier.sequence < d.sequence AND earlier.state = 'pending'
-                AND earlier.tries = 0 AND (earlier.lease_until IS NULL OR earlier.lease_until >= now()) OFFSET 0)"""
-"""First tries of one subject go out in order: one whose first try is still to come, or under way, holds back those
-behind it; one that failed, or whose worker never came back, holds back nobody. `OFFSET 0`: asked of each
-candidate, never joined with all that wait."""
 
-
-def hand_out(session: Session) -> list[Due]:
+def hand_out(session: Session, portion: Portion = WHOLE) -> list[Due]:
     """Deliveries to send messages about, marked as sent in this transaction; none where another dispatcher does this at
     the moment."""
     if not session.execute(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
@@ -52,7 +47,7 @@ def hand_out(session: Session) -> list[Due]:
     if not places:
         return []
     given = {"half": max(1, places // 2), "quarter": max(1, places // 4), "most": MOST}
-    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS}
+    given |= {"each": AT_ONCE, "slow": SLOW_SECONDS, "looked_at": portion.of(order.LOOKED_AT)}
     return [Due(row.id, row.lease) for row in session.execute(HAND_OUT, given)]
 
 
@@ -83,6 +78,11 @@ _FORGET_LOST = text(
 )
 """What somebody has locked at this moment waits for the next look: the dispatcher waits for nobody."""
 
+
+_SHARE = """greatest(CASE WHEN standing.troubled THEN 1 - standing.number
+                ELSE least(:each - standing.number,
+                    greatest(free.places, 0)::bigint / (greatest(free.owners, 1) * greatest(well.number, 1)) + 1) END,
+                0)"""
 
 HAND_OUT = text(
     f"""
@@ -125,14 +125,7 @@ HAND_OUT = text(
     candidates AS (SELECT d.id, d.ready_at, standing.troubled, standing.owner_id, standing.of_owner,
             standing.number + row_number() OVER (PARTITION BY standing.id ORDER BY d.ready_at, d.id) AS place
         FROM standing LEFT JOIN well USING (owner_id) CROSS JOIN free CROSS JOIN LATERAL (
-            SELECT d.id, d.ready_at FROM webhook_deliveries AS d
-            WHERE d.endpoint_id = standing.id AND d.state = 'pending' AND d.sent_at IS NULL AND d.ready_at <= now()
-                AND NOT {HELD_BACK}
-            ORDER BY d.ready_at, d.id
-            LIMIT greatest(CASE WHEN standing.troubled THEN 1 - standing.number
-                ELSE least(:each - standing.number,
-                    greatest(free.places, 0)::bigint / (greatest(free.owners, 1) * greatest(well.number, 1)) + 1) END,
-                0)) AS d
+            {next_ones("standing.id", _SHARE)}) AS d
         WHERE standing.open),
     of_each AS (SELECT *, of_owner + row_number() OVER (PARTITION BY owner_id, troubled ORDER BY place, ready_at, id)
             AS turn FROM candidates),
@@ -156,8 +149,8 @@ troubled ones take turns for what is left of their quarter first, then those tha
 
 Endpoints are found by walking `ix_webhook_deliveries_due`, one step each, so that a backlog of one costs the others
 nothing; where the first is due later nothing is due there. What is in hand is found by `ix_webhook_deliveries_sent`,
-which is short. Of each no more is looked at than its share of the free places: whether a delivery is held back is asked
-of every candidate.
+which is short. Of each no more is looked at than its share of the free places, or than it takes to find so many that
+nothing holds back (`order`).
 
 Publications are counted as `worker.publishing.due` counts them; one that is due while none is in hand keeps a place.
 Where half are too few to share, each of the two has one."""

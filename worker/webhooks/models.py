@@ -155,6 +155,21 @@ class WebhookDelivery(Base):
             "sequence",
             postgresql_where=text("state = 'pending'"),
         ),
+        # Who is next where many are held back: the firsts of each subject, and those that hold nobody back.
+        Index(
+            "ix_webhook_deliveries_first",
+            "endpoint_id",
+            "subject",
+            "sequence",
+            postgresql_where=text("state = 'pending' AND tries = 0"),
+        ),
+        Index(
+            "ix_webhook_deliveries_again",
+            "endpoint_id",
+            "ready_at",
+            "id",
+            postgresql_where=text("state = 'pending' AND sent_at IS NULL AND (tries > 0 OR lease_until IS NOT NULL)"),
+        ),
         Index("ix_webhook_deliveries_list", "endpoint_id", text("created_at DESC"), text("id DESC")),
         Index("ix_webhook_deliveries_owner", "owner_id", text("created_at DESC"), text("id DESC")),
         # The few that somebody looks for, among all that were delivered.

@@ -53,8 +53,12 @@ def write(session: Session, claimed: Claimed, tried: Tried) -> DeliveryState | N
     if endpoint is None or row is None:
         log.warning("webhook.late", delivery=claimed.id, lease=claimed.lease)
         return None
-    _keep(session, claimed, tried)
-    state, ready_in = _next(row, tried)
+    since = _busy_since(session, row) if tried.error == schedule.BUSY else None
+    if (
+        since is None
+    ):  # of those that nobody's fault kept from being sent one stands for all, or there were one each time
+        _keep(session, claimed, tried)
+    state, ready_in = _next(row, tried, tried.at - since if since is not None else timedelta(0))
     over = state is not DeliveryState.PENDING
     values: dict[str, Any] = {
         "state": state.value,
@@ -107,8 +111,15 @@ def _keep(session: Session, claimed: Claimed, tried: Tried) -> None:
     )
 
 
-def _next(row: WebhookDelivery, tried: Tried) -> tuple[DeliveryState, timedelta | None]:
-    """The delivery's state, and for how long it waits where it is pending."""
+def _busy_since(session: Session, row: WebhookDelivery) -> datetime | None:
+    """When its last try on file was, where there was no place for that one either."""
+    its = select(WebhookAttempt.error, WebhookAttempt.started_at).where(WebhookAttempt.delivery_id == row.id)
+    last = session.execute(its.order_by(WebhookAttempt.number.desc()).limit(1)).one_or_none()
+    return last.started_at if last is not None and last.error == schedule.BUSY else None
+
+
+def _next(row: WebhookDelivery, tried: Tried, busy: timedelta) -> tuple[DeliveryState, timedelta | None]:
+    """The delivery's state, and for how long it waits where it is pending. `busy`: for which it found no place."""
     if tried.error is None:
         return DeliveryState.DELIVERED, None
     if row.overtaken:
@@ -116,7 +127,7 @@ def _next(row: WebhookDelivery, tried: Tried) -> tuple[DeliveryState, timedelta 
     if tried.error == schedule.GONE_AWAY:
         return DeliveryState.FAILED, None
     if tried.error == schedule.BUSY:
-        return DeliveryState.PENDING, schedule.BUSY_PAUSE
+        return DeliveryState.PENDING, schedule.busy_pause(busy)
     waits = settings().waits.webhook_retry_seconds
     ready_in = schedule.wait(row.tries + 1, waits, asked=tried.asked, chance=random.random())  # noqa: S311 - jitter
     return (DeliveryState.FAILED if ready_in is None else DeliveryState.PENDING), ready_in

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
+from worker.portions import WHOLE, Portion
 from worker.renders import events
 from worker.webhooks import deliveries, retention
 from worker.webhooks.models import WebhookEndpoint, WebhookRedelivery
@@ -45,23 +46,36 @@ def begin(session: Session, endpoint: WebhookEndpoint, since: datetime, *, only:
     return made
 
 
-def go_on(session: Session) -> bool:
-    """A piece of the redelivery that has waited longest; whether there was one that nobody else has in hand."""
+def next_turn(session: Session) -> str | None:
+    """The redelivery that has waited longest, of those that nobody else has in hand; all others come before it again.
+    With a transaction of its own: what a piece cannot be done of now must not keep the others waiting."""
     waiting = select(WebhookRedelivery).where(WebhookRedelivery.finished_at.is_(None))
     oldest = waiting.order_by(WebhookRedelivery.moved_at, WebhookRedelivery.id).limit(1)
     row = session.scalars(oldest.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    _move(session, row)
+    return row.id
+
+
+def go_on(session: Session, redelivery_id: str, portion: Portion = WHOLE) -> bool:
+    """A piece of a redelivery whose turn it is; whether it was still there, and in nobody else's hand."""
+    mine = select(WebhookRedelivery).where(
+        WebhookRedelivery.id == redelivery_id, WebhookRedelivery.finished_at.is_(None)
+    )
+    row = session.scalars(mine.with_for_update(skip_locked=True)).one_or_none()
     if row is not None:
         endpoint = session.get_one(WebhookEndpoint, row.endpoint_id)
         if endpoint.deleted_at is not None:
             session.delete(row)
         else:
-            _piece(session, row, endpoint)
+            _piece(session, row, endpoint, portion)
     return row is not None
 
 
-def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint) -> None:
+def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint, portion: Portion = WHOLE) -> None:
     """Its next events, as many as may be read, or fewer where those are sent again."""
-    newest, room, unread = events.last_id(session), AT_ONCE, READ_AT_ONCE
+    newest, room, unread = events.last_id(session), portion.of(AT_ONCE), portion.of(READ_AT_ONCE)
     while row.finished_at is None and room > 0 and unread > 0:
         until = min(row.after + unread, max(newest, row.after))
         step = deliveries.send_known if row.step == "known" else deliveries.send_missing
@@ -71,6 +85,10 @@ def _piece(session: Session, row: WebhookRedelivery, endpoint: WebhookEndpoint) 
         row.after, unread = done, unread - (done - row.after)
         if last is None and until >= newest:
             _next_step(session, row)
+    _move(session, row)
+
+
+def _move(session: Session, row: WebhookRedelivery) -> None:
     row.moved_at = session.execute(select(func.clock_timestamp())).scalar_one()
     session.flush()
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import and_, or_, select, text
 from sqlalchemy.orm import Session
 
+from worker.portions import WHOLE, Portion
 from worker.renders import relays
 from worker.renders.events import EventType
 from worker.renders.models import Event
@@ -22,21 +23,22 @@ MOST = 500
 and the dispatcher looks at the renders between two passes."""
 
 
-def relay(session: Session) -> bool:
+def relay(session: Session, portion: Portion = WHOLE) -> bool:
     """Make deliveries of the next events, of as many as `MOST` come of; whether there may be more."""
-    found = relays.take(session, NAME, limit=MOST)
+    most = portion.of(MOST)
+    found = relays.take(session, NAME, limit=most)
     told = len(found)
     if found and session.execute(_ANYBODY).scalar_one():
-        told = _told(session, found)
+        told = _told(session, found, most)
     _forget_addresses(session, found[:told])
     if told < len(found):
         relays.stay(session, NAME, behind=found[told - 1])
         return True
-    return len(found) >= MOST
+    return len(found) >= most
 
 
-def _told(session: Session, events: Sequence[Event]) -> int:
-    """Make deliveries of these, up to `MOST`, but of the first in any case; of how many events."""
+def _told(session: Session, events: Sequence[Event], most: int) -> int:
+    """Make deliveries of these, up to `most`, but of the first in any case; of how many events."""
     wanted: list[Wanted] = []
     told = 0
     for its in _wanted(session, events):

@@ -22,6 +22,7 @@ BUSY = Busy.code
 """Nothing was sent, as there was no place to look the host's name up."""
 BUSY_PAUSE = timedelta(seconds=15)
 """After that: as long as the C library's resolver asks for a name that nobody answers for, more or less."""
+LONGEST_BUSY_PAUSE = timedelta(minutes=5)
 
 OURS = frozenset({UNSIGNABLE, FAULT, BUSY})
 """Faults that say nothing of the receiver."""
@@ -48,6 +49,11 @@ def wait(failures: int, waits: Sequence[timedelta], *, asked: timedelta | None, 
         return None
     planned = waits[failures - 1] * (1 + JITTER * chance)
     return max(planned, min(asked, LONGEST)) if asked is not None else planned
+
+
+def busy_pause(for_so_long: timedelta) -> timedelta:
+    """How long a delivery waits that found no place again and again for so long: as long once more, within bounds."""
+    return min(max(for_so_long, BUSY_PAUSE), LONGEST_BUSY_PAUSE)
 
 
 def longest_gap(waits: Sequence[timedelta]) -> timedelta:

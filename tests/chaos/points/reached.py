@@ -38,6 +38,7 @@ MEANT = {
     "commit worker.triggers.holding.go_on in_passing 1": "message_held",
     "commit worker.webhooks.chores.make in_passing 1": "announced",
     "commit worker.webhooks.chores.send_again in_passing 1": "announced_again",
+    "commit worker.webhooks.chores.send_again in_passing 2": "announced_again",
     "commit worker.webhooks.chores.hand_out in_passing 1": "announced",
     "commit worker.dispatch.Dispatcher._listen_and_look execute 1": "begun_anew",
     "commit worker.dispatch.Dispatcher._expire transact 1": "held",

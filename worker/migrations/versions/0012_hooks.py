@@ -422,6 +422,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
+        "ix_webhook_deliveries_first",
+        "webhook_deliveries",
+        ["endpoint_id", "subject", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending' AND tries = 0"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_again",
+        "webhook_deliveries",
+        ["endpoint_id", "ready_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending' AND sent_at IS NULL AND (tries > 0 OR lease_until IS NOT NULL)"),
+    )
+    op.create_index(
         "ix_webhook_deliveries_ended_badly_endpoint",
         "webhook_deliveries",
         ["endpoint_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
