@@ -129,9 +129,9 @@ def test_a_trigger_in_hand_is_passed_over(kept_by: str, monkeypatch: pytest.Monk
     ends(at_work)
     due_now()
 
-    def counted(session: Session, delivery_id: str) -> None:
+    def counted(session: Session, delivery_id: str, until: float) -> None:
         waited.append(delivery_id)
-        again(session, delivery_id)
+        again(session, delivery_id, until)
 
     monkeypatch.setattr(holding, "again", counted)
     monkeypatch.setattr(holding, "BUDGET_SECONDS", 60.0)
