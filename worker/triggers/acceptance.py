@@ -22,6 +22,7 @@ from worker.owners import limits
 from worker.owners.limits import LimitReached, Limits
 from worker.owners.models import ApiKey
 from worker.publishing import publications
+from worker.publishing.models import Publisher
 from worker.renders import revisions, store
 from worker.renders.models import Render
 from worker.renders.states import Status
@@ -239,6 +240,10 @@ def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> 
     """A video that is there goes to this product too; one that is still made is brought there once it is. What we do
     to a product comes back as such a message, so one alone is no reason to bring anything."""
     if trigger.publisher_id is None or plan.ref is None or render.status != Status.SUCCEEDED:
+        return
+    # Until this transaction's end: its deletion asks nobody who has the trigger in hand.
+    there = select(Publisher.id).where(Publisher.id == trigger.publisher_id).with_for_update(read=True, key_share=True)
+    if session.scalar(there) is None:
         return
     thing = session.get(TriggerThing, (trigger.id, plan.ref), populate_existing=True)
     moved = thing is not None and thing.render_id not in (None, render.id)
