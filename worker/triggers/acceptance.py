@@ -152,10 +152,10 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
     renders = plan.verdict is Verdict.RENDERED
     forever = cast(literal("infinity"), DateTime(timezone=True))
     if trigger.paused_at is not None and plan.verdict not in (Verdict.IGNORED, Verdict.STALE):
-        _hold(session, row, plan, PAUSED, "The trigger is paused.", forever)
+        _hold(session, trigger, row, plan, PAUSED, "The trigger is paused.", forever)
         return
     if renders and key_ended(session, trigger):
-        _hold(session, row, plan, KEY_ENDED, "The trigger's key was revoked or has expired.", forever)
+        _hold(session, trigger, row, plan, KEY_ENDED, "The trigger's key was revoked or has expired.", forever)
         return
     try:
         key = _limited(session, trigger.api_key_id) if renders else None
@@ -163,27 +163,33 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
         with session.begin_nested() if key is not None else nullcontext():
             render = _carry_out(session, trigger, plan, key)
     except LimitReached as reached:
-        _hold(session, row, plan, f"limit.{reached.kind}", reached.detail, from_now(pause(row.tries, reached)))
+        _hold(session, trigger, row, plan, f"limit.{reached.kind}", reached.detail, from_now(pause(row.tries, reached)))
         return
     _write(session, row, plan, render=render)
     if plan.verdict is Verdict.STALE:
-        things.outlast(session, row)
+        things.outlast(session, trigger, row)
     elif plan.verdict is not Verdict.IGNORED:
-        things.note(session, row, plan, render)
-        things.overtake(session, row, renders=renders)
+        things.note(session, trigger, row, plan, render)
+        things.overtake(session, trigger, row, renders=renders)
 
 
 def _hold(
-    session: Session, row: TriggerDelivery, plan: Plan, code: str, detail: str, retry_at: ColumnElement[Any]
+    session: Session,
+    trigger: Trigger,
+    row: TriggerDelivery,
+    plan: Plan,
+    code: str,
+    detail: str,
+    retry_at: ColumnElement[Any],
 ) -> None:
     """Until it may be decided; of a thing the newest state alone, so that none piles up."""
     renders = plan.verdict is Verdict.RENDERED
-    if (newer := things.outdone(session, row, plan)) is not None:
+    if (newer := things.outdone(session, trigger, row, plan)) is not None:
         detail = f"A newer message about it is held: {newer}."
         _write(session, row, replace(plan, verdict=Verdict.STALE, code=None, detail=detail))
         return
     _write(session, row, replace(plan, verdict=Verdict.HELD, code=code, detail=detail), retry_at=retry_at)
-    things.overtake(session, row, renders=renders)
+    things.overtake(session, trigger, row, renders=renders)
 
 
 def _carry_out(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render | None:
