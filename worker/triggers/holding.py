@@ -182,7 +182,12 @@ def _newest_first(session: Session, found: TriggerDelivery, ref: str | None) -> 
 
 
 def _put_off(session: Session, delivery_id: str) -> None:
-    held = TriggerDelivery.id == delivery_id, TriggerDelivery.verdict == Verdict.HELD.value
+    """Unless somebody has it in hand, who may do better."""
+    its = TriggerDelivery.id == delivery_id, TriggerDelivery.verdict == Verdict.HELD.value
+    free = select(TriggerDelivery.id).where(*its).with_for_update(skip_locked=True)
     session.execute(
-        update(TriggerDelivery).where(*held).values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
+        update(TriggerDelivery)
+        .where(TriggerDelivery.id.in_(free))
+        .values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
+        .execution_options(synchronize_session=False)
     )
