@@ -12,6 +12,12 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 """Of a shop's webhook: a product with thousands of variants is some megabytes."""
 UNVERIFIED_BYTES = 64 * 1024 * 1024
 """Of all shops' messages in a process whose signature nobody has looked at yet: an eighth of what compose gives it."""
+VERIFIED_BYTES = 64 * 1024 * 1024
+"""The same of those that are being decided, or wait for that."""
+OF_ONE_TRIGGER_BYTES = 3 * MESSAGE_BYTES
+"""Of these, of one trigger."""
+SMALL_MESSAGE_BYTES = 256 * 1024
+"""Up to here one is small, as nearly all are: an eighth of the room is theirs alone."""
 BATCH_ITEMS = 500
 """In a JSON body; a file holds as many as you like."""
 BATCH_FILE_BYTES = 8 * 1000 * 1000 * 1000

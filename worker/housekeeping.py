@@ -119,9 +119,9 @@ def _forget_messages() -> None:
     """Those of shops, a piece of them in each transaction."""
     while transact(triggers.forget) == triggers.FORGOTTEN_AT_ONCE:
         pass
-    while transact(shedding.shed):
-        pass
     while transact(removal.remove):
+        pass
+    while transact(shedding.shed):
         pass
 
 

@@ -36,6 +36,7 @@ from api.triggers.bodies import (
 from api.triggers.busy import for_change
 from api.triggers.door import door
 from api.triggers.schemas import ReplayRequest, RotationRequest, TriggerChange, TriggerRequest
+from api.triggers.unverified import Body
 from api.triggers.views import PONG, delivery_body, trigger_body
 from worker.triggers import store
 from worker.triggers.models import Verdict
@@ -175,12 +176,13 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     What is 401 says no more: whether the address, the signature or a header is wrong.
     """
     peer = request.client.host if request.client else ""
-    body = await request.body()
+    body: Body = request.state.message
     by = threads.in_time()
-    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body), by)
+    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body.content), by)
     if admitted is None:
         return _json(PONG)
-    return _json(await threads.in_turn(id, lambda: intake.take(admitted), by))
+    body.verified()
+    return _json(await threads.in_turn(id, lambda: intake.take(admitted), by, size=len(admitted.body)))
 
 
 @router.post(

@@ -30,7 +30,8 @@ def concerns(scope: Scope) -> bool:
 
 
 async def take_in(scope: Scope, receive: Receive, body: Body) -> Receive:
-    """What gives the application the whole body as one message. Raises Problem `trigger.unverified`, `rate.limited`,
+    """What gives the application an empty body: the whole is `Body.content` in the scope's state, as `message`, so that
+    no layer on the way copies it. Raises Problem `trigger.unverified`, `rate.limited`,
     `request.too_large`, `request.timeout`, `trigger.crowded`, `database.unavailable`, and ClientDisconnect."""
     headers = Headers(scope=scope)
     length = headers.get("content-length", "")
@@ -41,13 +42,14 @@ async def take_in(scope: Scope, receive: Receive, body: Body) -> Receive:
     assert found is not None, "it concerns a message"
     if carries(headers):
         await _knock(found[1], peer)
-        content = await body.read(receive, most=MESSAGE_BYTES, seconds=seconds)
+        await body.read(receive, most=MESSAGE_BYTES, seconds=seconds)
     else:
-        content = await _unsigned(found[1], peer, body, receive, seconds)
-    whole: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+        await _unsigned(found[1], peer, body, receive, seconds)
+    scope["state"]["message"] = body
+    empty: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def replay() -> Message:
-        return whole.pop() if whole else await receive()
+        return empty.pop() if empty else await receive()
 
     return replay
 
@@ -64,9 +66,9 @@ async def _knock(trigger_id: str, peer: str) -> None:
         raise handlers.unavailable(error) from error
 
 
-async def _unsigned(trigger_id: str, peer: str, body: Body, receive: Receive, seconds: float) -> bytes:
+async def _unsigned(trigger_id: str, peer: str, body: Body, receive: Receive, seconds: float) -> None:
     try:
-        return await body.read(receive, most=PING_BYTES, seconds=seconds)
+        await body.read(receive, most=PING_BYTES, seconds=seconds)
     except Problem as problem:
         if problem.code != "request.too_large":
             raise

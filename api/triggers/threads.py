@@ -5,19 +5,26 @@ whatever one trigger's messages wait for, the other triggers' are.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TypeVar
 
 from anyio import CapacityLimiter, Semaphore, to_thread
 
+from api.limits import OF_ONE_TRIGGER_BYTES, SMALL_MESSAGE_BYTES, VERIFIED_BYTES
 from api.problems import Problem
 from api.triggers.busy import busy
+from api.triggers.unverified import crowded, room
 
 THREADS = 20
 """As many as the database's pool holds connections open for: more would wait for those."""
 OF_ONE = 5
 """Of these, for one trigger's messages at once."""
+LARGE_AT_ONCE = 2
+"""Of these, for large messages of all triggers: they are read one at a time (`payloads.read`), and more threads of
+them would only wait for that."""
+COUNTED_BYTES = 4 * 1024
+"""As so many a smaller one counts, with its request around it."""
 SECONDS = 3.0
 """For one message: Shopify and WooCommerce give five, the way there and back included."""
 _limiter = CapacityLimiter(THREADS)
@@ -43,13 +50,23 @@ async def run(work: Callable[[], T], by: float | None = None) -> T:
     return await _run(work, nullcontext(), by, late)
 
 
-async def in_turn(trigger_id: str, work: Callable[[], T], by: float | None = None) -> T:
-    """As `run`, for what may wait for others that have the trigger in hand.
+async def in_turn(trigger_id: str, work: Callable[[], T], by: float | None = None, *, size: int = 0) -> T:
+    """As `run`, for what may wait for others that have the trigger in hand; `size`: the message's, in bytes.
 
     Raises:
-        Problem: `trigger.busy`, where it is not taken in time.
+        Problem: `trigger.busy`, where it is not taken in time, or at once where more of the trigger's bytes wait than
+            are its share; `trigger.crowded`, the same of all triggers'.
     """
-    return await _run(work, _turns.taken(trigger_id), by, busy(trigger_id))
+    return await _run(work, _its_turn(trigger_id, size), by, busy(trigger_id))
+
+
+@asynccontextmanager
+async def _its_turn(trigger_id: str, size: int) -> AsyncGenerator[None]:
+    """All that it takes, until the block's end: its bytes are in hand as long as its thread is."""
+    large = _large.taken("") if size > SMALL_MESSAGE_BYTES else nullcontext()
+    with _shares.taken(trigger_id, max(size, COUNTED_BYTES)):
+        async with _turns.taken(trigger_id), large:
+            yield
 
 
 async def _run(work: Callable[[], T], turn: AbstractAsyncContextManager[None], by: float | None, late: Problem) -> T:
@@ -80,17 +97,40 @@ def _heard(task: "asyncio.Future[T]") -> None:
         task.exception()
 
 
+class _Shares:
+    """Bytes of messages that are verified, and being decided; of the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._of: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, trigger_id: str, size: int) -> Generator[None]:
+        """So many more of the trigger's, until the block's end. Raises Problem `trigger.busy`, `trigger.crowded`."""
+        if self._of[trigger_id] + size > OF_ONE_TRIGGER_BYTES:
+            raise busy(trigger_id)
+        if self._of.total() + size > room(VERIFIED_BYTES, size):
+            raise crowded()
+        self._of[trigger_id] += size
+        try:
+            yield
+        finally:
+            self._of[trigger_id] -= size
+            if not self._of[trigger_id]:
+                del self._of[trigger_id]
+
+
 class _Turns:
     """Of triggers whose messages are in hand in this process; of the event loop's thread alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
+        self._most = places
         self._places: dict[str, Semaphore] = {}
         self._here: Counter[str] = Counter()
 
     @asynccontextmanager
     async def taken(self, trigger_id: str) -> AsyncGenerator[None]:
         """A place of the trigger's, until the block's end."""
-        places = self._places.setdefault(trigger_id, Semaphore(OF_ONE))
+        places = self._places.setdefault(trigger_id, Semaphore(self._most))
         self._here[trigger_id] += 1
         try:
             async with places:
@@ -101,4 +141,7 @@ class _Turns:
                 del self._here[trigger_id], self._places[trigger_id]
 
 
-_turns = _Turns()
+_shares = _Shares()
+_turns = _Turns(OF_ONE)
+_large = _Turns(LARGE_AT_ONCE)
+"""Of all triggers' together."""

@@ -1,7 +1,8 @@
 """Bodies of messages that nobody has verified yet: so many bytes of them are in this process at once.
 
 Whoever reaches the port may send some. Where they get too many, the longest of those that are still coming in is let
-go: a shop's message of some kilobytes is never the longest of a flood. The event loop's thread alone comes here.
+go: a shop's message of some kilobytes is never the longest of a flood, and those that are whole leave room for it. The
+event loop's thread alone comes here.
 """
 
 import asyncio
@@ -11,12 +12,12 @@ from contextlib import contextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.limits import UNVERIFIED_BYTES
+from api.limits import SMALL_MESSAGE_BYTES, UNVERIFIED_BYTES
 from api.problems import Problem
 
 
 class Body:
-    """One that comes in, or is in hand until its message is answered."""
+    """One that comes in, or is in hand until its message is verified, or answered."""
 
     def __init__(self, bodies: "Bodies") -> None:
         self._bodies = bodies
@@ -25,10 +26,12 @@ class Body:
         self.bytes = 0
         """That count."""
         self.cut = False
+        self.content = b""
+        """The whole, once it is there."""
 
     async def read(self, receive: Receive, *, most: int, seconds: float) -> bytes:
-        """The whole. Raises Problem `request.too_large`, `request.timeout`, `trigger.crowded`, and ClientDisconnect
-        when the rest never came."""
+        """The whole, which is `content` from there. Raises Problem `request.too_large`, `request.timeout`,
+        `trigger.crowded`, and ClientDisconnect when the rest never came."""
         try:
             async with asyncio.timeout(seconds) as self._end:
                 await self._read(receive, most)
@@ -38,7 +41,8 @@ class Body:
             raise Problem("request.timeout", f"The body was not complete after {seconds:g} s.") from None
         finally:
             self._end = None
-        return bytes(self._content)
+        self.content, self._content = bytes(self._content), bytearray()
+        return self.content
 
     async def _read(self, receive: Receive, most: int) -> None:
         more = True
@@ -54,6 +58,10 @@ class Body:
             self._content += chunk
             self._bodies.count(self, len(chunk))
             more = message.get("more_body", False)
+
+    def verified(self) -> None:
+        """It makes room: it counts among its trigger's from here (`threads.in_turn`)."""
+        self._bodies.count(self, -self.bytes)
 
     @property
     def coming(self) -> bool:
@@ -80,7 +88,7 @@ class Bodies:
 
     @contextmanager
     def one(self) -> Generator[Body]:
-        """A place for a body, until its message is answered."""
+        """A place for a body, until its message is answered; bytes of it count until it is verified."""
         body = Body(self)
         self._all.add(body)
         try:
@@ -96,12 +104,17 @@ class Bodies:
 
     def has_room(self, body: Body, more: int) -> bool:
         """Whether a body may grow by so many bytes; longer ones that are still coming in make way."""
-        while self.bytes + more > self.most:
+        while self.bytes + more > room(self.most, body.bytes + more):
             longest = max((one for one in self._all if one.coming), key=lambda one: one.bytes, default=body)
             if longest.bytes <= body.bytes + more:
                 return False
             longest.let_go()
         return True
+
+
+def room(most: int, size: int) -> int:
+    """Of `most` bytes those that a body of this size may be among: an eighth is small ones' alone."""
+    return most if size <= SMALL_MESSAGE_BYTES else most - most // 8
 
 
 def crowded() -> Problem:

@@ -24,7 +24,9 @@ def _sends(shop: Shop, body: bytes) -> str:
     signature = hmac.new(b"s" * 20, body, hashlib.sha256).hexdigest()
     headers = {"x-hub-signature-256": f"sha256={signature}", "x-github-event": "push"}
     try:
-        return intake.receive(shop.id, "192.0.2.1", headers, body).verdict
+        admitted = intake.admit(shop.id, "192.0.2.1", headers, body)
+        assert admitted is not None
+        return intake.take(admitted).verdict
     except Problem as problem:
         return problem.code
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from starlette.types import Message, Scope
 from api.app import app
 from api.limits import MESSAGE_BYTES
 from api.problems import Problem
-from api.triggers import doorstep, unverified
+from api.triggers import doorstep, intake, unverified
+from api.triggers.bodies import TakenBody
 from api.triggers.door import FLOODED_BYTES, Door
 from api.triggers.seldom import Seldom
 from api.triggers.unverified import Bodies
@@ -57,6 +59,7 @@ def _scope(trigger_id: str, headers: dict[str, str], peer: str = "192.0.2.1") ->
         "client": (peer, 1),
         "server": ("x", 80),
         "scheme": "http",
+        "state": {},
     }
 
 
@@ -80,8 +83,10 @@ def _taken(trigger_id: str, headers: dict[str, str], *chunks: bytes, then: str =
 
     async def work() -> Any:
         with Bodies().one() as body:
-            receive = await doorstep.take_in(_scope(trigger_id, headers, peer), _sent(*chunks, then=then), body)
-            return (await receive())["body"]
+            scope = _scope(trigger_id, headers, peer)
+            receive = await doorstep.take_in(scope, _sent(*chunks, then=then), body)
+            assert (await receive())["body"] == b"", "one copy is enough"
+            return scope["state"]["message"].content
 
     try:
         return asyncio.run(work())
@@ -206,6 +211,42 @@ def test_a_long_one_makes_way_itself():
         await asyncio.gather(short, return_exceptions=True)
 
     asyncio.run(work())
+
+
+def test_long_ones_leave_room_for_a_shops_message():
+    """However many of them are whole and wait to be verified."""
+
+    async def work() -> None:
+        bodies, codes = Bodies(), list[str]()
+        with ExitStack() as in_hand:
+            for _ in range(16):
+                try:
+                    long = in_hand.enter_context(bodies.one())
+                    await long.read(_sent(b"x" * MESSAGE_BYTES), most=MESSAGE_BYTES, seconds=5)
+                except Problem as problem:
+                    codes.append(problem.code)
+            assert (len(codes), set(codes)) == (2, {"trigger.crowded"})
+            assert len(await in_hand.enter_context(bodies.one()).read(_sent(b"x" * 4_000), most=5_000, seconds=5))
+
+    asyncio.run(work())
+
+
+def test_what_is_verified_makes_room(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """It counts with its trigger's own from there."""
+    in_hand, counted, body = Bodies(), list[int](), b"{}"
+    monkeypatch.setattr("api.envelope.bodies", in_hand)
+
+    def take(admitted: intake.Admitted) -> TakenBody:
+        counted.append(in_hand.bytes)
+        raise Problem("trigger.busy", admitted.body.decode())
+
+    async def send(message: Message) -> None:
+        counted.append(message.get("status", 0))
+
+    monkeypatch.setattr(intake, "take", take)
+    signed = {"x-hub-signature-256": "sha256=" + hmac.new(b"s" * 20, body, hashlib.sha256).hexdigest()}
+    asyncio.run(app(_scope(shop.id, signed), _sent(body), send))
+    assert counted[:2] == [0, 503]
 
 
 def test_there_is_room_for_a_process():

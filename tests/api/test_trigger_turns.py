@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from anyio import create_task_group, fail_after, run
@@ -14,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from sqlalchemy.orm import Session
 
 from api.auth import Caller
+from api.limits import MESSAGE_BYTES
 from api.problems import Problem
 from api.triggers import busy, intake, threads
 from api.triggers.schemas import TriggerChange
@@ -97,7 +99,7 @@ def test_one_triggers_messages_leave_threads_to_the_others():
         in_hand.append(1)
         free.wait(20)
 
-    async def flood() -> str:
+    async def flood() -> str | None:
         async with create_task_group() as group:
             try:
                 for _ in range(2 * threads.THREADS):
@@ -141,3 +143,59 @@ def test_a_turn_that_does_not_come_in_time_is_none(monkeypatch: pytest.MonkeyPat
 
     assert run(one_too_many) == "taken"
     assert refused == ["trigger.busy"]
+
+
+def test_one_triggers_bytes_are_its_own():
+    """Past its share it is told to come again at once, and another trigger's are taken."""
+    free, in_hand, refused, later = threading.Event(), list[int](), list[str](), time.monotonic() + 60
+
+    def waits() -> None:
+        in_hand.append(1)
+        free.wait(20)
+
+    async def flood() -> str | None:
+        async with create_task_group() as group:
+
+            async def large() -> None:
+                try:
+                    await threads.in_turn("trg_a", waits, later, size=MESSAGE_BYTES)
+                except Problem as problem:
+                    refused.append(problem.code)
+
+            try:
+                for _ in range(16):
+                    group.start_soon(large)
+                with fail_after(10):
+                    while not in_hand or not refused:
+                        await checkpoint()
+                    return await threads.in_turn("trg_b", lambda: "taken", later, size=4_000)
+            finally:
+                free.set()
+
+    assert run(flood) == "taken"
+    assert refused == ["trigger.busy"] * 13
+    assert run(lambda: threads.in_turn("trg_a", lambda: "taken", later, size=MESSAGE_BYTES)) == "taken"
+
+
+def test_long_messages_of_many_triggers_take_few_threads():
+    """They are read one at a time: the others would only hold a thread each."""
+    free, in_hand, later = threading.Event(), list[int](), time.monotonic() + 60
+
+    def waits() -> None:
+        in_hand.append(1)
+        free.wait(20)
+
+    async def flood() -> str | None:
+        async with create_task_group() as group:
+            try:
+                for number in range(threads.THREADS):
+                    group.start_soon(partial(threads.in_turn, f"trg_{number}", waits, later, size=1_000_000))
+                while len(in_hand) < threads.LARGE_AT_ONCE:
+                    await checkpoint()
+                with fail_after(10):
+                    return await threads.in_turn("trg_b", lambda: "taken", later)
+            finally:
+                assert len(in_hand) == threads.LARGE_AT_ONCE
+                free.set()
+
+    assert run(flood) == "taken"

@@ -129,9 +129,9 @@ def test_a_trigger_in_hand_is_passed_over(kept_by: str, monkeypatch: pytest.Monk
     ends(at_work)
     due_now()
 
-    def counted(session: Session, delivery_id: str) -> None:
+    def counted(session: Session, delivery_id: str, until: float) -> None:
         waited.append(delivery_id)
-        again(session, delivery_id)
+        again(session, delivery_id, until)
 
     monkeypatch.setattr(holding, "again", counted)
     monkeypatch.setattr(holding, "BUDGET_SECONDS", 60.0)
@@ -197,3 +197,29 @@ def test_what_is_held_outlives_a_month():
 def _ages(days: int) -> None:
     received = text(f"UPDATE trigger_deliveries SET received_at = now() - interval '{days} days'")  # noqa: S608 - a number
     transact(lambda session: session.execute(received))
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_message_that_another_has_in_hand_keeps_nobody_waiting(dropped: bool, monkeypatch: pytest.MonkeyPatch):
+    """Housekeeping removes it with its trigger, say; also where it brings out a bug of ours."""
+    shop, other = Shop(), Shop()
+    for one in (shop, other):
+        one.pauses()
+        one.takes(product(1))
+    transact(lambda session: session.execute(text("UPDATE trigger_deliveries SET retry_at = now()")))
+    other.pauses(on=False)
+    shop.pauses(on=False)
+    again, taken = holding.again, shop.deliveries()[0].id
+
+    def fails(session: Session, delivery_id: str, until: float) -> None:
+        if delivery_id == taken:
+            raise Gone(shop.id) if dropped else RuntimeError("a bug")
+        again(session, delivery_id, until)
+
+    monkeypatch.setattr(holding, "again", fails)
+    if dropped:
+        _drops(shop)
+    with Session(engine()) as session, session.begin():
+        session.execute(text("SELECT 1 FROM trigger_deliveries WHERE id = :id FOR UPDATE"), {"id": taken})
+        holding.go_on()
+    assert (_verdicts(shop), _verdicts(other)) == (["held"], ["rendered"])

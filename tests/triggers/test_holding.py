@@ -169,10 +169,10 @@ def test_one_message_that_fails_keeps_no_other_waiting(monkeypatch: pytest.Monke
     shop.pauses(on=False)
     broken, again = shop.deliveries()[0].id, holding.again
 
-    def fails(session, delivery_id):
+    def fails(session, delivery_id, until):
         if delivery_id == broken:
             raise RuntimeError("a bug")
-        again(session, delivery_id)
+        again(session, delivery_id, until)
 
     monkeypatch.setattr(holding, "again", fails)
     holding.go_on()

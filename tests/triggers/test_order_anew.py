@@ -10,9 +10,10 @@ from api.triggers import intake
 from api.triggers.schemas import TriggerChange
 from tests.stack import here
 from tests.triggers import stand
-from tests.triggers.stand import Shop, product
+from tests.triggers.stand import Shop, due_now, product
 from tests.triggers.test_videos_that_stand import forced
 from worker.owners.limits import Limits
+from worker.triggers import holding, planning
 
 MAPPING = {"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"}
 
@@ -72,3 +73,46 @@ def test_force_passes_staleness():
     assert shop.verdict(_lamp("b")) == "stale"
     assert forced(shop, _lamp("b")).delivery.verdict == "rendered"
     assert shop.verdict(_lamp("c")) == "stale"
+
+
+def test_what_was_held_before_something_decided_stays_of_yesterday(monkeypatch: pytest.MonkeyPatch):
+    """Also where revisions are counted anew meanwhile: which came first is known still."""
+    shop = Shop(mapping=MAPPING)
+    with monkeypatch.context() as here:
+        here.setattr(planning, "plan", _fails)
+        assert shop.verdict(_lamp("yesterday", at=9, version=1)) == "held"
+    assert shop.verdict(_lamp("today", at=8, version=2)) == "rendered"
+    _change(shop, mapping=MAPPING | {"revision": "/version"})
+    due_now()
+    holding.go_on()
+    assert [one.verdict for one in shop.deliveries()] == ["stale", "rendered"]
+
+
+def test_what_is_held_counts_as_it_is_decided():
+    """A time that was read before is larger than any number that comes now, and outdoes none."""
+    shop = Shop(mapping=MAPPING)
+    shop.pauses()
+    assert shop.verdict(_lamp("a", version=6)) == "held"
+    _change(shop, mapping=MAPPING | {"revision": "/version"})
+    assert shop.verdict(_lamp("b", version=7)) == "held"
+    shop.pauses(on=False)
+    holding.go_on()
+    assert [one.verdict for one in shop.deliveries()] == ["stale", "rendered"]
+    assert shop.verdict(_lamp("c", version=5)) == "stale"
+
+
+def test_counting_anew_is_one_row_however_many_things_there_are():
+    """The trigger's: a shop of hundreds of thousands of products waits for no rewriting of them."""
+    shop = Shop(mapping=MAPPING)
+    shop.takes(_lamp("a", version=6))
+    before = shop.thing()
+    _change(shop, mapping=MAPPING | {"revision": "/version"})
+    after = shop.thing()
+    assert before is not None
+    assert after is not None
+    assert before.revision == after.revision
+    assert shop.verdict(_lamp("b", version=7)) == "rendered"
+
+
+def _fails(*_: Any, **__: Any) -> None:
+    raise RuntimeError("a bug")

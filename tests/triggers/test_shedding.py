@@ -1,15 +1,16 @@
 """However much comes in, so many bytes of it are kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy.orm import Session
 
 from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import Shop, product
 from worker import housekeeping
 from worker.database import transact
-from worker.triggers import shedding
+from worker.triggers import shedding, store
 
 MOST = 10_000
 BODY = 4_000
@@ -80,3 +81,35 @@ def test_it_goes_in_pieces(monkeypatch: pytest.MonkeyPatch):
     said = [transact(shedding.shed) for _ in range(4)]
     assert said == [True, True, False, False]
     assert kept(shop) == [False] * 5 + [True] * 2
+
+
+def _drops(shop: Shop) -> None:
+    def work(session: Session) -> None:
+        row = store.locked(session, shop.owner_id, shop.id)
+        assert row is not None
+        store.drop(session, row)
+
+    transact(work)
+
+
+@pytest.mark.parametrize("tick", [housekeeping._forget_messages, lambda: transact(shedding.shed)])  # pyright: ignore[reportPrivateUsage]
+def test_what_a_deleted_trigger_left_costs_the_others_nothing(tick: Callable[[], object]):
+    """It goes anyway, however long that takes: what the owner's other triggers hold stays."""
+    shop, wild = Shop(), Shop()
+    for one, refs in ((shop, (1, 2)), (wild, (3, 4, 5))):
+        one.pauses()
+        for ref in refs:
+            one.takes(large(ref))
+    _drops(wild)
+    tick()
+    assert [(one.verdict, bool(one.body)) for one in shop.deliveries()] == [("held", True)] * 2
+
+
+def test_the_oldest_go_first_also_where_a_pass_ends_early(monkeypatch: pytest.MonkeyPatch):
+    """What comes next may have time enough."""
+    monkeypatch.setattr(shedding, "AT_ONCE", 2)
+    shop = Shop()
+    for ref in range(1, 8):
+        shop.takes(large(ref))
+    transact(shedding.shed)
+    assert kept(shop) == [False] * 2 + [True] * 5

@@ -13,7 +13,7 @@ from worker.database import transact
 from worker.renders.models import Render
 from worker.templates import store as templates
 from worker.templates.store import Content
-from worker.triggers import acceptance, store
+from worker.triggers import acceptance, planning, store
 from worker.triggers.acceptance import Arrived, Taken
 from worker.triggers.models import Style
 from worker.triggers.planning import Said
@@ -91,3 +91,19 @@ def test_force_asks_for_no_change():
 
 def _write(render_id: str | None, **values: Any) -> None:
     transact(lambda session: session.execute(update(Render).where(Render.id == render_id).values(**values)))
+
+
+def test_a_publisher_that_goes_meanwhile_gets_nothing(monkeypatch: pytest.MonkeyPatch):
+    """Its deletion waits for no message: the one in hand is decided as if the trigger had none."""
+    shop = Shop()
+    stand.ends(shop.takes(product()).delivery.render_id)
+    shop.publisher()
+    plan = planning.plan
+
+    def slow(*given: Any, **how: Any) -> planning.Plan:
+        transact(lambda session: session.execute(text("DELETE FROM publishers")))
+        return plan(*given, **how)
+
+    monkeypatch.setattr(planning, "plan", slow)
+    assert shop.verdict(product()) == "unchanged"
+    assert list(stand.publications()) == []

@@ -22,6 +22,7 @@ from worker.owners import limits
 from worker.owners.limits import LimitReached, Limits
 from worker.owners.models import ApiKey
 from worker.publishing import publications
+from worker.publishing.models import Publisher
 from worker.renders import revisions, store
 from worker.renders.models import Render
 from worker.renders.states import Status
@@ -103,7 +104,7 @@ def _keep(session: Session, row: TriggerDelivery, about: Reference, fault: Excep
     """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up. What it
     is about is kept with it, so that a newer message overtakes it."""
     tell(row.id, fault)
-    plan = Plan(Verdict.HELD, "internal", "A fault of this service: the message is kept, and tried again.")
+    plan = Plan(Verdict.HELD, things.FAULT, "A fault of this service: the message is kept, and tried again.")
     plan = replace(plan, ref=about.ref, revision=about.revision)
     _write(session, row, plan, retry_at=from_now(LONGEST_PAUSE))
 
@@ -149,19 +150,12 @@ class _Moved(Exception):
 def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) -> None:
     """Raises _Moved, with nothing done."""
     renders = plan.verdict is Verdict.RENDERED
-    if trigger.paused_at is not None and plan.verdict is not Verdict.IGNORED:
-        newest = plan.verdict is not Verdict.STALE
-        plan = replace(plan, verdict=Verdict.HELD, code=PAUSED, detail="The trigger is paused.")
-        _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
-        if newest:
-            things.overtake(session, row, renders=renders)
+    forever = cast(literal("infinity"), DateTime(timezone=True))
+    if trigger.paused_at is not None and plan.verdict not in (Verdict.IGNORED, Verdict.STALE):
+        _hold(session, trigger, row, plan, PAUSED, "The trigger is paused.", forever)
         return
     if renders and key_ended(session, trigger):
-        plan = replace(
-            plan, verdict=Verdict.HELD, code=KEY_ENDED, detail="The trigger's key was revoked or has expired."
-        )
-        _write(session, row, plan, retry_at=cast(literal("infinity"), DateTime(timezone=True)))
-        things.overtake(session, row, renders=True)
+        _hold(session, trigger, row, plan, KEY_ENDED, "The trigger's key was revoked or has expired.", forever)
         return
     try:
         key = _limited(session, trigger.api_key_id) if renders else None
@@ -169,14 +163,33 @@ def _do(session: Session, trigger: Trigger, row: TriggerDelivery, plan: Plan) ->
         with session.begin_nested() if key is not None else nullcontext():
             render = _carry_out(session, trigger, plan, key)
     except LimitReached as reached:
-        plan = replace(plan, verdict=Verdict.HELD, code=f"limit.{reached.kind}", detail=reached.detail)
-        _write(session, row, plan, retry_at=from_now(pause(row.tries, reached)))
-        things.overtake(session, row, renders=True)
+        _hold(session, trigger, row, plan, f"limit.{reached.kind}", reached.detail, from_now(pause(row.tries, reached)))
         return
     _write(session, row, plan, render=render)
-    if plan.verdict not in (Verdict.STALE, Verdict.IGNORED):
-        things.note(session, row, plan, render)
-        things.overtake(session, row, renders=renders)
+    if plan.verdict is Verdict.STALE:
+        things.outlast(session, trigger, row)
+    elif plan.verdict is not Verdict.IGNORED:
+        things.note(session, trigger, row, plan, render)
+        things.overtake(session, trigger, row, renders=renders)
+
+
+def _hold(
+    session: Session,
+    trigger: Trigger,
+    row: TriggerDelivery,
+    plan: Plan,
+    code: str,
+    detail: str,
+    retry_at: ColumnElement[Any],
+) -> None:
+    """Until it may be decided; of a thing the newest state alone, so that none piles up."""
+    renders = plan.verdict is Verdict.RENDERED
+    if (newer := things.outdone(session, trigger, row, plan)) is not None:
+        detail = f"A newer message about it is held: {newer}."
+        _write(session, row, replace(plan, verdict=Verdict.STALE, code=None, detail=detail))
+        return
+    _write(session, row, replace(plan, verdict=Verdict.HELD, code=code, detail=detail), retry_at=retry_at)
+    things.overtake(session, trigger, row, renders=renders)
 
 
 def _carry_out(session: Session, trigger: Trigger, plan: Plan, key: ApiKey | None) -> Render | None:
@@ -233,6 +246,10 @@ def _publish(session: Session, trigger: Trigger, plan: Plan, render: Render) -> 
     """A video that is there goes to this product too; one that is still made is brought there once it is. What we do
     to a product comes back as such a message, so one alone is no reason to bring anything."""
     if trigger.publisher_id is None or plan.ref is None or render.status != Status.SUCCEEDED:
+        return
+    # Until this transaction's end: its deletion asks nobody who has the trigger in hand.
+    there = select(Publisher.id).where(Publisher.id == trigger.publisher_id).with_for_update(read=True, key_share=True)
+    if session.scalar(there) is None:
         return
     thing = session.get(TriggerThing, (trigger.id, plan.ref), populate_existing=True)
     moved = thing is not None and thing.render_id not in (None, render.id)

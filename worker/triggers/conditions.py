@@ -81,9 +81,11 @@ def _watched_twice(conditions: Sequence[Condition]) -> Iterator[tuple[str, str]]
 
 
 def _within(part: Sequence[str], whole: Sequence[str], *, same: bool) -> bool:
-    """Whether it may be; `same`: also where it is the whole."""
-    longer = len(part) >= len(whole) if same else len(part) > len(whole)
-    return longer and all(one == other or "*" in (one, other) for one, other in zip(part, whole, strict=False))
+    """Whether all of a part is; `same`: also where it is the whole."""
+    if len(part) < len(whole) or (part == whole and not same):
+        return False
+    # A `*` of the part's is many, of which one name of the whole's is one.
+    return all(other in (one, "*") for one, other in zip(part, whole, strict=False))
 
 
 def _holds(condition: Condition, got: Got) -> bool:

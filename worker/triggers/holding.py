@@ -23,6 +23,8 @@ from worker.triggers.store import KEY_ENDED, PAUSED, key_ended
 AT_ONCE = 20
 BUDGET_SECONDS = 0.5
 """Of one tick: renders are dispatched in the same thread."""
+OF_ONE_THING = 20
+"""Held messages that one transaction decides."""
 ASIDE = timedelta(seconds=5)
 """For which a trigger is passed over that somebody has in hand."""
 _NEVER = text("'infinity'")
@@ -43,7 +45,7 @@ def go_on() -> bool:
     for one in due:
         if one.trigger_id in in_hand:
             continue
-        if not _try(one):
+        if not _try(one, until):
             in_hand.add(one.trigger_id)
             _put_aside(one.trigger_id, [other.id for other in due if other.trigger_id == one.trigger_id])
         if time.monotonic() >= until and one is not due[-1]:
@@ -117,10 +119,10 @@ def _put_aside(trigger_id: str, ids: list[str]) -> None:
     in_passing(work)
 
 
-def _try(due: _Due) -> bool:
+def _try(due: _Due, until: float) -> bool:
     """Whether nobody else had its trigger or its thing in hand."""
     try:
-        in_passing(lambda session: again(session, due.id))
+        in_passing(lambda session: again(session, due.id, until))
     except Gone:
         in_passing(lambda session: removal.remove_held(session, due.id))
     except Exception as fault:  # a bug that one message brings out must not end what the others wait for
@@ -133,8 +135,9 @@ def _try(due: _Due) -> bool:
     return True
 
 
-def again(session: Session, delivery_id: str) -> None:
-    """Decide a held message anew, with those about the same thing, the newest first. Raises Gone."""
+def again(session: Session, delivery_id: str, until: float) -> None:
+    """Decide a held message anew, and before it the newest about the same thing, as many as are decided by `until`
+    (`time.monotonic()`): what is left is due by itself. Raises Gone."""
     found = session.get(TriggerDelivery, delivery_id)
     if found is None or found.verdict != Verdict.HELD:
         return
@@ -142,9 +145,22 @@ def again(session: Session, delivery_id: str) -> None:
     ref = planning.reference(trigger, said(trigger, found)).ref
     planning.one_at_a_time(session, trigger.owner_id, ref)
     session.expunge(found)  # with its body
-    tried: list[str] = []
-    while (row := _newest(session, found, ref, tried)) is not None:
-        tried.append(row.id)
+    in_time = 0
+    for id in (ids := _newest_first(session, found, ref)):
+        if in_time and time.monotonic() >= until:
+            break
+        _decide(session, trigger, id)
+        in_time += 1
+    if delivery_id not in ids[:in_time]:
+        _decide(session, trigger, delivery_id)
+
+
+def _decide(session: Session, trigger: Trigger, delivery_id: str) -> None:
+    """Unless it is decided meanwhile, or another process has it in hand."""
+    its = TriggerDelivery.id == delivery_id, TriggerDelivery.retry_at.is_not(None)
+    query = select(TriggerDelivery).where(*its).with_for_update(skip_locked=True)
+    row = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if row is not None:
         acceptance.decide(session, trigger, row, said(trigger, row))
         session.expunge(row)
 
@@ -154,19 +170,24 @@ def said(trigger: Trigger, row: TriggerDelivery) -> Said:
     return Said.read(Style(trigger.style), row.headers, row.body)
 
 
-def _newest(session: Session, found: TriggerDelivery, ref: str | None, tried: list[str]) -> TriggerDelivery | None:
-    """Of the message and those that are held of its thing, but for those that were tried; another process's are passed
-    over. A later state first, whenever it came: the others are stale then."""
+def _newest_first(session: Session, found: TriggerDelivery, ref: str | None) -> list[str]:
+    """The message and those that are held of its thing, as many as are decided at once. A later state first, whenever
+    it came: the others are stale then."""
+    if ref is None:
+        return [found.id]
     its = TriggerDelivery.retry_at.is_not(None), TriggerDelivery.trigger_id == found.trigger_id
-    alone = TriggerDelivery.id == found.id
-    query = select(TriggerDelivery).where(*its, alone if ref is None else alone | (TriggerDelivery.ref == ref))
-    query = query.where(TriggerDelivery.id.not_in(tried)).limit(1).with_for_update(skip_locked=True)
+    query = select(TriggerDelivery.id).where(*its, (TriggerDelivery.id == found.id) | (TriggerDelivery.ref == ref))
     query = query.order_by(TriggerDelivery.revision.desc().nulls_last(), TriggerDelivery.number.desc())
-    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    return list(session.scalars(query.limit(OF_ONE_THING))) or [found.id]
 
 
 def _put_off(session: Session, delivery_id: str) -> None:
-    held = TriggerDelivery.id == delivery_id, TriggerDelivery.verdict == Verdict.HELD.value
+    """Unless somebody has it in hand, who may do better."""
+    its = TriggerDelivery.id == delivery_id, TriggerDelivery.verdict == Verdict.HELD.value
+    free = select(TriggerDelivery.id).where(*its).with_for_update(skip_locked=True)
     session.execute(
-        update(TriggerDelivery).where(*held).values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
+        update(TriggerDelivery)
+        .where(TriggerDelivery.id.in_(free))
+        .values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
+        .execution_options(synchronize_session=False)
     )

@@ -74,6 +74,9 @@ class Trigger(Base):
     paused_at: Mapped[datetime | None]
     goes_on_at: Mapped[datetime | None]
     """From when what it keeps without end (`retry_at` infinity) is looked at: it goes on, or has another key."""
+    counts_from: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Messages whose `number` is above it have revisions that can be compared: before, they were counted in another
+    way."""
     deleted_at: Mapped[datetime | None]
     """It is nobody's since then; `removal` takes it away in pieces."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -160,6 +163,8 @@ class TriggerThing(Base):
     ref: Mapped[str] = mapped_column(primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     revision: Mapped[int | None] = mapped_column(BigInteger)
+    counted_from: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """The trigger's `counts_from` when `revision` was noted: where it is another by now, `revision` says nothing."""
     number: Mapped[int | None] = mapped_column(BigInteger)
     """Of the last message that was decided: one that came before it, and was held, is of yesterday."""
     sent_at: Mapped[datetime | None]

@@ -28,6 +28,7 @@ def known(session: Session, owner_id: str, ref: str, template: Collection[str]) 
             Trigger.owner_id == owner_id,
             Trigger.deleted_at.is_(None),
             TriggerThing.ref == ref,
+            TriggerThing.counted_from == Trigger.counts_from,
             func.split_part(Trigger.template, "@", 1).in_(template),
         )
     )

@@ -194,16 +194,17 @@ def _newer(
     """What is newer, in words."""
     if plan.ref is None or plan.template is None or plan.template_id is None:
         return None
-    if plan.revision is None:
-        return f"A message about {plan.ref} that came after this one was decided" if overtaken else None
     template = plan.template.partition("@")[0], plan.template_id
-    known = order.known(session, trigger.owner_id, plan.ref, template)
-    if known is None or known < plan.revision:
+    known = order.known(session, trigger.owner_id, plan.ref, template) if plan.revision is not None else None
+    if plan.revision is None or known is None:
+        return f"A message about {plan.ref} that came after this one was decided" if overtaken else None
+    if known < plan.revision:
         return None
     if known == plan.revision:
         if overtaken:
             return f"A message about revision {known} of {plan.ref} that came after this one was decided"
-        later = thing is not None and thing.revision == known and _later(thing.sent_at, plan.sent_at)
+        its = thing is not None and (thing.revision, thing.counted_from) == (known, trigger.counts_from)
+        later = its and thing is not None and _later(thing.sent_at, plan.sent_at)
         return f"A message about revision {known} of {plan.ref} was sent after this one" if later else None
     return f"{plan.ref} is at revision {known}, which is newer than {plan.revision}"
 

@@ -23,10 +23,13 @@ def remove(session: Session) -> bool:
 
 
 def remove_held(session: Session, delivery_id: str) -> None:
-    """Remove a held message of a deleted trigger: it would be due again and again until `remove` comes to it."""
+    """Remove a held message of a deleted trigger: it would be due again and again until `remove` comes to it. One that
+    somebody has in hand, which is `remove`, is left alone."""
     deleted = select(Trigger.id).where(Trigger.deleted_at.is_not(None))
     its = TriggerDelivery.id == delivery_id, TriggerDelivery.trigger_id.in_(deleted)
-    session.execute(delete(TriggerDelivery).where(*its).execution_options(synchronize_session=False))
+    free = select(TriggerDelivery.id).where(*its).with_for_update(skip_locked=True)
+    gone = delete(TriggerDelivery).where(TriggerDelivery.id.in_(free))
+    session.execute(gone.execution_options(synchronize_session=False))
 
 
 _PIECES = (

@@ -16,7 +16,8 @@ CODE = "trigger.not_kept"
 
 def shed(session: Session) -> bool:
     """Empty the oldest bodies of owners who have more than `kept_message_bytes`, up to `AT_ONCE`; whether there may be
-    more. What is held goes last. The rows stay: they tell duplicates, and where a render's video belongs."""
+    more. What is held goes last; what a deleted trigger left goes anyway, and counts for nothing here. The rows stay:
+    they tell duplicates, and where a render's video belongs."""
     most = settings().rates.kept_message_bytes
     if not most or not session.execute(_MAY_BE, {"most": most}).scalar_one():
         return False
@@ -33,11 +34,14 @@ _MAY_BE = text("SELECT pg_total_relation_size('trigger_deliveries') > :most")
 _SHED = text(
     """
     WITH many AS (
-        SELECT owner_id FROM trigger_deliveries GROUP BY owner_id HAVING sum(octet_length(body)) > :most
+        SELECT d.owner_id FROM trigger_deliveries d
+        JOIN triggers t ON t.id = d.trigger_id AND t.deleted_at IS NULL
+        GROUP BY d.owner_id HAVING sum(octet_length(d.body)) > :most
     ), kept AS (
         SELECT d.id, sum(octet_length(d.body)) OVER (
             PARTITION BY d.owner_id ORDER BY d.retry_at IS NULL, d.received_at DESC, d.id DESC) AS bytes
         FROM trigger_deliveries d JOIN many USING (owner_id)
+        JOIN triggers t ON t.id = d.trigger_id AND t.deleted_at IS NULL
         WHERE octet_length(d.body) > 0
     )
     UPDATE trigger_deliveries SET
@@ -48,5 +52,5 @@ _SHED = text(
         retry_at = NULL
     WHERE id IN (
         SELECT id FROM trigger_deliveries WHERE id IN (SELECT id FROM kept WHERE bytes > :most)
-        LIMIT :at_once FOR UPDATE SKIP LOCKED)"""
+        ORDER BY retry_at IS NOT NULL, received_at, id LIMIT :at_once FOR UPDATE SKIP LOCKED)"""
 )

@@ -123,14 +123,10 @@ def change(session: Session, trigger: Trigger, values: Mapping[str, Any]) -> Tri
 
 
 def count_anew(session: Session, trigger: Trigger) -> None:
-    """Forget which revisions a locked trigger's things are at: those that come are counted in another way, and would be
-    older, or newer, than all that came for ever."""
-    session.execute(
-        update(TriggerThing)
-        .where(TriggerThing.trigger_id == trigger.id, TriggerThing.revision.is_not(None))
-        .values(revision=None, sent_at=None, updated_at=TriggerThing.updated_at)
-        .execution_options(synchronize_session=False)
-    )
+    """Have the revisions of a locked trigger's things say nothing any more: those that come are counted in another way,
+    and would be older, or newer, than all that came for ever."""
+    numbers = func.pg_get_serial_sequence(TriggerDelivery.__tablename__, TriggerDelivery.number.key)
+    change(session, trigger, {"counts_from": func.nextval(numbers)})
 
 
 def rotate(session: Session, trigger: Trigger, secret: str, overlap: timedelta) -> Trigger:
