@@ -67,6 +67,14 @@ def test_no_more_of_an_answer_is_read_than_is_shown(server: Server) -> None:
     assert (packed.status, packed.text) == (200, "")
 
 
+def test_a_fault_of_any_kind_keeps_its_words(server: Server) -> None:
+    """It is no silence: a client that was closed meanwhile, here."""
+    receiver = Receiver(server.url("/"), signing.new_secret())
+    receiver.close()
+    made = receiver.tell(Message("msg_x", "{}"), lambda *_: None)
+    assert (made.status, "closed" in (made.error or "")) == (None, True)
+
+
 def test_an_answer_is_shown(server: Server) -> None:
     """Its words, or that nobody answered."""
     assert told(server, answer("400 Bad Request", "größer".encode())).text == "größer"

@@ -10,7 +10,7 @@ from api.client.events import Event as ClientEvent
 from api.views import event_body
 from tests import feed
 from tests.renders.conftest import a_batch, a_render
-from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, happens, names, put, relayed, states
+from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, handed_out, happens, names, put, relayed, states
 from worker.batches import steering
 from worker.batches.models import Batch
 from worker.database import transact
@@ -225,6 +225,20 @@ def deleted(render: str) -> None:
 
 def address(render: str) -> str | None:
     return transact(lambda s: s.get_one(Render, render).webhook_url)
+
+
+@pytest.mark.parametrize("asked", ["render.deleted", "render.succeeded"])
+def test_a_render_deleted_while_its_endpoint_is_disabled_is_told_of_once_that_is_enabled(asked: str):
+    """Nothing else would know its address by then; what happened besides waits for whoever sends it again."""
+    render = a_render()
+    own = names(render, "https://shop.example/1", asked)
+    transact(lambda s: endpoints.disable(s, endpoints.locked(s, s.get_one(WebhookEndpoint, own).owner_id, own)))
+    deleted(render)
+    relayed()
+    told = ["render.deleted"] if asked == "render.deleted" else []
+    assert [(one.type, one.url) for one in deliveries(own)] == [(one, "https://shop.example/1") for one in told]
+    assert address(render) is None
+    assert handed_out() == []
 
 
 def test_a_deleted_render_tells_its_own_address_which_is_forgotten_with_that():

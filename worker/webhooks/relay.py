@@ -5,7 +5,7 @@ A second row beside each event would be a write on the path of every render, ask
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session
 
 from worker.portions import WHOLE, Portion
@@ -64,7 +64,11 @@ _FORGET_ADDRESSES = text(
 )
 
 
-_ANYBODY = text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL)")
+_ANYBODY = text(
+    """
+    SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL)
+        OR EXISTS (SELECT FROM webhook_endpoints WHERE kind = 'render' AND deleted_at IS NULL)"""
+)
 
 
 def _wanted(session: Session, events: Sequence[Event]) -> Iterator[list[Wanted]]:
@@ -82,28 +86,34 @@ def _wanted(session: Session, events: Sequence[Event]) -> Iterator[list[Wanted]]
                 its.append(Wanted(endpoint.id, event, of))
         if said is not None and said.url is not None and filters.lets_through(said.patterns, event.type):
             endpoint = own.get(said.endpoint_id or "")
-            if endpoint is not None and endpoint.owner_id == event.owner_id:
+            if endpoint is not None and endpoint.owner_id == event.owner_id and _is_told(endpoint, event):
                 its.append(Wanted(endpoint.id, event, of, said.url))
         yield its
+
+
+def _is_told(endpoint: WebhookEndpoint, event: Event) -> bool:
+    """A render's endpoint that is disabled is told of deletions once it is enabled: nobody else keeps their address.
+    What else happens there is found by who has it sent again."""
+    return endpoint.disabled_at is None or event.type == EventType.DELETED
 
 
 def _standing(session: Session, owners: Collection[str]) -> Mapping[str, Sequence[WebhookEndpoint]]:
     """Enabled ones by owner."""
     found: dict[str, list[WebhookEndpoint]] = {}
-    for endpoint in _enabled(session, owners=owners):
+    its = WebhookEndpoint.owner_id.in_(owners), WebhookEndpoint.kind == EndpointKind.STANDING.value
+    for endpoint in _held(session, *its, WebhookEndpoint.disabled_at.is_(None)):
         found.setdefault(endpoint.owner_id, []).append(endpoint)
     return found
 
 
 def _own(session: Session, asking: Iterable[Asking]) -> Mapping[str, WebhookEndpoint]:
-    """Enabled ones of renders, by id."""
+    """Those of renders, by id, disabled ones included."""
     ids = {one.endpoint_id for one in asking if one.endpoint_id is not None}
-    return {endpoint.id: endpoint for endpoint in _enabled(session, ids=ids)} if ids else {}
+    its = WebhookEndpoint.id.in_(ids), WebhookEndpoint.deleted_at.is_(None)
+    return {endpoint.id: endpoint for endpoint in _held(session, *its)} if ids else {}
 
 
-def _enabled(session: Session, *, owners: Collection[str] = (), ids: Collection[str] = ()) -> Sequence[WebhookEndpoint]:
-    """Held until this transaction ends, so that none is deleted before its deliveries are on file."""
-    standing = and_(WebhookEndpoint.owner_id.in_(owners), WebhookEndpoint.kind == EndpointKind.STANDING.value)
-    chosen = or_(WebhookEndpoint.id.in_(ids), standing)
-    query = select(WebhookEndpoint).where(WebhookEndpoint.disabled_at.is_(None), chosen)
+def _held(session: Session, *which: ColumnElement[bool]) -> Sequence[WebhookEndpoint]:
+    """Until this transaction ends, so that none is deleted before its deliveries are on file."""
+    query = select(WebhookEndpoint).where(*which)
     return session.scalars(query.order_by(WebhookEndpoint.id).with_for_update(read=True, key_share=True)).all()

@@ -97,7 +97,7 @@ class _Try:
                     self._read += piece[:ANSWER_BYTES]
                     if self._left or len(self._read) >= ANSWER_BYTES:
                         break
-        except httpx.HTTPError as fault:
+        except Exception as fault:  # nobody else hears of it in this thread
             self._error = str(fault) or type(fault).__name__
         finally:
             self.over.set()
