@@ -34,7 +34,8 @@ def client(service: Service, key: str) -> Iterator[Client]:
 
 def test_from_now_on_nothing_old_comes(client: Client) -> None:
     """And nothing new is left out."""
-    client.create_render("an old one")
+    old = client.create_render("an old one")
+    until(lambda: [one.render_id for one in client.feed().data][-1:] == [old.id])
     place = client.feed("now")
     assert place.data == []
     made = client.create_render("a new one", external_ref="sku-1")

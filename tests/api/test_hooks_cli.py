@@ -1,6 +1,7 @@
 """`vivideo hooks …` against the service, as a person runs it; `listen` is tested on its own."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -14,11 +15,13 @@ from worker.webhooks.models import WebhookAttempt, WebhookDelivery
 
 
 @pytest.fixture
-def endpoint(run: Any) -> dict[str, Any]:
-    """One of this test's own."""
+def endpoint(run: Any) -> Iterator[dict[str, Any]]:
+    """One of this test's own; an owner may have sixteen."""
     made = run("hooks", "create", f"https://shop.example/{uuid4().hex}", "--events", "render.*", "--json")
     assert made.returncode == 0, made
-    return json.loads(made.stdout)
+    shown = json.loads(made.stdout)
+    yield shown
+    run("hooks", "delete", shown["id"])
 
 
 def test_an_endpoint_from_its_making_to_its_end(run: Any) -> None:

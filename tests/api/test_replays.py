@@ -18,6 +18,7 @@ from tests.triggers.stand import Shop, product, renders
 from worker.database import new_id, transact
 from worker.owners.limits import Limits
 from worker.owners.models import ApiKey
+from worker.renders.models import Render
 from worker.triggers import holding, shedding, store
 from worker.triggers.models import TriggerDelivery
 
@@ -106,6 +107,9 @@ def test_a_body_that_is_gone_is_not_decided():
     assert (code, "no body" in str(detail)) == ("trigger.delivery_emptied", True)
     old = update(TriggerDelivery).values(received_at=text("now() - interval '31 days'"))
     transact(lambda session: session.execute(old))
+    stand.ends(taken.render_id)
+    over = update(Render).values(finished_at=text("now() - interval '2 days'"))
+    transact(lambda session: session.execute(over))
     transact(store.forget)
     assert {code for code, _ in refusals(shop, taken.id)} == {"trigger.delivery_unknown"}
     other = shop.takes(product(2)).delivery
@@ -114,7 +118,7 @@ def test_a_body_that_is_gone_is_not_decided():
 
 
 def test_what_was_refused_or_stale_is_so_until_something_changes():
-    """A mended trigger makes a render of what it refused; what is older than what is known stays so, forced or not."""
+    """A mended trigger makes a render of what it refused; what is older than what is known stays so, if nobody forces it."""
     shop = Shop(mapping={"variables": {"title": "/name"}, "external_ref": "/nothing"})
     refused = shop.takes(product(1, name="Mug")).delivery
     assert [(one.verdict, one.code) for one in (refused, replayed(shop, refused.id))] == [
@@ -123,7 +127,7 @@ def test_what_was_refused_or_stale_is_so_until_something_changes():
     shop.changes(mapping={"variables": {"title": "/name"}, "external_ref": "/id", "revision": "/updated_at"})
     assert replayed(shop, refused.id).verdict == "rendered"
     shop.takes(product(1, at=5, name="Cup"))
-    assert [replayed(shop, refused.id, force=force).verdict for force in (False, True)] == ["stale", "stale"]
+    assert [replayed(shop, refused.id, force=force).verdict for force in (False, True)] == ["stale", "rendered"]
 
 
 def ended(**columns: Any) -> Shop:
