@@ -22,7 +22,7 @@ from worker.database import from_now
 from worker.metrics.commits import on_commit
 from worker.metrics.declared import PUBLICATIONS_ENDED
 from worker.publishing import ending, publications
-from worker.publishing.errors import OF_THE_PLACE, REFUSED, Again, GivenUp
+from worker.publishing.errors import OF_THE_PLACE, REFUSED, Again, Crowded, GivenUp
 from worker.publishing.models import Publication, PublicationState, Publisher
 from worker.publishing.scrubbing import digested, wordless
 from worker.renders import events
@@ -157,17 +157,13 @@ def wait(session: Session, held: Held, step: str, remote: dict[str, Any], pause:
     _let_go(session, held, pause, step=step, remote=remote, **_WELL)
 
 
-def crowded(session: Session, held: Held) -> None:
-    """There was no place for its call: the same step again soon, and whatever is said of it stays. Raises LeaseLost."""
-    _alone(session, held)
-    _let_go(session, held, CROWDED_PAUSE)
-
-
-def again(session: Session, held: Held, fault: Again) -> bool:
-    """The same step again after a growing pause; False where that was long enough and it is given up.
-
-    Raises LeaseLost.
-    """
+def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
+    """The same step again after a growing pause; False where that was long enough and it is given up. Where there was
+    only no place for its call, again soon, and whatever is said of it stays. Raises LeaseLost."""
+    if isinstance(fault, Crowded):
+        _alone(session, held)
+        _let_go(session, held, CROWDED_PAUSE)
+        return True
     waits = settings().waits
     row = session.scalars(select(Publication).where(_mine(held))).one_or_none()
     if row is None:

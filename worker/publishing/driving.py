@@ -73,12 +73,8 @@ def _worked(held: Held, tools: Tools) -> str:
         return _driven(held, tools)
     except GivenUp as fault:
         return _refused(held, fault) if fault.code == REFUSED else _ended(held, fault)
-    except Again as fault:
+    except (Again, Crowded) as fault:
         return _tried(held, fault)
-    except Crowded as fault:
-        transact(lambda session: claims.crowded(session, held))
-        log.warning("publication.again", **_facts(held, fault))
-        return "wait"
     except LeaseLost:
         raise
     except StorageError as fault:
@@ -144,7 +140,7 @@ def _refused(held: Held, fault: GivenUp) -> str:
     return "again" if waits else "failed"
 
 
-def _tried(held: Held, fault: Again) -> str:
+def _tried(held: Held, fault: Again | Crowded) -> str:
     if transact(lambda session: claims.again(session, held, fault)):
         log.warning("publication.again", **_facts(held, fault))
         return "again"
