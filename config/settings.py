@@ -125,7 +125,8 @@ class Rates(_Group):
     messages_per_minute: int = Field(default=6000, ge=0)
     """Per trigger, messages that are rightly signed: each is kept for weeks, and a shop's worst burst is far below."""
     kept_message_bytes: int = Field(default=4 * 1024**3, ge=0)
-    """Per owner, bodies of triggers' messages: a month of a large shop's, and no more than a disk holds of a flood."""
+    """Per owner, bodies of triggers' messages: a month of a large shop's. The rows around them are bound by
+    `messages_per_minute` alone: some 1 KB each, for a month."""
 
 
 class Capacity(_Group):

@@ -15,7 +15,7 @@ from api import handlers
 from api.limits import MESSAGE_BYTES
 from api.problems import Problem
 from api.triggers import threads
-from api.triggers.door import door, unverified
+from api.triggers.door import door
 from api.triggers.unverified import Body
 from config.settings import settings
 from worker.triggers.signatures import PING_BYTES, carries
@@ -59,7 +59,7 @@ async def _knock(trigger_id: str, peer: str) -> None:
     if door.remembers(trigger_id):
         return
     if not _ID.fullmatch(trigger_id):
-        raise unverified()  # no id, which costs nothing to tell
+        raise door.turned_away("…", peer, "there is no such trigger")  # no id: there is nothing to look up
     try:
         await threads.run(lambda: door.knock(trigger_id, peer))
     except (DBAPIError, PoolTimeout) as error:

@@ -101,10 +101,10 @@ def _demand_rate(trigger_id: str, length: int) -> None:
 def accept(caller: Caller, key: Key, request: TriggerRequest) -> Made:
     """Take a trigger on. Raises Problem `template.unknown`, `publisher.unknown`, `request.invalid`, `idempotency.…`,
     Archived, SecretKeyMissing."""
-    # Sealed: it may hold a secret of eight characters, which a hash alone would let be guessed.
-    hashed = vault.seal(idempotency.body_hash(request.model_dump(mode="json")))
     _check(request.mapping, request.conditions)
     secret = _secret(request.style, request.secret)
+    # Sealed: it may hold a secret of eight characters, which a hash alone would let be guessed.
+    hashed = vault.seal(idempotency.body_hash(request.model_dump(mode="json")))
     trigger_id = new_id("trg")
 
     def make(session: Session) -> Trigger:

@@ -16,6 +16,7 @@ from api.problems import FieldError, Problem
 from api.webhooks.bodies import DeliveryBody, EndpointBody, EndpointSecretBody, RedeliveredBody
 from api.webhooks.schemas import EndpointChange, EndpointRequest, RedeliverRequest, RotateRequest, TestRequest
 from api.webhooks.views import delivery_body, endpoint_body, redelivered_body, with_secret
+from worker.accounts import vault
 from worker.renders.events import EventType
 from worker.webhooks import deliveries, endpoints, overtaking, redeliveries
 from worker.webhooks.models import EndpointKind, WebhookDelivery, WebhookEndpoint
@@ -120,7 +121,10 @@ def _once(
     read: Callable[[Session, str], Body],
 ) -> Answer[Body]:
     """What `make` led to, now or under this key before, as `read` finds it."""
-    hashed = idempotency.body_hash(request.model_dump(mode="json") if request else {})
+    given = request.model_dump(mode="json") if request else {}
+    hashed = idempotency.body_hash(given)
+    if given.get("secret") is not None:
+        hashed = vault.seal(hashed)  # nobody checks that it is random: a hash alone would let it be guessed
 
     def work(session: Session) -> Answer[Body]:
         made = idempotency.once(session, caller.owner_id, route, key, hashed, "", lambda: make(session))

@@ -80,3 +80,14 @@ def test_an_answer_is_shown(server: Server) -> None:
     assert told(server, answer("400 Bad Request", "größer".encode())).text == "größer"
     made = told(server, lambda line: line.close())
     assert (made.status, made.error) == (None, "Server disconnected without sending a response.")
+
+
+def test_what_else_goes_wrong_is_told_as_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread ends with a traceback on the screen, and nobody is told of a time that did not pass."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("a client that was closed")
+
+    monkeypatch.setattr("httpx.Client.stream", fails)
+    said = told(server, lambda _: None)
+    assert (said.status, said.error) == (None, "a client that was closed")

@@ -118,7 +118,7 @@ def test_a_body_that_is_gone_is_not_decided():
 
 
 def test_what_was_refused_or_stale_is_so_until_something_changes():
-    """A mended trigger makes a render of what it refused; what is older than what is known stays so, if nobody forces it."""
+    """A mended trigger makes a render of what it refused; what is older than what is known stays so unless forced."""
     shop = Shop(mapping={"variables": {"title": "/name"}, "external_ref": "/nothing"})
     refused = shop.takes(product(1, name="Mug")).delivery
     assert [(one.verdict, one.code) for one in (refused, replayed(shop, refused.id))] == [

@@ -128,6 +128,12 @@ def test_what_is_turned_away_counts_as_a_failure(shop: Shop):
     assert _taken(NOWHERE, SIGNED, peer="192.0.2.3") == "trigger.unverified"
 
 
+def test_what_is_no_id_counts_as_well(shop: Shop):
+    """It costs nothing to tell, and is a try all the same."""
+    said = [_taken("no-id", SIGNED, peer="192.0.2.9") for _ in range(30)]
+    assert (said[0], said[-1]) == ("trigger.unverified", "rate.limited")
+
+
 def test_a_large_message_is_taken_in_a_flood(shop: Shop):
     """Where it is rightly signed, a few a second of a trigger: who floods from its address does not shut it out."""
     door, peer, body = Door(seldom=600), "192.0.2.4", b" " * (FLOODED_BYTES + 1)

@@ -54,3 +54,13 @@ def test_nobody_guesses_a_secret_from_what_tells_a_repeated_call():
     assert intake.accept(caller, key, request).body.id == made.body.id
     with pytest.raises(Problem, match=r"idempotency\.mismatch"):
         intake.accept(caller, key, request.model_copy(update={"secret": "12345679"}))
+
+
+def test_a_wrong_body_is_told_so_without_a_secret_key(database: str):
+    """What is wrong with it comes first: it would be wrong with one, too."""
+    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": ""}):
+        stand.empty()
+        caller = Caller(stand.owner_id(), "", frozenset(), Limits())
+        request = TriggerRequest(style=Style.GITHUB, template="any", conditions=[{"pointer": "/a"}])
+        with pytest.raises(Problem, match=r"request\.invalid"):
+            intake.accept(caller, Key("once", given=True), request)

@@ -97,7 +97,7 @@ class _Try:
                     self._read += piece[:ANSWER_BYTES]
                     if self._left or len(self._read) >= ANSWER_BYTES:
                         break
-        except Exception as fault:  # nobody else hears of it in this thread
+        except Exception as fault:  # whatever it is: nobody else hears of it, a thread's own goes to the screen
             self._error = str(fault) or type(fault).__name__
         finally:
             self.over.set()
