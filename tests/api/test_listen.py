@@ -63,7 +63,8 @@ def listening(service: Service, home: Path, *arguments: str) -> Iterator[Listeni
     """The command from when it waits for events on."""
     with (home / "told").open("wb") as told, (home / "said").open("wb") as said:
         process = subprocess.Popen(
-            [*PROGRAM, "hooks", "listen", *arguments],
+            # Where the tests themselves run in the background they ignore Ctrl-C, and their children would.
+            ["env", "--default-signal=INT", *PROGRAM, "hooks", "listen", *arguments],
             env=environment(service.url, FIRST_KEY),
             cwd=home,
             stdout=told,

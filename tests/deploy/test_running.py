@@ -108,11 +108,12 @@ def test_a_signed_message_becomes_a_video_and_a_signed_webhook(installation: Con
     """Who keeps others' secrets has the key for them: the API verifies what comes in, a worker signs what goes out."""
     with Receiver({"/hook": well}) as receiver, httpx.Client(base_url=installation.address("8000")) as api:
         endpoint = _made(api, "webhook-endpoints", {"url": f"{receiver.url}/hook", "events": ["render.succeeded"]})
-        _made(api, "templates", {"name": "kite", "prompt": "create a 2-second video about a {{ color }} kite"})
+        kite = {"name": "kite", "prompt": "create a 2-second video about a {{ color }} kite"}
+        _made(api, "templates", kite | {"variables": {"color": {"type": "text"}}})
         mapping = {"variables": {"color": "/color"}}
-        source = {"style": "bearer", "secret": "known to the source", "template": "kite", "mapping": mapping}
+        source = {"style": "bearer", "secret": "known-to-the-source", "template": "kite", "mapping": mapping}
         trigger = _made(api, "triggers", source)
-        signed = {"Authorization": "Bearer known to the source", "webhook-id": "the-first"}
+        signed = {"Authorization": "Bearer known-to-the-source", "webhook-id": "the-first"}
         came = api.post(trigger["links"]["deliveries"], json={"color": "green"}, headers=signed)
         assert (came.status_code, came.json()["verdict"]) == (200, "rendered"), came.text
         (told,) = until(lambda: receiver.on("/hook"), START_SECONDS, what="the webhook of the render's end")
