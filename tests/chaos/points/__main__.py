@@ -1,4 +1,5 @@
-"""`python -m tests.chaos.points [record | WORDS] [PYTEST OPTIONS]`: die at every point, or at those with these words.
+"""`python -m tests.chaos.points [record | WORDS[,WORDS…]] [PYTEST OPTIONS]`: die at every point, or at those with these
+words.
 
 `record` plays each scenario without a death and writes `reached.json` anew.
 """

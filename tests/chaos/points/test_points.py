@@ -27,7 +27,8 @@ def _chosen() -> list[tuple[str, Point]]:
     everything = [(side, point) for point in points() if str(point) in reached.table() for side in run.SIDES]
     wanted = os.environ.get("VIVIDEO_CRASHES", "")
     if wanted:
-        found = [one for one in everything if wanted == "all" or wanted in f"{one[0]} {one[1]}"]
+        words = wanted.split(",")
+        found = [one for one in everything if wanted == "all" or any(word in f"{one[0]} {one[1]}" for word in words)]
     else:
         found = [one for one in everything if f"{one[0]} {one[1]}" in SOME]
     return sorted(found, key=lambda one: reached.table()[str(one[1])])

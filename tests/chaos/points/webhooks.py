@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.chaos.points.plays import Play
 from tests.chaos.points.registry import Scenarios
-from tests.chaos.points.sql import rows
+from tests.chaos.points.sql import rows, sql
 from tests.media.servers import Said, answer, serving
 
 SCENARIOS = Scenarios()
@@ -15,6 +15,11 @@ _AT = "/v1/webhook-endpoints"
 _ALL = "SELECT id, subject, type, final, state FROM webhook_deliveries WHERE endpoint_id = :endpoint"
 _LEFT = f"{_ALL} AND state = 'pending'"
 _TAKEN = f"{_ALL} AND state = 'delivered'"
+_BEGUN_ALONE = (
+    "UPDATE webhook_redeliveries SET finished_at = NULL, step = 'known', after = 0 WHERE endpoint_id = :endpoint"
+)
+"""As where there is more than its call does: the dispatcher goes on with it."""
+_UNFINISHED = "SELECT id FROM webhook_redeliveries WHERE endpoint_id = :endpoint AND finished_at IS NULL"
 _EVENTS = "SELECT render_id, type FROM events WHERE render_id = ANY(:renders) AND type LIKE 'render.%'"
 
 
@@ -58,6 +63,9 @@ def announced_again(play: Play) -> None:
         _all_end(play, endpoint, receiver)
         assert len(receiver.heads) > heard
         play.made(f"{at}/redeliver", {"since": began.isoformat(), "only": "all"}, "redeliver all")
+        _all_end(play, endpoint, receiver)
+        sql(_BEGUN_ALONE, endpoint=endpoint)
+        play.until(lambda: not rows(_UNFINISHED, endpoint=endpoint), "the other pieces of the redelivery")
         _all_end(play, endpoint, receiver)
         _one_each(endpoint, [render.id])
         _forgotten(play, endpoint)
