@@ -68,13 +68,13 @@ KINDS = (
     Kind(
         "publications",
         lambda: transact(publications.due),
-        PLACES // 4,
+        PLACES // 4 * 3 // 4,  # of one owner
         "UPDATE publications SET state = 'published', finished_at = now(), sent_at = NULL"
         " WHERE state = 'pending' AND sent_at IS NOT NULL",
     ),
     Kind(
         "held messages",
-        lambda: transact(holding._due),
+        lambda: transact(holding._due)[0],
         holding.AT_ONCE,
         "UPDATE trigger_deliveries SET verdict = 'ignored', retry_at = NULL WHERE id IN"
         " (SELECT id FROM trigger_deliveries WHERE retry_at <= now() ORDER BY retry_at, id LIMIT 20)",
