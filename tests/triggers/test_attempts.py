@@ -1,12 +1,9 @@
 """Messages that are sent again: the time of an attempt says nothing of which state is newer."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.bodies import encoded
 from tests.triggers.stand import Shop, product, renders
 from worker.database import transact
@@ -15,16 +12,7 @@ from worker.triggers.acceptance import Arrived
 from worker.triggers.models import Style
 from worker.triggers.planning import Said
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _attempt(shop: Shop, style: Style, key: str, title: str, second: int) -> str:

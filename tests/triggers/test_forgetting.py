@@ -1,12 +1,9 @@
 """What is known of things goes with their videos, or once nothing was heard of them for long."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import Shop, product
 from worker import housekeeping
@@ -15,16 +12,7 @@ from worker.renders.models import Render
 from worker.triggers import store
 from worker.triggers.models import TriggerThing
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _of(shop: Shop, *refs: str) -> list[str]:

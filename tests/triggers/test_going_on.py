@@ -1,14 +1,12 @@
 """A trigger that kept much goes on, or goes away, in pieces: neither its own shop waits for that nor anybody else."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, ends, product
 from worker.database import engine, transact
 from worker.infinity import NEVER
@@ -16,16 +14,7 @@ from worker.owners.limits import Limits
 from worker.triggers import holding, removal, store
 from worker.triggers.acceptance import Gone
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _verdicts(shop: Shop) -> list[str]:

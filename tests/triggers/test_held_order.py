@@ -1,14 +1,11 @@
 """Of what is held the newest state of a thing is made, whatever held it and however it was numbered."""
 
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, ends, product, renders
 from worker.database import transact
 from worker.owners.limits import Limits
@@ -17,15 +14,7 @@ from worker.triggers import acceptance, holding, planning, store
 MAPPED = {"variables": {"title": "/title"}, "external_ref": "/id"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _verdicts(shop: Shop) -> list[str]:

@@ -2,27 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, product
 
 SENDERS = 10
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def test_a_trigger_is_paused_while_its_messages_come():

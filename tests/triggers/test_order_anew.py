@@ -1,6 +1,5 @@
 """Which message is newer is told by their revisions; where those are counted in another way, the count begins anew."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,8 +7,6 @@ import pytest
 from api.auth import Caller
 from api.triggers import intake
 from api.triggers.schemas import TriggerChange
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, product
 from tests.triggers.test_videos_that_stand import forced
 from worker.owners.limits import Limits
@@ -18,15 +15,7 @@ from worker.triggers import holding, planning
 MAPPING = {"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/updated_at"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _change(shop: Shop, **given: Any) -> None:

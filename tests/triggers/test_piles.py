@@ -1,14 +1,11 @@
 """However much is held about one thing, a tick of the dispatcher's is short: everybody's renders wait for it."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.stack import here
-from tests.triggers import stand
 from tests.triggers.stand import Shop, due_now, product
 from worker.database import transact
 from worker.triggers import holding, planning, things
@@ -16,15 +13,7 @@ from worker.triggers import holding, planning, things
 BY_VERSION = {"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/version"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def _verdicts(shop: Shop) -> list[str]:

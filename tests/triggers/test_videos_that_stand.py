@@ -1,12 +1,10 @@
 """A condition that says `changed` asks since the last video; where that is none any more, there is to be one."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text, update
 
-from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import TEMPLATE, Shop, product, renders
 from worker.database import transact
@@ -21,15 +19,7 @@ from worker.triggers.planning import Said
 CHANGED = [{"pointer": "/title", "changed": True}]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _settings(database: str) -> Iterator[None]:
-    with here({"VIVIDEO_DATABASE_URL": database, "VIVIDEO_SECRET_KEY": "k" * 40}):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _empty(_settings: None) -> None:
-    stand.empty()
+pytestmark = pytest.mark.usefixtures("no_shops")
 
 
 def forced(shop: Shop, body: Any) -> Taken:
