@@ -1,6 +1,5 @@
 """Who decides something of publications in the same moment waits for the other; no two of them wait for each other."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,6 +10,7 @@ from sqlalchemy import func, select, text
 
 from tests.publishing.conftest import asked, at_address, change, owner_id, the, the_publisher
 from tests.publishing.receiver_standin import Receiver
+from tests.stack import until
 from worker.database import transact
 from worker.publishing import claims, publications, publishers
 from worker.publishing.claims import Held, LeaseLost
@@ -33,10 +33,7 @@ def _somebody_waits() -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    give_up = time.monotonic() + 10
-    while not transact(lambda session: session.scalar(waiting)):
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: transact(lambda session: session.scalar(waiting)), 10, what="somebody at the lock")
 
 
 def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: Callable[[Any], object]) -> object:

@@ -1,11 +1,11 @@
 """Who changes a trigger gets a turn while its messages come, and keeps nobody else's waiting."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.stack import until
 from tests.triggers.stand import Shop, product
 
 SENDERS = 10
@@ -26,8 +26,7 @@ def test_a_trigger_is_paused_while_its_messages_come():
     with ThreadPoolExecutor(SENDERS + 1) as pool:
         senders = [pool.submit(sends, number) for number in range(SENDERS)]
         try:
-            while len(verdicts) < 2 * SENDERS:  # all are at it
-                time.sleep(0.01)
+            until(lambda: len(verdicts) >= 2 * SENDERS, 30, what="all senders at it")
             pool.submit(shop.pauses).result(timeout=5.0)
         finally:
             over.set()
