@@ -101,7 +101,8 @@ def test_refused_for_three_days_is_given_up(receiver: Receiver, tools: Tools, re
     publisher = at_address(receiver)
     receiver.fails("POST", Reply(401), before=True)
     publication = asked(publisher, render())
-    change(publication, step="send", failing_since=func.now() - timedelta(days=3, seconds=1))
+    long_ago = func.now() - timedelta(days=3, seconds=1)
+    change(publication, step="send", failing_since=long_ago, refused_at=long_ago)
     driving.drive(publication, 0, tools)
     assert (the(publication).state, the(publication).error_code) == ("failed", "publish.refused")
 
@@ -126,6 +127,47 @@ def test_a_fault_of_before_is_no_refusal(receiver: Receiver, tools: Tools, rende
     receiver.fails("POST", Reply(401), before=True)
     driving.drive(waiting, the(waiting).lease, tools)
     assert the(waiting).state == "failed"
+
+
+def test_a_refusal_after_three_days_of_other_faults_is_the_first(receiver: Receiver, tools: Tools, render: Make):
+    """Its own three days begin with it."""
+    publisher = at_address(receiver)
+    receiver.fails("POST", Reply(401), before=True)
+    publication = asked(publisher, render())
+    change(publication, step="send", tries=70, failing_since=func.now() - timedelta(days=3, seconds=1))
+    driving.drive(publication, 0, tools)
+    assert (the(publication).state, the(publication).error_code) == ("pending", "publish.refused")
+
+
+def test_what_began_before_a_refusal_proves_nothing_against_it(receiver: Receiver, tools: Tools, render: Make):
+    """The token ends while another's last answer is being written: the publisher stays held, the refused one waits."""
+    publisher, made = at_address(receiver), render()
+    refused, other = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    held = transact(lambda session: claims.claim(session, other, lease=0))
+    assert held is not None
+    receiver.fails("POST", Reply(401), before=True, times=2)
+    driving.drive(refused, 0, tools)
+    transact(lambda session: claims.published(session, held, {}, ()))
+    row = the_publisher(publisher)
+    assert row.quiet_until is not None
+    assert row.error_code == "publish.refused"
+    _loud(publisher)
+    driving.drive(refused, the(refused).lease, tools)
+    assert the(refused).state == "pending"
+
+
+def test_a_hold_is_twice_as_long_each_time(receiver: Receiver, tools: Tools, render: Make):
+    """From a quarter of a minute to an hour: a right that is missing for one product alone costs the others little."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+    since = text("UPDATE publishers SET failing_since = now() - CAST(:borne AS interval), quiet_until = now()")
+    for borne, hold in ((None, 15), (timedelta(seconds=64), 64), (timedelta(hours=3), 3600)):
+        transact(lambda session, borne=borne: session.execute(since, {"borne": borne}))
+        receiver.fails("POST", Reply(401), before=True)
+        driving.drive(publication, the(publication).lease, tools)
+        row = the_publisher(publisher)
+        assert row.quiet_until is not None
+        assert (row.quiet_until - the(publication).ready_at).total_seconds() == pytest.approx(hold, rel=0.2)
 
 
 def test_a_worker_that_died_was_no_refusal(receiver: Receiver, tools: Tools, render: Make):

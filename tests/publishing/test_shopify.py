@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from tests.publishing.conftest import (
     asked,
@@ -503,3 +503,28 @@ def test_what_shopify_alone_means_by_a_status(
     row = the(publication)
     assert (row.state, words in (row.error_detail or "")) == (state, True)
     assert row.error_code == (None if state == "published" else "publish.rejected")
+
+
+_DENIED = Reply(200, {"errors": [{"message": "Access denied", "extensions": {"code": "ACCESS_DENIED"}}]})
+
+
+@pytest.mark.parametrize("fault", [_DENIED, Reply(503)])
+def test_an_upload_that_is_made_anew_is_no_progress(shopify: Shopify, tools: Tools, render: Make, fault: Reply):
+    """A staged file is old after an hour, which is also the pause after many faults: going back to the upload must not
+    begin the three days anew, else the video goes up each hour for ever."""
+    shopify.has(7, "lamp")
+    publication = asked(at_shopify(shopify), render(), handle="lamp")
+    a_day = text(
+        "UPDATE publications SET ready_at = now(), failing_since = failing_since - interval '1 day',"
+        " refused_at = refused_at - interval '1 day', remote = jsonb_set(remote, '{uploaded_at}', '0')"
+    )
+    for _ in range(4):
+        shopify.fails("productUpdate", fault, before=True)
+        transact(lambda session: session.execute(text("UPDATE publishers SET quiet_until = NULL")))
+        driving.drive(publication, the(publication).lease, tools)
+        transact(lambda session: session.execute(a_day))
+    assert the(publication).state == "failed"
+    assert shopify.calls.count("upload") == 4
+    transact(lambda session: publications.retry(session, owner_id(), publication))
+    settled(tools)
+    assert published(publication).remote["back"] is False

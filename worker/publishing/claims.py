@@ -32,6 +32,8 @@ from worker.renders.models import Render, Result
 MOST_EARLIER = 50
 """Of a product's earlier publications that may still have something at the shop."""
 CROWDED_PAUSE = timedelta(seconds=15)
+FIRST_HOLD = timedelta(seconds=15)
+"""After a refusal; each further one is twice as long."""
 _AS_IS: dict[str, Any] = {"synchronize_session": False}
 _FREE: dict[str, Any] = {"lease_until": None, "sent_at": None}
 _WELL: dict[str, Any] = {"tries": 0} | dict.fromkeys(("failing_since", "refused_at", "error_code", "error_detail"))
@@ -147,8 +149,9 @@ def renew(session: Session, held: Held) -> None:
 
 
 def advance(session: Session, held: Held, step: str, remote: dict[str, Any]) -> None:
-    """What a step came to is on file before the next is taken. Raises LeaseLost."""
-    _write(session, held, step=step, remote=remote, **_WELL)
+    """What a step came to is on file before the next is taken. Where the way led back, what went wrong before counts
+    until it is further than it was: else it would be tried for ever. Raises LeaseLost."""
+    _write(session, held, step=step, remote=remote, **({} if remote.get("back") else _WELL))
 
 
 def wait(session: Session, held: Held, step: str, remote: dict[str, Any], pause: timedelta) -> None:
@@ -168,8 +171,10 @@ def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
     row = session.scalars(select(Publication).where(_mine(held))).one_or_none()
     if row is None:
         raise LeaseLost
-    since = row.failing_since or session.scalars(select(func.now())).one()
-    if _borne_long_enough(session, since):
+    now = session.scalars(select(func.now())).one()
+    since = row.failing_since or now
+    # Refused credentials have their own three days: they fail nothing for what went wrong before them.
+    if _borne_long_enough(session, since if fault.code != REFUSED else row.refused_at or now):
         end(session, held, GivenUp(fault.code, fault.detail))
         return False
     _alone(session, held)
@@ -180,7 +185,7 @@ def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
     told: dict[str, Any] = {"error_code": fault.code, "error_detail": fault.detail or None}
     if fault.code == REFUSED:
         told["refused_at"] = func.coalesce(Publication.refused_at, func.now())
-        _fails(session, held, fault.code, quiet_until=from_now(longest))
+        _fails(session, held, fault.code, quiet_until=func.now() + _as_long_again())
         pause = timedelta()
     elif fault.code in OF_THE_PLACE:
         _fails(session, held, fault.code)
@@ -189,9 +194,9 @@ def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
 
 
 def refused(session: Session, held: Held, fault: GivenUp) -> bool:
-    """The credentials were: that is every publication's fault, so the publisher is left alone for a while, and none of
-    them fails; at once again where the credentials are others by now. False where it is this one's alone, as others
-    went through since it was refused before, or where that was long enough. Raises LeaseLost."""
+    """The credentials were: that is every publication's fault, so the publisher is left alone, longer each time, and
+    none of them fails; at once again where the credentials are others by now. False where it is this one's alone, as
+    others went through since it was refused before, or where that was long enough. Raises LeaseLost."""
     since = session.scalars(select(Publication.refused_at).where(_mine(held))).one_or_none()
     succeeded = session.scalars(select(Publisher.succeeded_at).where(Publisher.id == held.publisher.id)).one_or_none()
     if since is not None and succeeded is not None and succeeded > since:
@@ -205,8 +210,11 @@ def published(
 ) -> None:
     """It is at the shop, and what `removed` brought there earlier is not any more; what `left` may have stays, and was
     said. Raises LeaseLost."""
-    well = {"succeeded_at": func.now(), "failing_since": None, "error_code": None, "quiet_until": None}
-    _on_publisher(session, held, **well)
+    # A claim that began before a refusal proves nothing against it: its calls may all have been before.
+    began = held.publication.sent_at
+    proves = func.coalesce(Publisher.quiet_until <= began, true())
+    _on_publisher(session, held, succeeded_at=func.greatest(Publisher.succeeded_at, began))
+    _on_publisher(session, held, proves, failing_since=None, error_code=None, quiet_until=None)
     _finish(session, held, PublicationState.PUBLISHED, step="done", remote=remote, **_WELL)
     _tell(session, held, EventType.PUBLISHED)  # which has the render's row, as who deletes it has before these
     _note(session, removed, "removed")
@@ -252,6 +260,12 @@ def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
     of_the_shop = code in OF_THE_PLACE or Publisher.error_code.is_(None) | Publisher.error_code.not_in(OF_THE_PLACE)
     told = code if of_the_shop is True else case((of_the_shop, code), else_=Publisher.error_code)
     _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=told, **more)
+
+
+def _as_long_again() -> ColumnElement[timedelta]:
+    """A publisher's pause: as long as it has had faults, so that each is twice the one before."""
+    borne = func.now() - Publisher.failing_since  # NULL is passed over
+    return func.least(func.greatest(borne, FIRST_HOLD), settings().waits.publish_longest_seconds)
 
 
 def _told_the_same(held: Held) -> ColumnElement[bool]:

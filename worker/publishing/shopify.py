@@ -74,7 +74,7 @@ def begin(job: Job) -> Outcome:
         return Next("ready", {**place, "polls": 0})
     if ours := media.marked(product, job.mark):
         return _found(ours[0], **place)
-    return Next("upload", {**place, "media_id": None, "unmarked": False, "anew": False})
+    return Next("upload", {**place, "media_id": None, "unmarked": False, "anew": False, "back": False})
 
 
 def upload(job: Job) -> Outcome:
@@ -115,7 +115,7 @@ def add(job: Job) -> Outcome:
     if ours := media.marked(_there(job), job.mark):
         return _found(ours[0])
     if time.time() - job.remote.get("uploaded_at", 0) > LONGEST_STAGED.total_seconds():
-        return Next("upload")
+        return Next("upload", {"back": True})
     wanted = {"originalSource": job.remote["resource_url"], "mediaContentType": "VIDEO", "alt": _marked_alt(job)}
     identified = {"id": job.remote["product_id"]}
     data = ask(job, ATTACH, product=identified, media=[wanted])
@@ -124,9 +124,9 @@ def add(job: Job) -> Outcome:
     except GivenUp:
         if job.remote.get("anew"):
             raise
-        return Next("upload", {"anew": True})
+        return Next("upload", {"anew": True, "back": True})
     ours = media.marked(mapping(answered.get("product")), job.mark)
-    return _found(ours[0]) if ours else Next("seek", {"seeks": 0})
+    return _found(ours[0]) if ours else Next("seek", {"seeks": 0, "back": False})
 
 
 def seek(job: Job) -> Outcome:
@@ -231,7 +231,7 @@ def _pause(asked: int) -> timedelta:
 
 
 def _found(video: media.Video, **more: Any) -> Next:
-    return Next("ready", {"media_id": video["id"], "polls": 0, "unmarked": False, **more})
+    return Next("ready", {"media_id": video["id"], "polls": 0, "unmarked": False, "back": False, **more})
 
 
 def _new(job: Job, product: dict[str, Any]) -> media.Video:
