@@ -12,8 +12,9 @@ from worker.database import ended
 
 SMALLEST = 12
 """Halvings: of all that is done at once one remains."""
-WELL = 20
-"""Pieces that went well, after which twice as much is tried again."""
+WELL, LONGEST_WELL = 20, 20 * 2**8
+"""Pieces that went well, after which twice as much is tried again: twice as many after each that did not, as what makes
+a statement slow may be there to stay, and each try costs all that a statement may last."""
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Portion:
 
     halved: int = 0
     well: int = 0
+    wanted: int = WELL
+    """Pieces in a row."""
 
     def of(self, whole: int) -> int:
         """What is done at once of that which is done at once where all is well."""
@@ -35,9 +38,11 @@ class Portion:
         except DBAPIError as error:
             if ended(error):
                 self.halved, self.well = min(self.halved + 1, SMALLEST), 0
+                self.wanted = min(2 * self.wanted, LONGEST_WELL)
             raise
         self.well += 1
-        if self.well >= WELL:
+        if self.well >= self.wanted:
+            self.wanted = self.wanted if self.halved else WELL
             self.halved, self.well = max(0, self.halved - 1), 0
 
 

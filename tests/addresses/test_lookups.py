@@ -22,9 +22,10 @@ class Names:
         self.let_go = threading.Event()
 
     def __call__(self, host: str, port: int) -> list[str]:
+        let_go = self.let_go  # before anybody sees that it was asked
         self.asked.append(host)
         if host.startswith("hang"):
-            self.let_go.wait(20)
+            let_go.wait(20)
         return ["192.0.2.1"]
 
 
@@ -137,6 +138,28 @@ def test_names_that_were_answered_have_places_that_no_new_name_takes(names: Name
     assert sorted(together(hanging)) == ["Busy"] * 2 * OF_OTHERS + ["TimedOut"] * OF_OTHERS
     assert seen(lookups, "new.example") == "Busy"
     assert seen(lookups, "GOOD.example") == "192.0.2.1"
+
+
+def test_a_known_name_has_whichever_place_is_free_first(names: Names, pool: ThreadPoolExecutor):
+    """Two others that hang have those of known names; the rest are free a moment after it asked."""
+    lookups = Lookups(names, Patience(for_a_place=20, hung=20))
+    known, new = threading.Event(), threading.Event()
+    names.let_go.set()
+    hosts = [f"hang{number}.example" for number in range(OF_KNOWN)]
+    for host in (*hosts, "good.example"):
+        assert seen(lookups, host, 20) == "192.0.2.1"
+    for names.let_go, theirs in ((known, hosts), (new, [f"hang-new{number}.example" for number in range(OF_OTHERS)])):
+        names.asked = []
+        for host in theirs:
+            pool.submit(seen, lookups, host, 20)
+        until(lambda theirs=theirs: len(names.asked) == len(theirs), what="theirs are taken")
+    asked = pool.submit(seen, lookups, "good.example", 20)
+    until(lambda: "good.example" in lookups._running, what="it waits")
+    new.set()
+    try:
+        assert asked.result(10) == "192.0.2.1"
+    finally:
+        known.set()
 
 
 def test_a_known_name_that_hangs_is_known_no_more(names: Names, pool: ThreadPoolExecutor):

@@ -14,6 +14,7 @@ from tests.webhooks.conftest import an_endpoint, by_owner, deliveries, handed_ou
 from worker.batches import steering
 from worker.batches.models import Batch
 from worker.database import transact
+from worker.portions import Portion
 from worker.renders import events, purge, relays
 from worker.renders.events import Cursor, EventType
 from worker.renders.models import Render
@@ -48,6 +49,19 @@ def test_a_renders_own_endpoint_gets_that_renders_events_by_its_filter():
         happens(render, EventType.STARTED, EventType.SUCCEEDED)
     relayed()
     assert [(one.subject, one.type) for one in deliveries()] == [(asks, "render.succeeded")]
+
+
+def test_a_relay_that_was_ended_makes_less():
+    """However many endpoints each event has, but one event's in any case."""
+    for _ in range(16):
+        an_endpoint()
+    render = a_render()
+    happens(render, *[EventType.PROGRESS] * 60)
+    feed.readable()
+    transact(lambda session: relay.relay(session, Portion(halved=3)))
+    assert 0 < len(deliveries()) <= relay.MOST / 8
+    transact(lambda session: relay.relay(session, Portion(halved=12)))
+    assert len(deliveries()) % 16 == 0
 
 
 def test_nothing_of_an_owner_goes_to_another_owners_endpoint():

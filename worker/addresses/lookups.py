@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore, Event, Lock, Thread
+from enum import Enum, auto
+from threading import Condition, Event, Lock, Thread
 
 from worker.addresses.errors import Busy, TimedOut
 
@@ -62,16 +63,40 @@ class _Lookup:
     error: Exception | None = None
 
 
-_Places = Sequence[Sequence[BoundedSemaphore]]
+class _Kind(Enum):
+    KNOWN, OTHERS, SUSPECTS = auto(), auto(), auto()
+
+
+_NEW: Sequence[Sequence[_Kind]] = [[_Kind.OTHERS]]
 """Of each of these, any one."""
+_OF_LATE: Sequence[Sequence[_Kind]] = [[_Kind.KNOWN, _Kind.OTHERS]]
+_SUSPECTED: Sequence[Sequence[_Kind]] = [[_Kind.SUSPECTS], [_Kind.OTHERS]]
 
 
-def _taken(either: Sequence[BoundedSemaphore], until: float) -> BoundedSemaphore | None:
-    """A place, by then; where none is free at once, it is the first kind that is waited for."""
-    for place in either:
-        if place.acquire(blocking=False):
-            return place
-    return either[0] if either[0].acquire(timeout=max(0.0, until - time.monotonic())) else None
+class _Places:
+    """Those of each kind that are free."""
+
+    def __init__(self) -> None:
+        self._free = {_Kind.KNOWN: OF_KNOWN, _Kind.OTHERS: OF_OTHERS, _Kind.SUSPECTS: OF_SUSPECTS}
+        self._freed = Condition()
+
+    def taken(self, either: Sequence[_Kind], until: float) -> _Kind | None:
+        """The first that is free, of whichever of these kinds, by then."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._first(either), max(0.0, until - time.monotonic()))
+            kind = self._first(either)
+            if kind is not None:
+                self._free[kind] -= 1
+            return kind
+
+    def release(self, kind: _Kind) -> None:
+        """It is free again."""
+        with self._freed:
+            self._free[kind] += 1
+            self._freed.notify_all()  # each waits for kinds of its own
+
+    def _first(self, either: Sequence[_Kind]) -> _Kind | None:
+        return next((kind for kind in either if self._free[kind]), None)
 
 
 class Lookups:
@@ -79,8 +104,7 @@ class Lookups:
 
     def __init__(self, resolver: Resolve = resolve, patience: Patience = Patience()) -> None:
         self._resolve, self._patience = resolver, patience
-        self._of_known, self._of_others = BoundedSemaphore(OF_KNOWN), BoundedSemaphore(OF_OTHERS)
-        self._of_suspects = BoundedSemaphore(OF_SUSPECTS)
+        self._places = _Places()
         self._lock = Lock()
         self._running: dict[str, _Lookup] = {}
         self._hung: dict[str, float] = {}
@@ -124,27 +148,22 @@ class Lookups:
                 lookup = _Lookup()
                 suspected = hung is not None and now - hung < self._patience.suspected
                 known = not suspected and now - self._known.get(name, -math.inf) < self._patience.known
-                places = self._places(known=known, suspected=suspected)
-                run = Thread(target=self._run, args=(lookup, name, port, places), name="address-lookup", daemon=True)
+                wanted = _SUSPECTED if suspected else _OF_LATE if known else _NEW
+                run = Thread(target=self._run, args=(lookup, name, port, wanted), name="address-lookup", daemon=True)
                 run.start()  # RuntimeError where there are no more threads: nobody waits for it then
                 self._running[name] = lookup
             return lookup
 
-    def _places(self, *, known: bool, suspected: bool) -> _Places:
-        if suspected:
-            return [[self._of_suspects], [self._of_others]]
-        return [[self._of_known, self._of_others]] if known else [[self._of_others]]
-
-    def _run(self, lookup: _Lookup, name: str, port: int, places: _Places) -> None:
+    def _run(self, lookup: _Lookup, name: str, port: int, wanted: Sequence[Sequence[_Kind]]) -> None:
         """In a thread of its own. One that found no place in time ends without having begun."""
         until = time.monotonic() + self._patience.for_a_place
         try:
             with ExitStack() as held:
-                for either in places:
-                    place = _taken(either, until)
+                for either in wanted:
+                    place = self._places.taken(either, until)
                     if place is None:
                         return
-                    held.callback(place.release)
+                    held.callback(self._places.release, place)
                 self._ask(lookup, name, port)
         finally:
             with self._lock:

@@ -42,7 +42,7 @@ def _told(session: Session, events: Sequence[Event], most: int) -> int:
     wanted: list[Wanted] = []
     told = 0
     for its in _wanted(session, events):
-        if told and len(wanted) + len(its) > MOST:
+        if told and len(wanted) + len(its) > most:
             break
         wanted += its
         told += 1
