@@ -46,7 +46,8 @@ class Shopify(Standin):
         """New videos cannot be processed."""
         self.throttled = 0
         """Queries to come that the bucket has no points for."""
-        self.may_write_files = True
+        self.lacks: set[str] = set()
+        """Scopes that the token does not have."""
         self.joining: list[Record] = []
         """What somebody else adds to the product at the next `productUpdate`."""
         self.rewrites = False
@@ -116,11 +117,16 @@ class Shopify(Standin):
         }
 
     def _scopes(self) -> list[str]:
-        return ["read_products", "write_products", *(["write_files"] if self.may_write_files else [])]
+        return sorted({"read_products", "write_products", "write_files"} - self.lacks)
+
+    def _needs(self, scope: str, field: str) -> None:
+        if scope in self.lacks:
+            raise PermissionError(f"Access denied for {field} field. Required access: `{scope}` access scope.")
 
     def _by_identifier(self, info: Any, identifier: dict[str, str]) -> Record | None:
         if len(identifier) != 1:
             raise ValueError("exactly one identifier")
+        self._needs("read_products", "productByIdentifier")
         if "id" in identifier:
             return self.products.get(identifier["id"])
         return next((one for one in self.products.values() if one["handle"] == identifier["handle"]), None)
@@ -180,6 +186,7 @@ class Shopify(Standin):
         return Reply(201, b"<PostResponse/>")
 
     def _update(self, info: Any, product: dict[str, Any], media: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        self._needs("write_products", "productUpdate")
         found = self.products.get(product["id"])
         if found is None:
             return {"product": None, "userErrors": [{"field": ["id"], "message": "Product does not exist"}]}
@@ -199,8 +206,7 @@ class Shopify(Standin):
         return {"product": found, "userErrors": []}
 
     def _change(self, info: Any, files: list[dict[str, Any]]) -> dict[str, Any]:
-        if not self.may_write_files:
-            raise PermissionError("Access denied for fileUpdate field. Required access: `write_files` access scope.")
+        self._needs("write_files", "fileUpdate")
         everything = {media["id"]: media for product in self.products.values() for media in product["shown"]}
         for one in files:
             if one["id"] not in everything:
@@ -214,8 +220,7 @@ class Shopify(Standin):
         return {"files": [everything[one["id"]] for one in files], "userErrors": []}
 
     def _delete(self, info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
-        if not self.may_write_files:
-            raise PermissionError("Access denied for fileDelete field. Required access: `write_files` access scope.")
+        self._needs("write_files", "fileDelete")
         problems, found = [], []
         for one in fileIds:
             holder = next((p for p in self.products.values() if any(m["id"] == one for m in p["shown"])), None)

@@ -33,7 +33,7 @@ def test_wrong_ones_are_refused(shopify: Shopify, woocommerce: WooCommerce, tool
 def test_a_right_that_lacks_is_named(shopify: Shopify, woocommerce: WooCommerce, tools: Tools):
     """Before a video comes there: the token proves who asks, not what he may do."""
     at = (at_shopify(shopify), at_woocommerce(woocommerce))
-    shopify.may_write_files = False
+    shopify.lacks.add("write_files")
     woocommerce.capabilities.pop("upload_files")
     for one, right in zip(at, ("write_files", "upload_files"), strict=True):
         with pytest.raises(GivenUp) as refused:

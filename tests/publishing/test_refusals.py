@@ -10,6 +10,7 @@ from sqlalchemy import func, text
 from tests.publishing.conftest import (
     asked,
     at_address,
+    at_shopify,
     change,
     change_publisher,
     events_of,
@@ -20,6 +21,7 @@ from tests.publishing.conftest import (
     the_publisher,
 )
 from tests.publishing.receiver_standin import SECRET, Receiver
+from tests.publishing.shopify_standin import Shopify
 from tests.publishing.standin import Reply
 from worker.database import transact
 from worker.publishing import claims, driving, due
@@ -154,6 +156,23 @@ def test_what_began_before_a_refusal_proves_nothing_against_it(receiver: Receive
     _loud(publisher)
     driving.drive(refused, the(refused).lease, tools)
     assert the(refused).state == "pending"
+
+
+def test_who_got_on_since_its_refusal_was_not_refused_twice(shopify: Shopify, tools: Tools, render: Make):
+    """It was let in, went on, and was refused at a later call: that is the first time."""
+    shopify.has(7, "lamp")
+    publisher = at_shopify(shopify)
+    refused, other = (asked(publisher, render(), ref=ref, handle="lamp") for ref in ("lamp", "chair"))
+    shopify.lacks.add("read_products")
+    driving.drive(refused, 0, tools)
+    shopify.lacks.clear()
+    _loud(publisher)
+    driving.drive(other, 0, tools)
+    driving.drive(other, the(other).lease, tools)
+    published(other)
+    shopify.lacks.add("write_products")
+    driving.drive(refused, the(refused).lease, tools)
+    assert (the(refused).state, the(refused).error_code) == ("pending", "publish.refused")
 
 
 def test_a_hold_is_twice_as_long_each_time(receiver: Receiver, tools: Tools, render: Make):

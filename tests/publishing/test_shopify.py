@@ -109,10 +109,11 @@ def test_one_that_is_gone_keeps_no_other_from_being_deleted(shopify: Shopify, to
     product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
     first = asked(publisher, render(), handle="lamp")
     settled(tools)
-    shopify.may_write_files = False
+    shopify.lacks.add("write_files")
     second = asked(publisher, render(), handle="lamp")
     settled(tools)
-    shopify.may_write_files, delete = True, shopify._delete
+    delete = shopify._delete
+    shopify.lacks.clear()
 
     def gone(info: Any, fileIds: list[str]) -> dict[str, Any]:  # noqa: N803 - the argument's own name
         shopify._delete = delete
@@ -328,12 +329,12 @@ def test_a_right_that_lacks_is_a_remark(shopify: Shopify, tools: Tools, render: 
     product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
     asked(publisher, render(), handle="lamp")
     settled(tools)
-    shopify.may_write_files = False
+    shopify.lacks.add("write_files")
     second = asked(publisher, render(), handle="lamp")
     settled(tools)
     assert "write_files" in published(second).remote["remark"]
     assert len(shopify.videos(product)) == 2
-    shopify.may_write_files = True
+    shopify.lacks.clear()
     third = asked(publisher, render(), handle="lamp")
     settled(tools)
     assert [one["id"] for one in shopify.videos(product)] == [published(third).remote["media_id"]]
@@ -503,6 +504,25 @@ def test_what_shopify_alone_means_by_a_status(
     row = the(publication)
     assert (row.state, words in (row.error_detail or "")) == (state, True)
     assert row.error_code == (None if state == "published" else "publish.rejected")
+
+
+@pytest.mark.parametrize("scope", ["read_products", "write_products"])
+def test_a_token_that_lacks_a_right_waits_for_another_and_uploads_once(
+    shopify: Shopify, tools: Tools, render: Make, scope: str
+):
+    """The publisher is held; once the right is given, what was uploaded is used."""
+    product, publisher = shopify.has(7, "lamp"), at_shopify(shopify)
+    shopify.lacks.add(scope)
+    publication = asked(publisher, render(), handle="lamp")
+    settled(tools)
+    row = the_publisher(publisher)
+    assert (the(publication).state, row.error_code) == ("pending", "publish.refused")
+    assert row.quiet_until is not None
+    shopify.lacks.clear()
+    change_publisher(publisher, enabled=True)
+    settled(tools)
+    assert published(publication).refused_at is None
+    assert shopify.calls.count("upload") == len(shopify.videos(product)) == 1
 
 
 _DENIED = Reply(200, {"errors": [{"message": "Access denied", "extensions": {"code": "ACCESS_DENIED"}}]})
