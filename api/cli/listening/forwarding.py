@@ -47,7 +47,8 @@ class Receiver:
 
     def __init__(self, url: str, secret: str) -> None:
         self._url, self._secret = url, secret
-        timeout = httpx.Timeout(TRY_SECONDS, connect=CONNECT_SECONDS)
+        # Over after the try itself, so that there is one word for silence; its thread is left behind as long.
+        timeout = httpx.Timeout(2 * TRY_SECONDS, connect=CONNECT_SECONDS)
         # A proxy for the world has no way to this machine.
         self._http = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=not _is_here(url))
 
