@@ -137,8 +137,8 @@ def _called_none(it: Spoilt) -> None:
 
 
 def _once(it: Spoilt) -> None:
-    """As if the request had not asked for another attempt, and nothing had told that the first was not carried out. (On a
-    busy machine a lease may have ended before that: such an attempt is unsent.)"""
+    """As if the request had not asked for another attempt, and nothing had told that the first was not carried out.
+    (On a busy machine a lease may have ended before that: such an attempt is unsent.)"""
     it.sql("UPDATE renders SET on_unconfirmed = 'fail' WHERE id = %s", it.run.again.id)
     it.sql(
         "UPDATE intents SET state = 'unconfirmed', evidence = '[]' WHERE id ="

@@ -25,9 +25,10 @@ def next_ones(endpoint: str, most: str) -> str:
 
     Behind `edge`, the last one that is asked by the time, only those are looked for that can be told apart by an index:
     of each subject the one that holds back all others (`ix_webhook_deliveries_first`, one step each: it may be due
-    later than they are, as it was sent again), and what holds nobody back (`ix_webhook_deliveries_again`). Where each of
-    as many subjects as are looked at waits for a first try that found no place for its look-up, nothing is found until
-    the first of those pauses is over, five minutes at most: to walk on would cost as much as there is.
+    later than they are, as it was sent again), and what holds nobody back (`ix_webhook_deliveries_again`).
+
+    Where each of as many subjects as are looked at waits for a first try that found no place for its look-up, nothing
+    is found until the first of those pauses is over, five minutes at most: to walk on would cost as much as there is.
     """
     return f"""
         WITH RECURSIVE edge AS MATERIALIZED (SELECT ready_at, id FROM webhook_deliveries
