@@ -147,6 +147,7 @@ def _reference(session: Session, publisher: Publisher, render: Render, product: 
     product, which is no newer state of the first. Another kind of place may be the same product's, and the video of
     before is replaced there."""
     ref = render.external_ref or render.id
+    publications.alone(session, publisher.id, ref)  # who asks for another product meanwhile sees what this comes to
     place = ", ".join(f"{kind} {value}" for kind, value in product.items())
     own = f"{ref} ({place})"
     known = publications.reference(session, publisher.id, (ref, own), product)

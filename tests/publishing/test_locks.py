@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
+from api.idempotency import Key
+from api.publishing import intake
+from api.publishing.schemas import ProductPlace, PublicationRequest
 from tests.publishing.conftest import asked, at_address, change, owner_id, the, the_publisher
 from tests.publishing.receiver_standin import Receiver
 from tests.stack import until
@@ -28,12 +32,12 @@ def _claimed(publication: str) -> Held:
     return held
 
 
-def _somebody_waits() -> None:
-    """Until one waits for another's lock."""
+def _somebody_waits(number: int = 1) -> None:
+    """Until one, or so many, wait for another's lock."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    until(lambda: transact(lambda session: session.scalar(waiting)), 10, what="somebody at the lock")
+    until(lambda: transact(lambda session: session.scalar(waiting)) == number, 10, what="somebody at the lock")
 
 
 def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: Callable[[Any], object]) -> object:
@@ -121,3 +125,26 @@ def test_a_render_is_deleted_while_its_second_publication_ends(receiver: Receive
     assert [the(one).remote["removed"] for one in (first, between)] == [True, True]
     last = the(held.publication.id)
     assert (last.state, last.ref.startswith("deleted:")) == ("published", True)
+
+
+def test_two_products_are_asked_for_at_once_without_a_reference(receiver: Receiver, render: Make):
+    """Whoever comes second sees the first, and takes a reference of his own: else he would supersede it."""
+    publisher, made = at_address(receiver), render(external_ref="lamp-7")
+    caller: Any = SimpleNamespace(owner_id=owner_id())
+
+    def asks(handle: str) -> str:
+        wish = PublicationRequest(render_id=made, product=ProductPlace(handle=handle))
+        return intake.ask(caller, Key(handle, given=False), publisher, wish).body.id
+
+    with ThreadPoolExecutor(2) as threads:
+
+        def work(session: Any) -> list[Any]:
+            publications.alone(session, publisher, "lamp-7")
+            pending = [threads.submit(asks, handle) for handle in ("red", "green")]
+            _somebody_waits(2)
+            return pending
+
+        ids = [one.result(timeout=20) for one in transact(work, retry_for=0)]
+    rows = [the(one) for one in ids]
+    assert [one.state for one in rows] == ["pending", "pending"]
+    assert len({one.ref for one in rows}) == 2
