@@ -12,22 +12,27 @@ from sqlalchemy import func, select, text
 from api.idempotency import Key
 from api.publishing import intake
 from api.publishing.schemas import ProductPlace, PublicationRequest
-from tests.publishing.conftest import asked, at_address, change, owner_id, the, the_publisher
+from tests.publishing.conftest import asked, at_address, at_shopify, change, owner_id, the, the_publisher
 from tests.publishing.receiver_standin import Receiver
+from tests.publishing.shopify_standin import Shopify
 from tests.stack import until
 from worker.database import transact
 from worker.publishing import claims, publications, publishers
-from worker.publishing.claims import Held, LeaseLost
+from worker.publishing.claims import Held
 from worker.publishing.errors import Again
-from worker.publishing.settings import HttpSettings
+from worker.publishing.settings import ShopifySettings
 from worker.renders import purge, store
 from worker.renders.models import Render
 
 Make = Callable[..., str]
 
 
+def _claims(publication: str) -> Callable[[Any], Held | None]:
+    return lambda session: claims.claim(session, publication, lease=0)
+
+
 def _claimed(publication: str) -> Held:
-    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    held = transact(_claims(publication))
     assert held is not None
     return held
 
@@ -55,26 +60,46 @@ def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: 
         return transact(work, retry_for=0).result(timeout=20)
 
 
-@pytest.mark.parametrize("ends", ["published", "again"])
-def test_a_place_is_changed_while_a_worker_writes(receiver: Receiver, render: Make, ends: str):
-    """The worker finds that it is another place, and writes nothing."""
-    publisher = at_address(receiver)
-    held = _claimed(publication := asked(publisher, render()))
-    rows: list[Any] = []
+def test_a_claim_waits_for_a_change_of_settings(shopify: Shopify, render: Make):
+    """What it is told afterwards is of the new shop."""
+    publisher = at_shopify(shopify)
+    publication, rows = asked(publisher, render()), list[Any]()
+    held = _beside(
+        lambda session: rows.append(publishers.locked(session, owner_id(), publisher, shut=True)),
+        lambda session: publishers.change(session, rows[0], settings=ShopifySettings(shop=f"{shopify.url}/other")),
+        _claims(publication),
+    )
+    assert isinstance(held, Held)
+    assert held.publisher.settings["shop"] == f"{shopify.url}/other"
 
-    def writes(session: Any) -> None:
-        if ends == "published":
-            claims.published(session, held, {}, ())
-        else:
-            claims.again(session, held, Again("publish.unavailable"))
+
+def test_a_change_of_settings_waits_for_a_claim(shopify: Shopify, render: Make):
+    """And then sees that something is in hand, which its worker was told for the shop of before."""
+    publisher = at_shopify(shopify)
+    publication = asked(publisher, render())
 
     def moves(session: Any) -> None:
-        publishers.change(session, rows[0], settings=HttpSettings(url=f"{receiver.url}/other"))
+        row = publishers.locked(session, owner_id(), publisher, shut=True)
+        publishers.change(session, row, settings=ShopifySettings(shop=f"{shopify.url}/other"))
 
-    with pytest.raises(LeaseLost):
-        _beside(lambda session: rows.append(publishers.locked(session, owner_id(), publisher)), moves, writes)
-    assert (the(publication).state, the(publication).tries) == ("pending", 0)
-    assert the_publisher(publisher).failing_since is None
+    with pytest.raises(publishers.Moved):
+        _beside(_claims(publication), lambda session: None, moves)
+    assert the_publisher(publisher).settings["shop"] == shopify.url
+
+
+def test_a_claim_waits_for_nobody_who_writes_of_another(receiver: Receiver, render: Make):
+    """One that ends has its publisher's row, and waits for its render's, which a message may have that waits for the
+    product of this claim."""
+    publisher, made = at_address(receiver), render()
+    ending, other = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    held = _claimed(ending)
+
+    def work(session: Any) -> Held | None:
+        claims.published(session, held, {}, ())
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(lambda: transact(_claims(other))).result(timeout=5)
+
+    assert transact(work) is not None
 
 
 def test_a_publication_is_given_up_while_a_message_comes(receiver: Receiver, render: Make):

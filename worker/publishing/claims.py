@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, true, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, true, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -58,17 +58,19 @@ class Held:
 
 def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed. A claim
-    that ended by itself before was a fault; what is of another place begins here anew."""
+    that ended by itself before was a fault."""
     found = session.get(Publication, publication_id)
     if found is None:
         return None
     publications.alone(session, found.publisher_id, found.ref)
+    # Who gives it another shop sees this claim, or is waited for, and its settings are read afterwards.
+    its = select(Publisher.id).where(Publisher.id == found.publisher_id)
+    session.execute(its.with_for_update(read=True, key_share=True))
     ending.end_needless(session, Publication.id == publication_id)
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
-    here, lapsed = publications.place_of(found.publisher_id), Publication.lease_until.is_not(None)
-    moved = Publication.place != here
+    lapsed = Publication.lease_until.is_not(None)
     was_lapsed = session.scalar(select(lapsed).where(Publication.id == publication_id).with_for_update())
     row = session.scalars(
         update(Publication)
@@ -84,9 +86,6 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             lease=Publication.lease + 1,
             lease_until=_until(),
             sent_at=func.now(),
-            place=here,
-            step=case((moved, "begin"), else_=Publication.step),
-            remote=case((moved, text("'{}'::jsonb")), else_=Publication.remote),
             tries=Publication.tries + case((lapsed, 1), else_=0),
             failing_since=case(
                 (lapsed, func.coalesce(Publication.failing_since, func.now())), else_=Publication.failing_since
@@ -133,7 +132,6 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
         Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
-        Publication.place == row.place,
         ~Publication.remote.has_key("removed"),
         Publication.remote.has_key("product_id"),  # else it never came as far as the shop
     )
@@ -296,7 +294,6 @@ def _mine(held: Held) -> ColumnElement[bool]:
     return and_(
         Publication.id == held.publication.id,
         Publication.lease == held.lease,
-        publications.place_of(held.publisher.id) == held.publication.place,
         Publication.state == PublicationState.PENDING.value,
     )
 

@@ -33,7 +33,6 @@ def over() -> Select[str]:
         newer.number > Publication.number,
         newer.render_id == Publication.render_id,
         newer.run == Publication.run,
-        newer.place == Publication.place,  # it may have gone to another one since
     )
     unasked = or_(Publication.asked_again, _DELETED), or_(_DELETED, repeated)
     return select(Publication.id).where(Publication.finished_at < ago(KEPT), _NOTHING_THERE, *unasked).limit(AT_ONCE)
