@@ -154,13 +154,11 @@ def _reference(session: Session, publisher: Publisher, render: Render, product: 
     before is replaced there."""
     ref = render.external_ref or render.id
     publications.alone(session, publisher.id, ref)  # who asks for another product meanwhile sees what this comes to
-    place = ", ".join(f"{kind} {value}" for kind, value in product.items())
-    own = f"{ref} ({place})"
-    known = publications.reference(session, publisher.id, (ref, own), product)
+    known = publications.reference(session, publisher.id, ref, product)
     for one in (known or ref, ref):
         if not _is_anothers(session, publisher, render, one, product):
             return one
-    return own
+    return publications.own_reference(ref, product)
 
 
 def _is_anothers(session: Session, publisher: Publisher, render: Render, ref: str, product: Mapping[str, Any]) -> bool:

@@ -51,7 +51,8 @@ class Held:
     result: Result | None
     external_ref: str | None
     earlier: Sequence[Publication]
-    """Older ones of the same reference that may have something at the shop, first those that surely had."""
+    """Older ones that may have something of this product at the shop, by its reference or the one that it had before;
+    first those that surely have."""
     lost: bool = False
     """No worker came back from it, for as long as faults are borne with: it would end workers for ever."""
 
@@ -129,7 +130,9 @@ def _is_open() -> ColumnElement[bool]:
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     query = select(Publication).where(
         Publication.publisher_id == row.publisher_id,
-        Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
+        _under(row, *publications.references(row.ref, row.product)),
+        # A newer one under the product's other reference did not end this one, so it is not ended by this one either.
+        _under(row, row.ref) | (Publication.number < row.number),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
         ~Publication.remote.has_key("removed"),
@@ -137,6 +140,11 @@ def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     )
     unmade = func.jsonb_extract_path_text(Publication.remote, "media_id").is_(None)
     return session.scalars(query.order_by(unmade, Publication.number.desc()).limit(MOST_EARLIER)).all()
+
+
+def _under(row: Publication, *refs: str) -> ColumnElement[bool]:
+    """Those by one of these references, also of renders that were deleted."""
+    return Publication.ref.in_((*refs, *(digested(row.publisher_id, one) for one in refs)))
 
 
 def renew(session: Session, held: Held) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from worker.database import new_id
 from worker.publishing import ending
 from worker.publishing.models import Publication, PublicationState
-from worker.publishing.scrubbing import wordless
+from worker.publishing.scrubbing import digested, wordless
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -108,11 +108,27 @@ def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
     return session.scalars(select(Publication).where(*its).order_by(Publication.number.desc()).limit(1)).one_or_none()
 
 
-def reference(session: Session, publisher_id: str, among: Sequence[str], product: Mapping[str, Any]) -> str | None:
-    """Which of these references this very product had last."""
-    its = Publication.publisher_id == publisher_id, Publication.ref.in_(among), Publication.product == product
+def own_reference(ref: str, product: Mapping[str, Any]) -> str:
+    """A second product's, where `ref` is another's: with the place where it is."""
+    return f"{ref} ({', '.join(f'{kind} {value}' for kind, value in product.items())})"
+
+
+def references(ref: str, product: Mapping[str, Any]) -> tuple[str, str]:
+    """All that this product may have had where it has `ref` now: the bare one and its own."""
+    bare = ref.removesuffix(own_reference("", product))
+    return bare, own_reference(bare, product)
+
+
+def reference(session: Session, publisher_id: str, ref: str, product: Mapping[str, Any]) -> str | None:
+    """Which one this very product had last, `ref` or its own. Where its render was deleted, only the latter says whose
+    it was."""
+    own = own_reference(ref, product)
+    gone = digested(publisher_id, own)
+    its = Publication.publisher_id == publisher_id, Publication.ref.in_((ref, own, gone))
+    its = *its, (Publication.ref == gone) | (Publication.product == product)
     query = select(Publication.ref).where(*its).order_by(Publication.number.desc()).limit(1)
-    return session.scalars(query).one_or_none()
+    last = session.scalars(query).one_or_none()
+    return last if last is None or last == ref else own
 
 
 def _is_of(last: Publication, wish: Wish) -> bool:
