@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base
 
+DIGEST = "^deleted:[0-9a-f]{64}$"
+"""A reference whose render was deleted. The whole of it: an owner's own may begin like this."""
+
 
 class PublisherKind(StrEnum):
     """Whose interface is spoken."""
@@ -136,7 +139,7 @@ class Publication(Base):
             "finished_at",
             postgresql_where=text(
                 "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
-                " AND (asked_again OR starts_with(ref, 'deleted:'))"
+                f" AND (asked_again OR ref ~ '{DIGEST}')"
             ),
         ),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),

@@ -314,7 +314,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text(
             "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
-            " AND (asked_again OR starts_with(ref, 'deleted:'))"
+            " AND (asked_again OR ref ~ '^deleted:[0-9a-f]{64}$')"
         ),
     )
     op.create_index(
