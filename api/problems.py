@@ -127,6 +127,11 @@ KINDS: dict[str, Kind] = {
     "batch.max_credits": Kind(409, "The batch has no credits left", "Raise `max_credits` by PATCH, then resume it."),
     "batch.lost": Kind(503, "The batch took too long to come in", "Send it again; nothing of it was kept."),
     "publisher.unknown": Kind(404, "There is no such publisher", "GET /v1/publishers lists yours."),
+    "publisher.moved": Kind(
+        409,
+        "The publisher belongs to its shop",
+        "Make a publisher for the other shop, and point the trigger or catalog to it.",
+    ),
     "publication.unknown": Kind(404, "There is no such publication", "GET /v1/publications lists yours."),
     "publication.not_failed": Kind(409, "The publication did not fail", "It is under way, done, or superseded."),
     "catalog.unknown": Kind(404, "There is no such catalog", "Check the id; catalogs of other owners are not shown."),

@@ -145,6 +145,9 @@ def update(
 ) -> None:
     """Change a publisher; what is not named stays. Credentials are replaced as a whole.
 
+    It belongs to one shop: another --shop, or --url of a WooCommerce, is taken as long as nothing was begun there, that
+    --url together with --user and --password-from. For another shop make another publisher.
+
     \b
       vivideo publishers update pub_… --token-from new-token.txt
     """

@@ -106,7 +106,8 @@ class Publishers(Connection):
         return self._ask(Publisher, "GET", at("publishers", publisher_id))
 
     def change_publisher(self, publisher_id: str, **changes: Any) -> Publisher:
-        """Change `name` (None: none any more) or `enabled`, or as a whole `settings` or `credentials`."""
+        """Change `name` (None: none any more) or `enabled`, or as a whole `settings` or `credentials`. Another shop is
+        refused (Conflict) once anything was begun at the first one; another `url` of a WooCommerce needs both."""
         return self._ask(Publisher, "PATCH", at("publishers", publisher_id), body=changes)
 
     def delete_publisher(self, publisher_id: str) -> None:

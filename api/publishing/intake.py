@@ -74,8 +74,8 @@ def create(caller: Caller, key: Key, given: PublisherRequest) -> Made[PublisherB
 
 
 def change(session: Session, caller: Caller, publisher_id: str, given: PublisherChange) -> PublisherBody:
-    """Raises Problem `publisher.unknown`, RequestValidationError, SecretKeyMissing."""
-    row = publishers.locked(session, caller.owner_id, publisher_id)
+    """Raises Problem `publisher.unknown`, `publisher.moved`, RequestValidationError, SecretKeyMissing."""
+    row = publishers.locked(session, caller.owner_id, publisher_id, shut=given.settings is not None)
     if row is None:
         raise unknown(publisher_id)
     kind = PublisherKind(row.kind)
@@ -84,7 +84,13 @@ def change(session: Session, caller: Caller, publisher_id: str, given: Publisher
     credentials = None if secret is None else _checked(CREDENTIALS[kind], secret, "credentials")
     if "name" in given.model_fields_set:
         row.name = given.name
-    publishers.change(session, row, settings=settings, credentials=credentials, enabled=given.enabled)
+    try:
+        publishers.change(session, row, settings=settings, credentials=credentials, enabled=given.enabled)
+    except publishers.Moved:
+        raise Problem("publisher.moved", "Something of it was begun at its shop, or is in hand.") from None
+    except publishers.NotForThere:
+        told = "give those of the other site: the ones on file are sent to no address but theirs"
+        raise RequestValidationError([{"type": "value_error", "loc": ("body", "credentials"), "msg": told}]) from None
     return publisher_body(row, None if secret is None else _made_secret(row, secret))
 
 
@@ -147,13 +153,12 @@ def _reference(session: Session, publisher: Publisher, render: Render, product: 
     product, which is no newer state of the first. Another kind of place may be the same product's, and the video of
     before is replaced there."""
     ref = render.external_ref or render.id
-    place = ", ".join(f"{kind} {value}" for kind, value in product.items())
-    own = f"{ref} ({place})"
-    known = publications.reference(session, publisher.id, (ref, own), product)
+    publications.alone(session, publisher.id, ref)  # who asks for another product meanwhile sees what this comes to
+    known = publications.reference(session, publisher.id, ref, product)
     for one in (known or ref, ref):
         if not _is_anothers(session, publisher, render, one, product):
             return one
-    return own
+    return publications.own_reference(ref, product)
 
 
 def _is_anothers(session: Session, publisher: Publisher, render: Render, ref: str, product: Mapping[str, Any]) -> bool:

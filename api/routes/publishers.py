@@ -69,10 +69,11 @@ def show(id: PublisherId, caller: RendersReader) -> PublisherBody:
     "/publishers/{id}",
     dependencies=[Depends(json_only)],
     summary="Change a publisher",
-    responses=problems(*JSON_BODY, "publisher.unknown", _NO_KEY) | {200: answer("As it is now.")},
+    responses=problems(*JSON_BODY, "publisher.unknown", "publisher.moved", _NO_KEY) | {200: answer("As it is now.")},
 )
 def change(id: PublisherId, given: PublisherChange, caller: RendersWriter) -> PublisherBody:
-    """Change its name, settings or credentials, disable or enable it."""
+    """Change its name, settings or credentials, disable or enable it. It belongs to one shop: another `shop`, or `url`
+    of a WooCommerce, is taken as long as nothing was begun there; that `url` together with `credentials`."""
     return transact(lambda session: intake.change(session, caller, id, given))
 
 

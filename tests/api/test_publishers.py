@@ -76,6 +76,38 @@ def test_a_check_says_why_not(service: Service):
     assert told["error"]["help"]
 
 
+def test_another_shop_is_another_publisher(service: Service):
+    """Once something was begun at the first one: a typing error before that is put right, all else of it is changed."""
+    shop = {"kind": "shopify", "settings": {"shop": "lmaps.myshopify.com"}, "credentials": {"access_token": "shpat_1"}}
+    at = _publisher(service, **shop)["links"]["self"]
+    asked = service.first.post(f"{at}/publications", json={"render_id": _succeeded(service)}).json()
+
+    def told(**settings: Any) -> httpx.Response:
+        return service.first.patch(at, json={"settings": {"shop": "lamps.myshopify.com"} | settings})
+
+    assert told().json()["settings"]["shop"] == "lamps.myshopify.com"
+    begun = update(Publication).where(Publication.id == asked["id"]).values(remote={"product_id": "gid://7"})
+    service.write(lambda session: session.execute(begun))
+    refused = told(shop="chairs.myshopify.com")
+    assert (refused.status_code, refused.json()["code"]) == (409, "publisher.moved")
+    assert told(alt="a lamp").json()["settings"]["alt"] == "a lamp"
+
+
+def test_another_site_needs_its_own_credentials(service: Service):
+    """The password on file was given for the one of before."""
+    credentials = {"user": "ada", "application_password": "a b c"}
+    made = _publisher(service, kind="woocommerce", settings={"url": "https://shop.example"}, credentials=credentials)
+    moved = {"settings": {"url": "https://other.example"}}
+    refused = service.first.patch(made["links"]["self"], json=moved)
+    assert refused.status_code == 422
+    assert [one["pointer"] for one in refused.json()["errors"]] == ["/credentials"]
+    assert service.first.get(made["links"]["self"]).json() == made
+    same = {"settings": {"url": "https://shop.example/", "meta_key": "clip"}}
+    assert service.first.patch(made["links"]["self"], json=same).status_code == 200
+    changed = service.first.patch(made["links"]["self"], json=moved | {"credentials": credentials})
+    assert changed.json()["settings"]["url"] == "https://other.example"
+
+
 def test_a_video_is_asked_to_be_brought(service: Service):
     """Twice is once; its reference is the render's where none is given; what failed is retried, nothing else is."""
     publisher, render_id = _publisher(service), _succeeded(service)

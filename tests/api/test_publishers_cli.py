@@ -94,6 +94,21 @@ def test_several_credentials_come_by_lines(run: Any) -> None:
     assert (half.returncode, "come together" in half.stderr, "ck_1" in half.stderr) == (2, True, False)
 
 
+def test_another_shop_is_said_to_need_more(service: Service, run: Any) -> None:
+    """Of a WooCommerce the password for it; where something was begun at the first one, a publisher of its own."""
+    given = ("--user", USER, "--password-from", "-")
+    id = _made(run, "woocommerce", "--url", "https://shop.example", *given, stdin=b"a b c\n")["id"]
+    update_to = ("publishers", "update", id, "--url", "https://other.example")
+    alone = run(*update_to)
+    assert (alone.returncode, "/credentials: give those of the other site" in alone.stderr) == (2, True), alone
+    assert run(*update_to, *given, stdin=b"d e f\n").returncode == 0
+    asked = json.loads(run("publications", "ask", id, _succeeded(service), "--json").stdout)
+    begun = update(Publication).where(Publication.id == asked["id"]).values(remote={"product_id": 7})
+    service.write(lambda session: session.execute(begun))
+    back = run("publishers", "update", id, "--url", "https://shop.example", *given, stdin=b"a b c\n")
+    assert (back.returncode, "Make a publisher for the other shop" in back.stderr) == (1, True), back
+
+
 def test_a_publisher_from_its_making_to_its_end(run: Any) -> None:
     """A made secret is shown once; changed, switched off and on, listed, deleted."""
     made = run("publishers", "create", "http", *ADDRESS, "--name", "mine")

@@ -144,7 +144,8 @@ def change_publisher(publisher_id: str, **told: Any) -> None:
     """As its owner does."""
 
     def work(session):
-        row = publishers.locked(session, the_publisher(publisher_id).owner_id, publisher_id)
+        shut = "settings" in told
+        row = publishers.locked(session, the_publisher(publisher_id).owner_id, publisher_id, shut=shut)
         assert row is not None
         publishers.change(session, row, **told)
 

@@ -5,14 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from tests.publishing.conftest import (
+    a_publisher,
     asked,
     at_address,
     at_shopify,
     at_woocommerce,
     change,
+    change_publisher,
     echoed,
     events_of,
     not_asked,
@@ -23,31 +25,32 @@ from tests.publishing.conftest import (
     the_publisher,
 )
 from tests.publishing.receiver_standin import Receiver
-from tests.publishing.shopify_standin import Shopify
-from tests.publishing.standin import Reply, running
-from tests.publishing.woocommerce_standin import WooCommerce
+from tests.publishing.shopify_standin import TOKEN, Shopify
+from tests.publishing.standin import Reply, Request, running
+from tests.publishing.woocommerce_standin import PASSWORD, USER, WooCommerce
 from tests.stack import here
 from worker.database import transact
 from worker.publishing import claims, driving, due, publications, publishers
 from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication, PublisherKind
-from worker.publishing.settings import SETTINGS
+from worker.publishing.publishers import Moved, NotForThere
+from worker.publishing.settings import SETTINGS, SHOP, WooCommerceCredentials
 from worker.renders import purge, store
 
 Make = Callable[..., str]
 
 
-def _moved(publisher: str, url: str) -> None:
-    """Another place, of its kind."""
+def _moved(publisher: str, url: str, **told: Any) -> None:
+    """Another shop, or address, of its kind."""
+    kind = PublisherKind(the_publisher(publisher).kind)
+    settings = SETTINGS[kind].model_validate({SHOP.get(kind, "url"): url})
+    change_publisher(publisher, settings=settings, **told)
 
-    def work(session: Any) -> None:
-        row = publishers.locked(session, owner_id(), publisher)
-        assert row is not None
-        name = "shop" if row.kind == "shopify" else "url"
-        publishers.change(session, row, settings=SETTINGS[PublisherKind(row.kind)].model_validate({name: url}))
 
-    transact(work)
+def _mistyped(shop: Shopify) -> str:
+    """A publisher of a shop that is not there."""
+    return a_publisher("shopify", {"shop": f"{shop.url}/a-typing-error"}, {"access_token": TOKEN})
 
 
 def _deleted(render: str) -> None:
@@ -60,40 +63,17 @@ def _deleted(render: str) -> None:
     transact(work)
 
 
-def test_another_shop_is_begun_with_anew(woocommerce: WooCommerce, tools: Tools, render: Make):
-    """The old shop's ids mean nothing there; what was in hand writes nothing more; what was brought to the old shop
-    stays, and its number is not asked for in the new one."""
-    woocommerce.has(7)
-    publisher = at_woocommerce(woocommerce)
-    first = asked(publisher, render(), handle="lamp-7")
-    settled(tools)
-    woocommerce.fails("PUT /wc/v3/products/N", Reply(503), before=True)
-    second = asked(publisher, render(), handle="lamp-7")
-    driving.drive(second, 0, tools)
-    assert the(second).step == "attach"
-    lease = the(second).lease
-    other = WooCommerce()
-    other.has(9)["slug"] = "lamp-7"
-    other.has(7)
-    with running(other):
-        _moved(publisher, other.url)
-        row = the(second)
-        assert (row.step, row.remote, row.lease) == ("begin", {}, lease + 1)
-        settled(tools)
-    assert woocommerce.meta(other.products[9])["_vivideo_video_id"] == str(published(second).remote["media_id"])
-    assert (other.products[7]["meta_data"], other.deleted, woocommerce.deleted) == ([], [], [])
-    assert "removed" not in the(first).remote
-
-
 def test_the_same_shop_goes_on(woocommerce: WooCommerce, tools: Tools, render: Make):
-    """Another field is no other place."""
+    """It is told again, in another form: what was begun there goes on where it was."""
     woocommerce.has(7)
     publisher = at_woocommerce(woocommerce)
     woocommerce.fails("PUT /wc/v3/products/N", Reply(503), before=True)
     publication = asked(publisher, render(), id=7)
     driving.drive(publication, 0, tools)
-    _moved(publisher, woocommerce.url)
+    _moved(publisher, f"{woocommerce.url}/")
     assert the(publication).step == "attach"
+    settled(tools)
+    published(publication)
 
 
 def test_a_publisher_that_goes_takes_what_is_in_hand(receiver: Receiver, tools: Tools, render: Make):
@@ -192,65 +172,101 @@ def test_a_slow_upload_is_not_taken_over(receiver: Receiver, tools: Tools, rende
     assert (published(publication).lease, slow.taken) == (1, [])
 
 
-def test_an_unchanged_product_gets_its_video_at_the_new_place(receiver: Receiver, render: Make, tools: Tools):
-    """Once: what was brought to the place before says nothing of this one."""
-    publisher, made = at_address(receiver), render()
-    asked(publisher, made, ref="lamp")
-    settled(tools)
-    assert echoed(publisher, made) is None
-    _moved(publisher, f"{receiver.url}/new-shop")
-    assert echoed(publisher, made) is not None
-    assert echoed(publisher, made) is None
-
-
-def test_what_was_brought_to_another_place_is_not_rewritten(receiver: Receiver, render: Make, tools: Tools):
-    """A change of place costs what waits, not what is final; what was asked for beside it begins at the new place."""
-    publisher = at_address(receiver)
-    done = asked(publisher, made := render(), ref="lamp")
-    settled(tools)
-    row_of = select(text("xmin::text")).select_from(Publication).where(Publication.id == done)
-    before = transact(lambda session: session.scalar(row_of))
-    beside = asked(publisher, render(), ref="chair")
-    assert not_asked(publisher, made, ref="lamp")
-    _moved(publisher, f"{receiver.url}/other")
-    assert transact(lambda session: session.scalar(row_of)) == before
-    asked(publisher, made, ref="lamp")
-    change(beside, place="elsewhere", step="send", remote={"media_id": 1})
-    held = transact(lambda session: claims.claim(session, beside, lease=the(beside).lease))
-    assert held is not None
-    place = the_publisher(publisher).place
-    assert (held.publication.place, held.publication.step, held.publication.remote) == (place, "begin", {})
-    _moved(publisher, f"{receiver.url}/third")
-    change(beside, lease=held.lease, place=place)  # as where it was claimed in that very moment
-    with pytest.raises(LeaseLost):
-        transact(lambda session: claims.renew(session, held))
-
-
-def test_a_place_that_is_changed_and_changed_back_is_the_one_of_before(shopify: Shopify, tools: Tools, render: Make):
-    """A typing error: no unchanged product's video is brought there again, and the next one replaces the one of
-    before."""
+def test_a_publisher_belongs_to_the_shop_where_something_of_it_is(shopify: Shopify, tools: Tools, render: Make):
+    """Being processed, brought, or known of a render that was deleted: its ids mean nothing in another shop, and are
+    not forgotten in this one. All else of it may change."""
     lamp, publisher, made = shopify.has(7, "lamp"), at_shopify(shopify), render()
-    asked(publisher, made, handle="lamp")
-    settled(tools)
-    for url in (f"{shopify.url}/a-typing-error", shopify.url):
-        _moved(publisher, url)
-    assert echoed(publisher, made) is None
-    assert not_asked(publisher, made, handle="lamp")
+    elsewhere = f"{shopify.url}/another"
+    shopify.polls = 1
+    publication = asked(publisher, made, handle="lamp")
+    driving.drive(publication, 0, tools)
+    assert (the(publication).step, len(shopify.videos(lamp))) == ("ready", 1)
+    for ends in (lambda: None, lambda: settled(tools), lambda: _deleted(made)):
+        ends()
+        with pytest.raises(Moved):
+            _moved(publisher, elsewhere)
+    assert the_publisher(publisher).settings["shop"] == shopify.url
+    _moved(publisher, shopify.url)
     newer = asked(publisher, render(), handle="lamp")
     settled(tools)
     assert [one["id"] for one in shopify.videos(lamp)] == [published(newer).remote["media_id"]]
 
 
-def test_who_had_it_in_hand_before_the_place_was_changed_and_changed_back_writes_nothing(
-    receiver: Receiver, render: Make
-):
-    """Whatever he made was made before it began anew."""
-    publisher = at_address(receiver)
-    publication = asked(publisher, render())
+def test_one_that_a_worker_has_in_hand_may_be_on_its_way_into_the_shop(shopify: Shopify, tools: Tools, render: Make):
+    """Also after its claim is over: that worker may only be late. Once it was let go of, it writes nothing more."""
+    shopify.has(7, "lamp")
+    publisher = _mistyped(shopify)
+    publication = asked(publisher, render(), handle="lamp")
     held = transact(lambda session: claims.claim(session, publication, lease=0))
     assert held is not None
-    for url in (f"{receiver.url}/other", f"{receiver.url}/videos"):
-        _moved(publisher, url)
-    assert the(publication).place == held.publication.place
+    for until in (the(publication).lease_until, func.now() - timedelta(minutes=1)):
+        change(publication, lease_until=until)
+        with pytest.raises(Moved):
+            _moved(publisher, shopify.url)
+    change_publisher(publisher, enabled=False)
+    _moved(publisher, shopify.url, enabled=True)
     with pytest.raises(LeaseLost):
-        transact(lambda session: claims.renew(session, held))
+        transact(lambda session: claims.advance(session, held, "upload", {"product_id": "of there"}))
+    change(publication, ready_at=func.now())
+    settled(tools)
+    published(publication)
+
+
+def test_a_typing_error_is_put_right(shopify: Shopify, tools: Tools, render: Make):
+    """Nothing was begun there: what waits after a fault goes on at the shop at once, and what failed is retried."""
+    lamp, chair, publisher = shopify.has(7, "lamp"), shopify.has(8, "chair"), _mistyped(shopify)
+    failed = asked(publisher, render(), ref="chair", handle="chair")
+    settled(tools)
+    assert the(failed).state == "failed"
+    waits = asked(publisher, render(), handle="lamp")
+    change(waits, tries=3, failing_since=func.now(), ready_at=func.now() + timedelta(hours=1))
+    _moved(publisher, shopify.url)
+    assert the_publisher(publisher).failing_since is None
+    transact(lambda session: publications.retry(session, owner_id(), failed))
+    settled(tools)
+    for publication, product in ((waits, lamp), (failed, chair)):
+        assert [one["id"] for one in shopify.videos(product)] == [published(publication).remote["media_id"]]
+
+
+def test_a_password_goes_to_no_other_site_than_it_was_given_for(woocommerce: WooCommerce, tools: Tools, render: Make):
+    """Nor is another site asked by a check: whoever changes the address gives the password of there."""
+    woocommerce.has(7)
+    other = WooCommerce()
+    with running(other):
+        publisher = at_woocommerce(other)
+        with pytest.raises(NotForThere):
+            _moved(publisher, woocommerce.url)
+        driving.check(the_publisher(publisher), tools)
+        assert (woocommerce.calls, len(other.calls)) == ([], 2)
+    given = {"user": USER, "application_password": PASSWORD}
+    credentials = WooCommerceCredentials.model_validate(given)
+    _moved(publisher, woocommerce.url, credentials=credentials)
+    publication = asked(publisher, render(), id=7)
+    settled(tools)
+    published(publication)
+
+
+def test_an_address_of_ones_own_may_change(receiver: Receiver, tools: Tools, render: Make):
+    """It is how the same receiver is reached: what waits goes there with the same `webhook-id`, what was delivered is
+    delivered, and what is in hand ends as it was told."""
+    publisher, made = at_address(receiver), render()
+    done = asked(publisher, made, ref="lamp")
+    settled(tools)
+    waits, held = (asked(publisher, made, ref=ref) for ref in ("chair", "table"))
+    receiver.fails("POST", Reply(503), before=True)
+    driving.drive(waits, 0, tools)
+    answer = receiver.answer
+
+    def moves(request: Request) -> Reply:
+        receiver.answer = answer
+        _moved(publisher, f"{receiver.url}/new")
+        return answer(request)
+
+    receiver.answer = moves
+    driving.drive(held, 0, tools)
+    assert published(held).lease == 1
+    settled(tools)
+    published(waits)
+    assert set(receiver.kept) == {done, waits, held}
+    assert not_asked(publisher, made, ref="lamp")
+    assert echoed(publisher, made) is None

@@ -3,37 +3,46 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
-from tests.publishing.conftest import asked, at_address, change, owner_id, the, the_publisher
+from api.idempotency import Key
+from api.publishing import intake
+from api.publishing.schemas import ProductPlace, PublicationRequest
+from tests.publishing.conftest import asked, at_address, at_shopify, change, owner_id, the, the_publisher
 from tests.publishing.receiver_standin import Receiver
+from tests.publishing.shopify_standin import Shopify
 from tests.stack import until
 from worker.database import transact
 from worker.publishing import claims, publications, publishers
-from worker.publishing.claims import Held, LeaseLost
+from worker.publishing.claims import Held
 from worker.publishing.errors import Again
-from worker.publishing.settings import HttpSettings
+from worker.publishing.settings import ShopifySettings
 from worker.renders import purge, store
 from worker.renders.models import Render
 
 Make = Callable[..., str]
 
 
+def _claims(publication: str) -> Callable[[Any], Held | None]:
+    return lambda session: claims.claim(session, publication, lease=0)
+
+
 def _claimed(publication: str) -> Held:
-    held = transact(lambda session: claims.claim(session, publication, lease=0))
+    held = transact(_claims(publication))
     assert held is not None
     return held
 
 
-def _somebody_waits() -> None:
-    """Until one waits for another's lock."""
+def _somebody_waits(number: int = 1) -> None:
+    """Until one, or so many, wait for another's lock."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    until(lambda: transact(lambda session: session.scalar(waiting)), 10, what="somebody at the lock")
+    until(lambda: transact(lambda session: session.scalar(waiting)) == number, 10, what="somebody at the lock")
 
 
 def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: Callable[[Any], object]) -> object:
@@ -51,26 +60,46 @@ def _beside(first: Callable[[Any], None], then: Callable[[Any], object], other: 
         return transact(work, retry_for=0).result(timeout=20)
 
 
-@pytest.mark.parametrize("ends", ["published", "again"])
-def test_a_place_is_changed_while_a_worker_writes(receiver: Receiver, render: Make, ends: str):
-    """The worker finds that it is another place, and writes nothing."""
-    publisher = at_address(receiver)
-    held = _claimed(publication := asked(publisher, render()))
-    rows: list[Any] = []
+def test_a_claim_waits_for_a_change_of_settings(shopify: Shopify, render: Make):
+    """What it is told afterwards is of the new shop."""
+    publisher = at_shopify(shopify)
+    publication, rows = asked(publisher, render()), list[Any]()
+    held = _beside(
+        lambda session: rows.append(publishers.locked(session, owner_id(), publisher, shut=True)),
+        lambda session: publishers.change(session, rows[0], settings=ShopifySettings(shop=f"{shopify.url}/other")),
+        _claims(publication),
+    )
+    assert isinstance(held, Held)
+    assert held.publisher.settings["shop"] == f"{shopify.url}/other"
 
-    def writes(session: Any) -> None:
-        if ends == "published":
-            claims.published(session, held, {}, ())
-        else:
-            claims.again(session, held, Again("publish.unavailable"))
+
+def test_a_change_of_settings_waits_for_a_claim(shopify: Shopify, render: Make):
+    """And then sees that something is in hand, which its worker was told for the shop of before."""
+    publisher = at_shopify(shopify)
+    publication = asked(publisher, render())
 
     def moves(session: Any) -> None:
-        publishers.change(session, rows[0], settings=HttpSettings(url=f"{receiver.url}/other"))
+        row = publishers.locked(session, owner_id(), publisher, shut=True)
+        publishers.change(session, row, settings=ShopifySettings(shop=f"{shopify.url}/other"))
 
-    with pytest.raises(LeaseLost):
-        _beside(lambda session: rows.append(publishers.locked(session, owner_id(), publisher)), moves, writes)
-    assert (the(publication).state, the(publication).tries) == ("pending", 0)
-    assert the_publisher(publisher).failing_since is None
+    with pytest.raises(publishers.Moved):
+        _beside(_claims(publication), lambda session: None, moves)
+    assert the_publisher(publisher).settings["shop"] == shopify.url
+
+
+def test_a_claim_waits_for_nobody_who_writes_of_another(receiver: Receiver, render: Make):
+    """One that ends has its publisher's row, and waits for its render's, which a message may have that waits for the
+    product of this claim."""
+    publisher, made = at_address(receiver), render()
+    ending, other = (asked(publisher, made, ref=ref) for ref in ("lamp", "chair"))
+    held = _claimed(ending)
+
+    def work(session: Any) -> Held | None:
+        claims.published(session, held, {}, ())
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(lambda: transact(_claims(other))).result(timeout=5)
+
+    assert transact(work) is not None
 
 
 def test_a_publication_is_given_up_while_a_message_comes(receiver: Receiver, render: Make):
@@ -121,3 +150,26 @@ def test_a_render_is_deleted_while_its_second_publication_ends(receiver: Receive
     assert [the(one).remote["removed"] for one in (first, between)] == [True, True]
     last = the(held.publication.id)
     assert (last.state, last.ref.startswith("deleted:")) == ("published", True)
+
+
+def test_two_products_are_asked_for_at_once_without_a_reference(receiver: Receiver, render: Make):
+    """Whoever comes second sees the first, and takes a reference of his own: else he would supersede it."""
+    publisher, made = at_address(receiver), render(external_ref="lamp-7")
+    caller: Any = SimpleNamespace(owner_id=owner_id())
+
+    def asks(handle: str) -> str:
+        wish = PublicationRequest(render_id=made, product=ProductPlace(handle=handle))
+        return intake.ask(caller, Key(handle, given=False), publisher, wish).body.id
+
+    with ThreadPoolExecutor(2) as threads:
+
+        def work(session: Any) -> list[Any]:
+            publications.alone(session, publisher, "lamp-7")
+            pending = [threads.submit(asks, handle) for handle in ("red", "green")]
+            _somebody_waits(2)
+            return pending
+
+        ids = [one.result(timeout=20) for one in transact(work, retry_for=0)]
+    rows = [the(one) for one in ids]
+    assert [one.state for one in rows] == ["pending", "pending"]
+    assert len({one.ref for one in rows}) == 2

@@ -14,6 +14,7 @@ from worker.database import transact
 from worker.publishing import publications, retention
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication
+from worker.publishing.scrubbing import digested
 from worker.renders import purge, store
 
 Make = Callable[..., str]
@@ -83,6 +84,25 @@ def test_nothing_is_kept_of_a_deleted_render_that_is_in_no_shop(receiver: Receiv
     assert the(gone).ref.startswith("deleted:")
     assert transact(retention.forget) == 1
     assert _left() == [there]
+
+
+def test_an_owners_own_word_is_no_digest(receiver: Receiver, render: Make):
+    """It looks like the mark of a deleted render: kept as long as all others, and gone with its render."""
+    publisher, made = at_address(receiver), render()
+    one = _ended(asked(publisher, made, ref="deleted:old-lamp"), **FAILED)
+    assert transact(retention.forget) == 0
+    assert echoed(publisher, made, ref="deleted:old-lamp") is None
+
+    def deleted(session: Any) -> None:
+        row = store.locked(session, owner_id(), made)
+        assert row is not None
+        purge.purge(session, row)
+        publications.scrub(session, row)
+        publications.scrub(session, row)
+
+    transact(deleted)
+    assert the(one).ref == digested(publisher, "deleted:old-lamp")
+    assert transact(retention.forget) == 1
 
 
 def test_who_looks_for_what_may_go_reads_nothing_of_what_is_kept(receiver: Receiver, render: Make):

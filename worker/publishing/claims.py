@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, true, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, true, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -53,24 +53,27 @@ class Held:
     result: Result | None
     external_ref: str | None
     earlier: Sequence[Publication]
-    """Older ones of the same reference that may have something at the shop, first those that surely had."""
+    """Older ones that may have something of this product at the shop, by its reference or the one that it had before;
+    first those that surely have."""
     lost: bool = False
     """No worker came back from it, for as long as faults are borne with: it would end workers for ever."""
 
 
 def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
     """Take a publication whose lease number is `lease`; None when it is not there to be taken, or not needed. A claim
-    that ended by itself before was a fault; what is of another place begins here anew."""
+    that ended by itself before was a fault."""
     found = session.get(Publication, publication_id)
     if found is None:
         return None
     publications.alone(session, found.publisher_id, found.ref)
+    # Who gives it another shop sees this claim, or is waited for, and its settings are read afterwards.
+    its = select(Publisher.id).where(Publisher.id == found.publisher_id)
+    session.execute(its.with_for_update(read=True, key_share=True))
     ending.end_needless(session, Publication.id == publication_id)
     same = (Publication.publisher_id == found.publisher_id, Publication.ref == found.ref)
     if session.scalar(select(exists().where(*same, Publication.id != found.id, ending.in_hand(Publication)))):
         return None
-    here, lapsed = publications.place_of(found.publisher_id), Publication.lease_until.is_not(None)
-    moved = Publication.place != here
+    lapsed = Publication.lease_until.is_not(None)
     was_lapsed = session.scalar(select(lapsed).where(Publication.id == publication_id).with_for_update())
     row = session.scalars(
         update(Publication)
@@ -86,9 +89,6 @@ def claim(session: Session, publication_id: str, *, lease: int) -> Held | None:
             lease=Publication.lease + 1,
             lease_until=_until(),
             sent_at=func.now(),
-            place=here,
-            step=case((moved, "begin"), else_=Publication.step),
-            remote=case((moved, text("'{}'::jsonb")), else_=Publication.remote),
             tries=Publication.tries + case((lapsed, 1), else_=0),
             failing_since=case(
                 (lapsed, func.coalesce(Publication.failing_since, func.now())), else_=Publication.failing_since
@@ -132,15 +132,21 @@ def _is_open() -> ColumnElement[bool]:
 def _earlier(session: Session, row: Publication) -> Sequence[Publication]:
     query = select(Publication).where(
         Publication.publisher_id == row.publisher_id,
-        Publication.ref.in_((row.ref, digested(row.publisher_id, row.ref))),
+        _under(row, *publications.references(row.ref, row.product)),
+        # A newer one under the product's other reference did not end this one, so it is not ended by this one either.
+        _under(row, row.ref) | (Publication.number < row.number),
         Publication.id != row.id,
         Publication.state != PublicationState.PENDING.value,
-        Publication.place == row.place,
         ~Publication.remote.has_key("removed"),
         Publication.remote.has_key("product_id"),  # else it never came as far as the shop
     )
     unmade = func.jsonb_extract_path_text(Publication.remote, "media_id").is_(None)
     return session.scalars(query.order_by(unmade, Publication.number.desc()).limit(MOST_EARLIER)).all()
+
+
+def _under(row: Publication, *refs: str) -> ColumnElement[bool]:
+    """Those by one of these references, also of renders that were deleted."""
+    return Publication.ref.in_((*refs, *(digested(row.publisher_id, one) for one in refs)))
 
 
 def renew(session: Session, held: Held) -> None:
@@ -310,7 +316,6 @@ def _mine(held: Held) -> ColumnElement[bool]:
     return and_(
         Publication.id == held.publication.id,
         Publication.lease == held.lease,
-        publications.place_of(held.publisher.id) == held.publication.place,
         Publication.state == PublicationState.PENDING.value,
     )
 

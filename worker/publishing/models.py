@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base
 
+DIGEST = "^deleted:[0-9a-f]{64}$"
+"""A reference whose render was deleted. The whole of it: an owner's own may begin like this."""
+
 
 class PublisherKind(StrEnum):
     """Whose interface is spoken."""
@@ -38,8 +41,6 @@ class Publisher(Base):
     kind: Mapped[str]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind, nothing secret: `worker.publishing.settings`."""
-    place: Mapped[str] = mapped_column(server_default="")
-    """A digest of the shop or address that is told: what was brought to another one is not there."""
     credentials_encrypted: Mapped[bytes]
     """JSON by kind, by `worker.accounts.vault`."""
     disabled_at: Mapped[datetime | None]
@@ -71,8 +72,6 @@ class Publication(Base):
     publisher_id: Mapped[str] = mapped_column(ForeignKey("publishers.id", ondelete="CASCADE"))
     render_id: Mapped[str] = mapped_column(ForeignKey("renders.id", ondelete="CASCADE"))
     run: Mapped[int]
-    place: Mapped[str] = mapped_column(server_default="")
-    """Its publisher's, as it was when it was asked for or begun: `remote` is of there."""
     ref: Mapped[str]
     """The owner's reference of the product: a newer video of it overtakes an older one."""
     product: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -83,7 +82,7 @@ class Publication(Base):
     remote: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """By kind: ids and addresses that the shop gave; the only way back to what was made there."""
     asked_again: Mapped[bool] = mapped_column(server_default="false")
-    """There is a newer one of the same render, product and place: this one says nothing any more."""
+    """There is a newer one of the same render and product: this one says nothing any more."""
     tries: Mapped[int] = mapped_column(server_default="0")
     """Faults in a row."""
     failing_since: Mapped[datetime | None]
@@ -140,7 +139,7 @@ class Publication(Base):
             "finished_at",
             postgresql_where=text(
                 "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
-                " AND (asked_again OR starts_with(ref, 'deleted:'))"
+                f" AND (asked_again OR ref ~ '{DIGEST}')"
             ),
         ),
         Index("uq_publications_product", "publisher_id", "ref", "number", unique=True),

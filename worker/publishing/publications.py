@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from worker.database import new_id
 from worker.publishing import ending
-from worker.publishing.models import Publication, PublicationState, Publisher
-from worker.publishing.scrubbing import wordless
+from worker.publishing.models import Publication, PublicationState
+from worker.publishing.scrubbing import digested, wordless
 from worker.renders.models import Render
 from worker.renders.states import Status
 
@@ -62,8 +62,7 @@ def ask_where_new(
     was never asked for there, or, where the product `moved` to this render from another, what did not fail."""
     alone(session, publisher_id, ref)
     its = Publication.render_id == render.id, Publication.run == render.run, Publication.ref == ref
-    there = Publication.publisher_id == publisher_id, Publication.place == place_of(publisher_id)
-    query = select(Publication.state).where(*its, *there)
+    query = select(Publication.state).where(*its, Publication.publisher_id == publisher_id)
     before = session.scalars(query.order_by(Publication.number.desc()).limit(1)).one_or_none()
     if before is None or (moved and before != PublicationState.FAILED):
         return ask(session, publisher_id, render, ref, product)
@@ -78,11 +77,10 @@ def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
         alone(session, one.publisher_id, one.ref)
         last = newest(session, one.publisher_id, one.ref)
         if last is not None and (
-            _is_of(session, last, one) or (one.late and (last.render_id, last.run) > (one.render_id, one.run))
+            _is_of(last, one) or (one.late and (last.render_id, last.run) > (one.render_id, one.run))
         ):
             continue
-        row = {"id": new_id("pbn"), "place": place_of(one.publisher_id)}
-        row |= {name: getattr(one, name) for name in _COLUMNS}
+        row = {"id": new_id("pbn")} | {name: getattr(one, name) for name in _COLUMNS}
         made.append(session.scalars(insert(Publication).values(row).returning(Publication)).one())
         if last is not None:
             its = Publication.publisher_id == one.publisher_id, Publication.ref == one.ref
@@ -93,7 +91,7 @@ def put(session: Session, wishes: Sequence[Wish]) -> Sequence[Publication]:
 
 def _asked_again(session: Session, newer: Publication, *its: ColumnElement[bool]) -> None:
     """Rows that another transaction has locked are passed over: those are kept."""
-    same = Publication.render_id == newer.render_id, Publication.run == newer.run, Publication.place == newer.place
+    same = Publication.render_id == newer.render_id, Publication.run == newer.run
     older = select(Publication.id).where(*its, *same, Publication.number < newer.number, ~Publication.asked_again)
     _set(session, Publication.id.in_(older.with_for_update(skip_locked=True)), {"asked_again": True})
 
@@ -110,19 +108,32 @@ def newest(session: Session, publisher_id: str, ref: str) -> Publication | None:
     return session.scalars(select(Publication).where(*its).order_by(Publication.number.desc()).limit(1)).one_or_none()
 
 
-def reference(session: Session, publisher_id: str, among: Sequence[str], product: Mapping[str, Any]) -> str | None:
-    """Which of these references this very product had last."""
-    its = Publication.publisher_id == publisher_id, Publication.ref.in_(among), Publication.product == product
+def own_reference(ref: str, product: Mapping[str, Any]) -> str:
+    """A second product's, where `ref` is another's: with the place where it is."""
+    return f"{ref} ({', '.join(f'{kind} {value}' for kind, value in product.items())})"
+
+
+def references(ref: str, product: Mapping[str, Any]) -> tuple[str, str]:
+    """All that this product may have had where it has `ref` now: the bare one and its own."""
+    bare = ref.removesuffix(own_reference("", product))
+    return bare, own_reference(bare, product)
+
+
+def reference(session: Session, publisher_id: str, ref: str, product: Mapping[str, Any]) -> str | None:
+    """Which one this very product had last, `ref` or its own. Where its render was deleted, only the latter says whose
+    it was."""
+    own = own_reference(ref, product)
+    gone = digested(publisher_id, own)
+    its = Publication.publisher_id == publisher_id, Publication.ref.in_((ref, own, gone))
+    its = *its, (Publication.ref == gone) | (Publication.product == product)
     query = select(Publication.ref).where(*its).order_by(Publication.number.desc()).limit(1)
-    return session.scalars(query).one_or_none()
+    last = session.scalars(query).one_or_none()
+    return last if last is None or last == ref else own
 
 
-def _is_of(session: Session, last: Publication, wish: Wish) -> bool:
-    """What is there, or about to be; what was brought to another place is not."""
-    here = last.state == PublicationState.PUBLISHED and last.place == session.scalar(
-        select(place_of(wish.publisher_id))
-    )
-    there = here or last.state == PublicationState.PENDING
+def _is_of(last: Publication, wish: Wish) -> bool:
+    """What is there, or about to be."""
+    there = last.state in (PublicationState.PUBLISHED, PublicationState.PENDING)
     as_before = not wish.product or last.product == wish.product
     return there and as_before and (last.render_id, last.run) == (wish.render_id, wish.run)
 
@@ -193,13 +204,11 @@ def retry(session: Session, owner_id: str, publication_id: str) -> Publication |
     return row
 
 
-def begin_anew(session: Session, publisher_id: str) -> None:
-    """A publisher's place is another one: what waits begins there, and whoever has it in hand writes nothing more. What
-    is final belongs to the old place, and is left alone there."""
-    pending = Publication.publisher_id == publisher_id, Publication.state == PublicationState.PENDING.value
-    afresh = {"step": "begin", "remote": {}, "lease": Publication.lease + 1, "tries": 0, "ready_at": func.now()}
-    free = dict.fromkeys(("lease_until", "sent_at", "failing_since", "refused_at", "error_code", "error_detail"))
-    _set(session, and_(*pending), {**afresh, **free, "place": place_of(publisher_id)})
+def begun(session: Session, publisher_id: str) -> bool:
+    """Whether anything of a publisher's is at its shop, as far as is known, or a worker may be about to bring it."""
+    of_there = Publication.remote != text("'{}'"), Publication.state == PublicationState.PUBLISHED.value
+    there = or_(*of_there, Publication.lease_until.is_not(None))
+    return bool(session.scalar(select(exists().where(Publication.publisher_id == publisher_id, there))))
 
 
 def let_go(session: Session, publisher_id: str) -> None:
@@ -218,11 +227,6 @@ def forgive(session: Session, publisher_id: str) -> None:
     afresh = {"tries": 0, "ready_at": func.now()}
     afresh |= dict.fromkeys(("failing_since", "refused_at", "error_code", "error_detail"))
     _set(session, and_(Publication.publisher_id == publisher_id, *fault), afresh)
-
-
-def place_of(publisher_id: Any) -> ScalarSelect[str]:
-    """A publisher's, as it is now."""
-    return select(Publisher.place).where(Publisher.id == publisher_id).scalar_subquery()
 
 
 def scrub(session: Session, render: Render) -> None:

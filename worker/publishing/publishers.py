@@ -11,7 +11,15 @@ from worker.accounts import vault
 from worker.database import new_id
 from worker.publishing import publications
 from worker.publishing.models import Publisher, PublisherKind
-from worker.publishing.settings import CREDENTIALS, SETTINGS, Credentials, Settings, place_of, plain
+from worker.publishing.settings import CREDENTIALS, SETTINGS, SHOP, Credentials, Settings, plain
+
+
+class Moved(Exception):
+    """It belongs to its shop, where something was begun: the ids on file mean nothing in another one."""
+
+
+class NotForThere(Exception):
+    """Its credentials were given for the site of before, and are sent to no other."""
 
 
 def create(
@@ -31,7 +39,6 @@ def create(
         kind=kind.value,
         name=name,
         settings=settings.model_dump(mode="json"),
-        place=place_of(settings),
         credentials_encrypted=vault.lock(json.dumps(plain(credentials))),
     )
     session.add(row)
@@ -44,10 +51,11 @@ def get(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
     return session.scalars(_owned(owner_id, publisher_id)).one_or_none()
 
 
-def locked(session: Session, owner_id: str, publisher_id: str) -> Publisher | None:
-    """As `get`, with the row locked until the transaction ends; new publications can still name it."""
-    query = _owned(owner_id, publisher_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    return session.scalars(query).one_or_none()
+def locked(session: Session, owner_id: str, publisher_id: str, *, shut: bool = False) -> Publisher | None:
+    """As `get`, with the row locked until the transaction ends; where it is not `shut`, new publications can still name
+    it, and workers claim them."""
+    query = _owned(owner_id, publisher_id).with_for_update(key_share=not shut)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def _owned(owner_id: str, publisher_id: str) -> Select[Publisher]:
@@ -72,17 +80,18 @@ def change(
     credentials: Credentials | None = None,
     enabled: bool | None = None,
 ) -> Publisher:
-    """Change a locked publisher. What waits goes on by what is told now, at another place from its beginning, and what
-    a worker has in hand as it was told; where the publisher is disabled, no further than its next write. What was
-    brought to the old place stays there, and is known again where that is the place once more. New credentials or
-    settings, or being enabled, are a new start: it no longer counts as failing, and what waits after a fault goes on at
-    once."""
+    """Change a locked publisher; for other settings one that is shut. What waits goes on by what is told now, and what
+    a worker has in hand as it was told; where the publisher is disabled, no further than its next write. New
+    credentials or settings, or being enabled, are a new start: it no longer counts as failing, and what waits after a
+    fault goes on at once. Raises Moved, NotForThere."""
     if settings is not None:
-        if (place := place_of(settings)) != row.place:
-            row.place = place
-            session.flush()
-            publications.begin_anew(session, row.id)
-        row.settings = settings.model_dump(mode="json")
+        told = settings.model_dump(mode="json")
+        if (shop := SHOP.get(PublisherKind(row.kind))) is not None and told[shop] != row.settings[shop]:
+            if publications.begun(session, row.id):
+                raise Moved
+            if row.kind == PublisherKind.WOOCOMMERCE and credentials is None:
+                raise NotForThere
+        row.settings = told
     if credentials is not None:
         row.credentials_encrypted = vault.lock(json.dumps(plain(credentials)))
     if settings is not None or credentials is not None or enabled:

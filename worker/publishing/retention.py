@@ -3,17 +3,17 @@ render can be asked for: it says that this was done. Others go a month after the
 
 from datetime import timedelta
 
-from sqlalchemy import Select, delete, exists, func, or_, select, text
+from sqlalchemy import Select, delete, exists, literal_column, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from worker.database import ago
-from worker.publishing.models import Publication
+from worker.publishing.models import DIGEST, Publication
 
 KEPT = timedelta(days=30)
 AT_ONCE = 5_000
 
 _NOTHING_THERE = or_(Publication.remote == text("'{}'"), Publication.remote.has_key("removed"))
-_DELETED = func.starts_with(Publication.ref, text("'deleted:'"))
+_DELETED = Publication.ref.regexp_match(literal_column(f"'{DIGEST}'"))
 """Its render was: it is never asked for again."""
 
 
@@ -33,7 +33,6 @@ def over() -> Select[str]:
         newer.number > Publication.number,
         newer.render_id == Publication.render_id,
         newer.run == Publication.run,
-        newer.place == Publication.place,  # it may have gone to another one since
     )
     unasked = or_(Publication.asked_again, _DELETED), or_(_DELETED, repeated)
     return select(Publication.id).where(Publication.finished_at < ago(KEPT), _NOTHING_THERE, *unasked).limit(AT_ONCE)

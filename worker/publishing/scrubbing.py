@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, literal, text
 
-from worker.publishing.models import Publication
+from worker.publishing.models import DIGEST, Publication
 
 _DELETED = "deleted:"
 
@@ -29,7 +29,7 @@ def digest() -> ColumnElement[str]:
     """Of a publication's reference; of a digest, itself."""
     told = func.convert_to(Publication.publisher_id + "\n" + Publication.ref, "UTF8")
     hashed = literal(_DELETED) + func.encode(func.sha256(told), "hex")
-    return case((Publication.ref.startswith(_DELETED), Publication.ref), else_=hashed)
+    return case((Publication.ref.regexp_match(DIGEST), Publication.ref), else_=hashed)
 
 
 def digested(publisher_id: str, ref: str) -> str:

@@ -1,6 +1,5 @@
 """What a publisher is told, by kind: `settings` are shown to its owner, `credentials` never."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -61,11 +60,6 @@ class ShopifySettings(_Model):
         """Without a slash at its end."""
         return self.shop if "://" in self.shop else f"https://{self.shop}"
 
-    @property
-    def place(self) -> str:
-        """Whose ids mean nothing anywhere else."""
-        return self.base
-
 
 class WooCommerceSettings(_Model):
     """A WordPress with WooCommerce."""
@@ -76,22 +70,12 @@ class WooCommerceSettings(_Model):
     )
     replace: bool = Field(True, description="Delete the video that was brought to the product before.")
 
-    @property
-    def place(self) -> str:
-        """Whose ids mean nothing anywhere else."""
-        return self.url
-
 
 class HttpSettings(_Model):
     """Any address."""
 
     url: Annotated[str, Field(max_length=2000), AfterValidator(_target)] = Field(description="Where the video is sent.")
     method: Literal["POST", "PUT"] = "POST"
-
-    @property
-    def place(self) -> str:
-        """Who knows by `webhook-id` what he has."""
-        return self.url
 
 
 class ShopifyCredentials(_Model):
@@ -151,11 +135,8 @@ CREDENTIALS: Mapping[PublisherKind, type[Credentials]] = {
     PublisherKind.WOOCOMMERCE: WooCommerceCredentials,
     PublisherKind.HTTP: HttpCredentials,
 }
-
-
-def place_of(settings: Settings) -> str:
-    """A digest of it: it stays with publications whose render was deleted, where no address may stay."""
-    return hashlib.sha256(settings.place.encode()).hexdigest()
+SHOP: Mapping[PublisherKind, str] = {PublisherKind.SHOPIFY: "shop", PublisherKind.WOOCOMMERCE: "url"}
+"""The setting that says whose ids are on file. An address of one's own gives none: the same receiver may move."""
 
 
 def plain(credentials: Credentials) -> dict[str, Any]:

@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("settings", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
-        sa.Column("place", sa.Text(), server_default="", nullable=False),
         sa.Column("credentials_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
@@ -254,7 +253,6 @@ def upgrade() -> None:
         sa.Column("publisher_id", sa.Text(), nullable=False),
         sa.Column("render_id", sa.Text(), nullable=False),
         sa.Column("run", sa.Integer(), nullable=False),
-        sa.Column("place", sa.Text(), server_default="", nullable=False),
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("product", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
@@ -316,7 +314,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text(
             "finished_at IS NOT NULL AND (remote = '{}' OR remote ? 'removed')"
-            " AND (asked_again OR starts_with(ref, 'deleted:'))"
+            " AND (asked_again OR ref ~ '^deleted:[0-9a-f]{64}$')"
         ),
     )
     op.create_index(
