@@ -89,7 +89,7 @@ def delete(id: PublisherId, caller: RendersWriter) -> Response:
 
     def work(session: Session) -> None:
         nonlocal done
-        row = publishers.locked(session, caller.owner_id, id)
+        row = publishers.locked(session, caller.owner_id, id, shut=True)  # as its deletion does
         if row is None and done:
             return  # this call's own COMMIT, whose answer was lost
         if row is None:
