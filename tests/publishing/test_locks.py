@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 from api.idempotency import Key
 from api.publishing import intake
 from api.publishing.schemas import ProductPlace, PublicationRequest
+from api.routes import publishers as routes
 from tests.publishing.conftest import asked, at_address, at_shopify, change, owner_id, the, the_publisher
 from tests.publishing.receiver_standin import Receiver
 from tests.publishing.shopify_standin import Shopify
@@ -127,6 +128,25 @@ def test_a_video_is_asked_for_while_its_publisher_is_changed(receiver: Receiver,
             return threads.submit(lambda: asked(publisher, made)).result(timeout=5)
 
     assert the(transact(work)).state == "pending"
+
+
+def test_who_forgets_a_publisher_waits_before_anybody_waits_for_him(receiver: Receiver, render: Make):
+    """For who has just put a publication there. One that ends writes of the publisher meanwhile: the first might wait
+    for its product."""
+    publisher, made = at_address(receiver), render()
+    held = _claimed(asked(publisher, made, ref="lamp"))
+    with ThreadPoolExecutor(2) as threads:
+
+        def work(session: Any) -> Any:
+            publications.ask(session, publisher, session.get_one(Render, made), "chair", {})
+            forgets = threads.submit(routes.delete, publisher, SimpleNamespace(owner_id=owner_id()))
+            _somebody_waits()
+            fault = Again("publish.unavailable")
+            ends = threads.submit(lambda: transact(lambda other: claims.again(other, held, fault)))
+            assert ends.result(timeout=5)
+            return forgets
+
+        assert transact(work, retry_for=0).result(timeout=20).status_code == 204
 
 
 def test_a_render_is_deleted_while_its_second_publication_ends(receiver: Receiver, render: Make):
