@@ -1,7 +1,8 @@
 """Messages that are held go on: a chore of the dispatcher's, for it is the database's work alone.
 
-One message, one transaction: what fails in one keeps no other waiting. Of messages about one thing the newest is tried
-first, one in hand at a time; once it is decided those before it are of yesterday.
+One thing, one transaction, and in it a savepoint for each message: what fails in one keeps no other waiting, and is put
+off alone. Of messages about one thing the newest is tried first, one in hand at a time; once it is decided those before
+it are of yesterday.
 """
 
 import time
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from worker.database import contended, from_now, in_passing
-from worker.triggers import acceptance, planning, removal
+from worker.triggers import acceptance, planning, removal, things
 from worker.triggers.acceptance import LONGEST_PAUSE, Gone
 from worker.triggers.models import Style, Trigger, TriggerDelivery, Verdict
 from worker.triggers.planning import Said
@@ -156,13 +157,22 @@ def again(session: Session, delivery_id: str, until: float) -> None:
 
 
 def _decide(session: Session, trigger: Trigger, delivery_id: str) -> None:
-    """Unless it is decided meanwhile, or another process has it in hand."""
-    its = TriggerDelivery.id == delivery_id, TriggerDelivery.retry_at.is_not(None)
+    """Unless it is decided meanwhile, or another process has it in hand. Where it brings out a fault of ours it is put
+    off, and the others of its thing are decided: one of an older state may be all that can be made for long."""
+    its = TriggerDelivery.id == delivery_id, TriggerDelivery.retry_at.is_not(None), _not_put_off()
     query = select(TriggerDelivery).where(*its).with_for_update(skip_locked=True)
     row = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if row is not None:
-        acceptance.decide(session, trigger, row, said(trigger, row))
-        session.expunge(row)
+    if row is None:
+        return
+    try:
+        with session.begin_nested():
+            acceptance.decide(session, trigger, row, said(trigger, row))
+    except Exception as fault:
+        if acceptance.passes(fault):
+            raise
+        acceptance.tell(delivery_id, fault)
+        _put_off(session, delivery_id)
+    session.expunge(row)
 
 
 def said(trigger: Trigger, row: TriggerDelivery) -> Said:
@@ -175,19 +185,29 @@ def _newest_first(session: Session, found: TriggerDelivery, ref: str | None) -> 
     it came: the others are stale then."""
     if ref is None:
         return [found.id]
-    its = TriggerDelivery.retry_at.is_not(None), TriggerDelivery.trigger_id == found.trigger_id
+    its = TriggerDelivery.retry_at.is_not(None), TriggerDelivery.trigger_id == found.trigger_id, _not_put_off()
     query = select(TriggerDelivery.id).where(*its, (TriggerDelivery.id == found.id) | (TriggerDelivery.ref == ref))
     query = query.order_by(TriggerDelivery.revision.desc().nulls_last(), TriggerDelivery.number.desc())
     return list(session.scalars(query.limit(OF_ONE_THING))) or [found.id]
 
 
+def _not_put_off() -> ColumnElement[bool]:
+    """Not what a fault holds before its time: each of a pile would be tried with each of the others."""
+    return TriggerDelivery.code.is_distinct_from(things.FAULT) | (TriggerDelivery.retry_at <= func.now())
+
+
 def _put_off(session: Session, delivery_id: str) -> None:
-    """Unless somebody has it in hand, who may do better."""
+    """As what a fault holds, which stands in no other's way. Unless somebody has it in hand, who may do better."""
     its = TriggerDelivery.id == delivery_id, TriggerDelivery.verdict == Verdict.HELD.value
     free = select(TriggerDelivery.id).where(*its).with_for_update(skip_locked=True)
     session.execute(
         update(TriggerDelivery)
         .where(TriggerDelivery.id.in_(free))
-        .values(retry_at=from_now(LONGEST_PAUSE), tries=TriggerDelivery.tries + 1)
+        .values(
+            code=things.FAULT,
+            detail=acceptance.FAULT_DETAIL,
+            retry_at=from_now(LONGEST_PAUSE),
+            tries=TriggerDelivery.tries + 1,
+        )
         .execution_options(synchronize_session=False)
     )
