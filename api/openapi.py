@@ -34,6 +34,9 @@ TAGS = [
     {"name": "health", "description": "For machines that watch this one; without a key."},
 ]
 SERVERS = [{"url": "/", "description": "Where this document came from."}]
+_JSON = "application/json"
+_ASSUMED = ("HTTPValidationError", "ValidationError")
+"""Shapes of a 422 that the framework puts at what has parameters and no 422 of its own: nothing here answers so."""
 _ALWAYS = ("X-Request-Id",)
 _KEYED = ("RateLimit", "RateLimit-Policy")
 
@@ -70,7 +73,7 @@ def document(app: FastAPI) -> Document:
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= found["$defs"]
-    components["schemas"] = dict(sorted(components["schemas"].items()))
+    components["schemas"] = {name: one for name, one in sorted(components["schemas"].items()) if name not in _ASSUMED}
     for operation in operations(made):
         _complete(operation)
     return made
@@ -83,6 +86,8 @@ def operations(made: Document) -> Iterator[Document]:
 
 
 def _complete(operation: Document) -> None:
+    if _JSON in operation["responses"].get("422", {}).get("content", {}):
+        del operation["responses"]["422"]
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "header":
             parameter["name"] = parameter["name"].title()

@@ -160,7 +160,6 @@ def rotate(id: TriggerId, caller: RendersWriter, given: RotationRequest | None =
     responses=problems(
         "trigger.unverified",
         "rate.limited",
-        "request.invalid",
         "trigger.crowded",
         "trigger.busy",
         "database.unavailable",

@@ -63,9 +63,12 @@ async def in_turn(trigger_id: str, work: Callable[[], T], by: float | None = Non
 @asynccontextmanager
 async def _its_turn(trigger_id: str, size: int) -> AsyncGenerator[None]:
     """All that it takes, until the block's end: its bytes are in hand as long as its thread is."""
-    large = _large.taken("") if size > SMALL_MESSAGE_BYTES else nullcontext()
+    large = size > SMALL_MESSAGE_BYTES
+    # In this order: whatever waits for a place among large ones holds one of its trigger's turns and no more.
+    alone = _alone.taken(trigger_id) if large else nullcontext()
+    place = _large.taken("") if large else nullcontext()
     with _shares.taken(trigger_id, max(size, COUNTED_BYTES)):
-        async with _turns.taken(trigger_id), large:
+        async with alone, _turns.taken(trigger_id), place:
             yield
 
 
@@ -143,5 +146,7 @@ class _Turns:
 
 _shares = _Shares()
 _turns = _Turns(OF_ONE)
+_alone = _Turns(1)
+"""Of a trigger's large messages: one of them leaves the other turns to small ones, and a place to other triggers'."""
 _large = _Turns(LARGE_AT_ONCE)
 """Of all triggers' together."""

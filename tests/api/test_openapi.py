@@ -134,6 +134,11 @@ def test_owners_addresses_ask_for_a_key_and_the_others_do_not() -> None:
     assert DOCUMENT["servers"]
 
 
+def test_a_shop_is_told_of_no_value_that_is_invalid() -> None:
+    """It gives none that is looked at: an address that is no trigger's is as one with a wrong signature."""
+    assert "422" not in OPERATIONS[OF_SHOPS]["responses"]
+
+
 def test_each_media_type_of_a_file_is_named() -> None:
     """Videos, pictures, streams of events, drawings and text, as they are sent."""
     types = {name: {media for _, media, _ in _contents(operation)} for name, operation in OPERATIONS.items()}

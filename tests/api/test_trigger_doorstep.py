@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -27,6 +28,7 @@ WAITS = {"VIVIDEO_MESSAGE_BODY_SECONDS": "0.2", "VIVIDEO_UNVERIFIED_MESSAGES_PER
 SIGNED = {"Stripe-Signature": "t=1,v1=00"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 NOWHERE = f"trg_{'0' * 26}"
+_TOLD = {401: "trigger.unverified", 404: "route.unknown"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,10 +82,14 @@ def _sent(*chunks: bytes, then: str = "end") -> Callable[[], Awaitable[Message]]
 
 def _taken(trigger_id: str, headers: dict[str, str], *chunks: bytes, then: str = "end", peer: str = "192.0.2.1") -> Any:
     """The body as the application gets it, or the code that its sender hears."""
+    return _taken_in(_scope(trigger_id, headers, peer), *chunks, then=then)
+
+
+def _taken_in(scope: Scope, *chunks: bytes, then: str = "end") -> Any:
+    """The same of any request."""
 
     async def work() -> Any:
         with Bodies().one() as body:
-            scope = _scope(trigger_id, headers, peer)
             receive = await doorstep.take_in(scope, _sent(*chunks, then=then), body)
             assert (await receive())["body"] == b"", "one copy is enough"
             return scope["state"]["message"].content
@@ -167,6 +173,46 @@ def test_the_application_asks_at_the_doorstep(shop: Shop, monkeypatch: pytest.Mo
     asyncio.run(app(_scope(shop.id, SIGNED), _sent(b"x" * 100), send))
     assert sent[0]["status"] == 401
     assert in_hand.bytes == 0
+
+
+@pytest.mark.parametrize("headers", [SIGNED, FORM, {}], ids=["signed", "ping", "unsigned"])
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        (f"{NOWHERE}/deliveries", 401),
+        (f"{NOWHERE}/deliveries\n", 401),
+        (f"{NOWHERE}\n/deliveries", 401),
+        ("tr\0g/deliveries", 401),
+        ("\n/deliveries\n", 401),
+        (f"trg_{'É' * 26}/deliveries", 401),
+        (f"{'trg_' * 100}/deliveries", 401),
+        (f"{NOWHERE}/deliveries\n\n", 404),
+        (f"{NOWHERE}/deliveries\r", 404),
+        (f"{NOWHERE}/deliveries\0", 404),
+    ],
+)
+def test_an_address_that_is_none_is_told_like_others(
+    address: str, status: int, headers: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever is in it: the words that all hear who are nobody's, or that there is nothing; never a fault of ours."""
+    monkeypatch.setattr("api.envelope.bodies", Bodies())
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    path = f"/v1/triggers/{address}"
+    asyncio.run(app(_scope(NOWHERE, headers) | {"path": path, "raw_path": path.encode()}, _sent(b"{}"), send))
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (status, _TOLD[status])
+
+
+def test_an_address_with_a_lines_end_counts_as_any_other(shop: Shop):
+    """It is a try like those without one: past some the peer is told to wait."""
+    scope = _scope(NOWHERE, SIGNED, "192.0.2.8")
+    scope["path"] += "\n"
+    assert doorstep.concerns(scope)
+    said = [_taken_in(scope | {"state": {}}, b"{}") for _ in range(30)]
+    assert (said[0], said[-1]) == ("trigger.unverified", "rate.limited")
 
 
 def _reads(bodies: Bodies, *chunks: bytes, then: str = "end") -> "asyncio.Task[bytes]":

@@ -199,3 +199,37 @@ def test_long_messages_of_many_triggers_take_few_threads():
                 free.set()
 
     assert run(flood) == "taken"
+
+
+def test_long_messages_of_one_trigger_leave_turns_to_its_small_ones_and_to_others(monkeypatch: pytest.MonkeyPatch):
+    """However many come: one is in hand, so that another trigger's long one has a place, and small ones their turns."""
+    monkeypatch.setattr(threads, "SECONDS", 10.0)
+    free, in_hand, later = threading.Event(), list[str](), time.monotonic() + 60
+
+    def waits(trigger_id: str) -> None:
+        in_hand.append(trigger_id)
+        free.wait(20)
+
+    async def flood() -> list[str]:
+        async with create_task_group() as group:
+
+            async def long(trigger_id: str) -> None:
+                await threads.in_turn(trigger_id, lambda: waits(trigger_id), later, size=300_000)
+
+            try:
+                for _ in range(threads.OF_ONE):
+                    group.start_soon(long, "trg_a")
+                with fail_after(10):
+                    while not in_hand:
+                        await checkpoint()
+                    for _ in range(threads.OF_ONE):
+                        group.start_soon(long, "trg_b")
+                    while len(in_hand) < threads.LARGE_AT_ONCE:
+                        await checkpoint()
+                    return [await threads.in_turn(id, lambda: "taken", size=4_000) for id in ("trg_a", "trg_b")]
+            finally:
+                free.set()
+
+    assert run(flood) == ["taken", "taken"]
+    assert in_hand[: threads.LARGE_AT_ONCE] == ["trg_a", "trg_b"]
+    assert len(in_hand) == 2 * threads.OF_ONE

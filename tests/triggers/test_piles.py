@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from tests.triggers.stand import Shop, due_now, product
+from tests.triggers.stand import Shop, due_now, ends, product
 from worker.database import transact
-from worker.triggers import holding, planning, things
+from worker.owners.limits import Limits
+from worker.triggers import acceptance, holding, planning, things
+from worker.triggers.models import Trigger
+from worker.triggers.planning import Said
 
 BY_VERSION = {"variables": {"title": "/title"}, "external_ref": "/id", "revision": "/version"}
 
@@ -103,14 +107,90 @@ def test_a_paused_trigger_keeps_the_newest_state_alone_also_where_revisions_fall
     assert _verdicts(shop) == ["rendered", "stale", "stale"]
 
 
+def _fails_for(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planning.plan
+
+    def sometimes(session: Session, trigger: Trigger, said: Said, **how: Any) -> planning.Plan:
+        if said.payload()["version"] == version:
+            raise RuntimeError("a bug")
+        return plan(session, trigger, said, **how)
+
+    monkeypatch.setattr(planning, "plan", sometimes)
+
+
+def _held_by(shop: Shop) -> list[tuple[str, str | None]]:
+    """Verdicts and codes, in the order in which they came."""
+    return [(one.verdict, one.code) for one in sorted(shop.deliveries(), key=lambda one: one.number)]
+
+
 def test_what_a_fault_holds_outdoes_nothing(monkeypatch: pytest.MonkeyPatch):
-    """It may never be decided: an older state that can be is made meanwhile."""
+    """It may never be decided: an older state that can be is made meanwhile, and it itself once it can be."""
     shop = Shop(mapping=BY_VERSION)
     with monkeypatch.context() as here:
-        here.setattr(planning, "plan", _fails)
-        shop.takes(_lamp(9))
+        _fails_for(9, here)
+        shop.takes(_lamp(9) | {"title": "newer"})
+        shop.pauses()
+        assert shop.verdict(_lamp(8)) == "held"
+        shop.pauses(on=False)
+        holding.go_on()
+        assert _held_by(shop) == [("held", "internal"), ("rendered", None)]
+    due_now()
+    holding.go_on()
+    assert _verdicts(shop) == ["rendered", "rendered"]
+
+
+def test_what_fails_beside_another_of_its_thing_is_put_off_alone(monkeypatch: pytest.MonkeyPatch):
+    """Both are due in one transaction: the one that brings out a fault leaves nothing, the other is made."""
+    shop = Shop(mapping=BY_VERSION)
     shop.pauses()
+    shop.takes(_lamp(8))
+    shop.takes(_lamp(9) | {"title": "newer"})
+    transact(lambda session: session.execute(text("UPDATE trigger_deliveries SET verdict = 'held', retry_at = now()")))
+    shop.pauses(on=False)
+    with monkeypatch.context() as here:
+        _fails_for(9, here)
+        holding.go_on()
+        assert _held_by(shop) == [("rendered", None), ("held", "internal")]
+        assert [one.tries for one in shop.deliveries()] == [1, 1]
+    due_now()
+    holding.go_on()
+    assert _verdicts(shop) == ["rendered", "rendered"]
+
+
+def test_what_meets_its_fault_at_a_later_try_outdoes_nothing_either(monkeypatch: pytest.MonkeyPatch):
+    """It was held for a limit first; from its fault on that is what holds it, as its owner reads."""
+    shop = Shop(mapping=BY_VERSION, limits=Limits(renders_in_flight=1))
+    at_work = shop.takes(product(2, version=1)).delivery
+    shop.takes(_lamp(9))
+    _fails_for(9, monkeypatch)
+    due_now()
+    holding.go_on()
+    assert _held_by(shop)[1] == ("held", "internal")
     assert shop.verdict(_lamp(8)) == "held"
+    ends(at_work.render_id)
+    due_now()
+    holding.go_on()
+    assert _held_by(shop)[1:] == [("held", "internal"), ("rendered", None)]
+
+
+def test_a_pile_that_fails_is_tried_once_each(monkeypatch: pytest.MonkeyPatch):
+    """Nothing of it is tried again with each of the others before its time."""
+    told, tell = list[str](), acceptance.tell
+
+    def counted(delivery_id: str, fault: Exception) -> None:
+        told.append(delivery_id)
+        tell(delivery_id, fault)
+
+    monkeypatch.setattr(acceptance, "tell", counted)
+    shop = Shop(mapping=BY_VERSION)
+    shop.pauses()
+    shop.takes(_lamp(1))
+    _copies(shop, 60, falling=False)
+    monkeypatch.setattr(planning, "plan", _fails)
+    shop.pauses(on=False)
+    while holding.go_on():
+        pass
+    assert len(told) == len(set(told)) == 61
 
 
 def test_one_decision_overtakes_no_more_than_a_piece(monkeypatch: pytest.MonkeyPatch):

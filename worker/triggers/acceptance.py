@@ -38,6 +38,7 @@ DUPLICATE = "duplicate"
 """As which one is counted that came before."""
 LONGEST_PAUSE = timedelta(minutes=30)
 """Between two tries of what is held because of its key's limits, or of a fault."""
+FAULT_DETAIL = "A fault of this service: the message is kept, and tried again."
 
 
 class Gone(Exception):
@@ -104,7 +105,7 @@ def _keep(session: Session, row: TriggerDelivery, about: Reference, fault: Excep
     """A fault of ours that a message brought out: its source did nothing wrong, and would give its webhook up. What it
     is about is kept with it, so that a newer message overtakes it."""
     tell(row.id, fault)
-    plan = Plan(Verdict.HELD, things.FAULT, "A fault of this service: the message is kept, and tried again.")
+    plan = Plan(Verdict.HELD, things.FAULT, FAULT_DETAIL)
     plan = replace(plan, ref=about.ref, revision=about.revision)
     _write(session, row, plan, retry_at=from_now(LONGEST_PAUSE))
 

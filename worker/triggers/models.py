@@ -73,7 +73,8 @@ class Trigger(Base):
     publisher_id: Mapped[str | None] = mapped_column(ForeignKey("publishers.id", ondelete="SET NULL"))
     paused_at: Mapped[datetime | None]
     goes_on_at: Mapped[datetime | None]
-    """From when what it keeps without end (`retry_at` infinity) is looked at: it goes on, or has another key."""
+    """From when what it keeps without end (`retry_at` infinity) is looked at: it goes on, or has another key. Each of
+    those that is decided sets it anew, so that others have their turn."""
     counts_from: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Messages whose `number` is above it have revisions that can be compared: before, they were counted in another
     way."""
@@ -143,6 +144,11 @@ class TriggerDelivery(Base):
         Index(
             "ix_trigger_deliveries_held",
             *("retry_at", "trigger_id", "code", "number"),
+            postgresql_where=text("retry_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_trigger_deliveries_turn",
+            *("owner_id", "retry_at", "number"),
             postgresql_where=text("retry_at IS NOT NULL"),
         ),
         Index(

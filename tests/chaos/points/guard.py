@@ -47,6 +47,7 @@ ALLOWED = {
     ("worker.catalogs.reading", ".begin"): "the same",
     ("api.webhooks.intake", ".begin"): "of a redelivery, within `transact`; no transaction",
     ("worker.triggers.acceptance", ".begin_nested"): "a savepoint within the caller's transaction",
+    ("worker.triggers.holding", ".begin_nested"): "the same",
     ("api.batches.csv_records", ".begin"): "of a record in a text; no transaction",
     **dict.fromkeys(
         ((f"worker.catalogs.feeds.{name}", ".begin") for name in ("json_items", "lines", "rows")),

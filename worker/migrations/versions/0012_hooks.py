@@ -200,6 +200,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("retry_at IS NOT NULL"),
     )
     op.create_index(
+        "ix_trigger_deliveries_turn",
+        "trigger_deliveries",
+        ["owner_id", "retry_at", "number"],
+        unique=False,
+        postgresql_where=sa.text("retry_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_trigger_deliveries_thing",
         "trigger_deliveries",
         ["trigger_id", "ref", "number"],
