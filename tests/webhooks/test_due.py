@@ -330,6 +330,19 @@ def test_what_the_receiver_answered_last_stays_said_where_the_last_try_is_lost()
 
 
 @pytest.mark.parametrize("rests", [{"quiet_until": LATER}, {"disabled_at": LATER, "disabled_reason": "asked"}])
+def test_nobody_is_sent_to_an_address_that_rests(rests: dict[str, Any]):
+    """He would come back with nothing, and meanwhile have the place of another."""
+    a_worker(capacity=100)
+    endpoint = an_endpoint()
+    a_render()
+    relayed()
+    put(WebhookEndpoint, endpoint, **rests)
+    assert handed_out() == []
+    put(WebhookEndpoint, endpoint, quiet_until=None, disabled_at=None, disabled_reason=None)
+    assert len(handed_out()) == 1
+
+
+@pytest.mark.parametrize("rests", [{"quiet_until": LATER}, {"disabled_at": LATER, "disabled_reason": "asked"}])
 def test_a_message_that_finds_its_endpoint_resting_gives_its_place_back(rests: dict[str, Any]):
     """Nothing stands still for the interval of lost messages once the rest is over."""
     a_worker(capacity=100)
