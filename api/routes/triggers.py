@@ -23,7 +23,7 @@ from api.routes.common import (
     only_known,
 )
 from api.routes.documented import IDEMPOTENT, JSON_BODY, Entry, answer, problems
-from api.triggers import intake, threads
+from api.triggers import intake, messages, owned, threads
 from api.triggers.bodies import (
     TakenBody,
     TrialBody,
@@ -99,7 +99,7 @@ def listed(caller: RendersReader, limit: Limit = limits.PAGE, cursor: Cursor = N
 )
 def show(id: TriggerId, caller: RendersReader) -> TriggerBody:
     """A trigger, without its secret."""
-    return look(lambda session: trigger_body(intake.found(session, caller, id)))
+    return look(lambda session: trigger_body(owned.found(session, caller, id)))
 
 
 @router.patch(
@@ -131,7 +131,7 @@ def delete(id: TriggerId, caller: RendersWriter) -> Response:
         if row is None and done:
             return  # this call's own COMMIT, whose answer was lost
         if row is None:
-            raise intake.unknown(id)
+            raise owned.unknown(id)
         store.drop(session, row)
         done = True
 
@@ -177,11 +177,11 @@ async def receive(id: ShopsTriggerId, request: Request) -> Response:
     peer = request.client.host if request.client else ""
     body: Body = request.state.message
     by = threads.in_time()
-    admitted = await threads.run(lambda: intake.admit(id, peer, request.headers, body.content), by)
+    admitted = await threads.run(lambda: messages.admit(id, peer, request.headers, body.content), by)
     if admitted is None:
         return _json(PONG)
     body.verified()
-    return _json(await threads.in_turn(id, lambda: intake.take(admitted), by, size=len(admitted.body)))
+    return _json(await threads.in_turn(id, lambda: messages.take(admitted), by, size=len(admitted.body)))
 
 
 @router.post(
@@ -197,7 +197,7 @@ async def trial(id: TriggerId, request: Request, caller: RendersReader, topic: W
     render; a pause, a key that has ended and its limits, for which one is `held`, are not looked at. No signature is
     asked for; nothing is kept or charged."""
     body = await request.body()
-    return _json(await run_in_threadpool(intake.tried, caller, id, request.headers, body, topic))
+    return _json(await run_in_threadpool(messages.tried, caller, id, request.headers, body, topic))
 
 
 @router.get(
@@ -217,7 +217,7 @@ def deliveries(
     after = cursors.unpack_moment(cursor) if cursor else None
 
     def work(session: Session) -> TriggerDeliveryPage:
-        row = intake.found(session, caller, id)
+        row = owned.found(session, caller, id)
         rows = store.deliveries(session, row, limit=limit + 1, verdict=verdict, after=after)
         shown, more = cursors.page(rows, limit, lambda last: cursors.pack_moment(last.received_at, last.id))
         return TriggerDeliveryPage(data=[delivery_body(one, row) for one in shown], next_cursor=more)
@@ -233,7 +233,7 @@ def deliveries(
 )
 def delivery(id: TriggerDeliveryId, caller: RendersReader) -> TriggerDeliveryDetailBody:
     """A message with its headers, without secrets, its body, and what became of it."""
-    return look(lambda session: intake.detail(session, caller, id))
+    return look(lambda session: owned.detail(session, caller, id))
 
 
 @router.post(
@@ -260,8 +260,8 @@ def replay(id: TriggerDeliveryId, caller: RendersWriter, key: KeyHere, given: Re
     for again."""
     asked = given or ReplayRequest()
     if asked.dry_run:
-        return _json(intake.rehearsed(caller, id, force=asked.force))
-    made = intake.replay(caller, id, key, force=asked.force)
+        return _json(messages.rehearsed(caller, id, force=asked.force))
+    made = messages.replay(caller, id, key, force=asked.force)
     return _json(made, 201, {"Location": made.links["self"]})
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from api.auth import Caller
 from api.idempotency import Key
 from api.problems import Problem
-from api.triggers import intake
+from api.triggers import intake, messages, owned
 from api.triggers.bodies import TriggerDeliveryDetailBody
 from api.triggers.schemas import TriggerChange
 from tests.stack import here
@@ -41,13 +41,16 @@ def caller(shop: Shop, key_id: str = "") -> Caller:
 
 
 def replayed(shop: Shop, delivery_id: str, *, force: bool = False) -> TriggerDeliveryDetailBody:
-    return intake.replay(caller(shop), delivery_id, Key(new_id("key"), given=True), force=force)
+    return messages.replay(caller(shop), delivery_id, Key(new_id("key"), given=True), force=force)
 
 
 def refusals(shop: Shop, delivery_id: str) -> set[tuple[str, str | None]]:
     """Why it is neither decided anew nor rehearsed; nothing is put on file."""
     before, found = len(shop.deliveries()), set[tuple[str, str | None]]()
-    for again in (lambda: replayed(shop, delivery_id), lambda: intake.rehearsed(caller(shop), delivery_id, force=True)):
+    for again in (
+        lambda: replayed(shop, delivery_id),
+        lambda: messages.rehearsed(caller(shop), delivery_id, force=True),
+    ):
         with pytest.raises(Problem) as refused:
             again()
         found.add((refused.value.code, refused.value.detail))
@@ -66,7 +69,7 @@ def test_what_is_held_is_held_again_or_decided_at_once():
     held = shop.takes(product(1)).delivery
     again = replayed(shop, held.id)
     assert (again.verdict, again.code, again.replay_of) == ("held", "trigger.paused", held.id)
-    assert intake.rehearsed(caller(shop), held.id, force=False).verdict == "rendered"
+    assert messages.rehearsed(caller(shop), held.id, force=False).verdict == "rendered"
     transact(lambda session: session.execute(text("UPDATE triggers SET paused_at = NULL")))
     assert replayed(shop, held.id).verdict == "rendered"
     assert verdicts(shop) == ["stale", "stale", "rendered"]
@@ -113,7 +116,7 @@ def test_a_body_that_is_gone_is_not_decided():
     transact(store.forget)
     assert {code for code, _ in refusals(shop, taken.id)} == {"trigger.delivery_unknown"}
     other = shop.takes(product(2)).delivery
-    transact(lambda session: store.drop(session, intake.locked(session, caller(shop), shop.id)))
+    transact(lambda session: store.drop(session, owned.locked(session, caller(shop), shop.id)))
     assert {code for code, _ in refusals(shop, other.id)} == {"trigger.delivery_unknown"}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from api.problems import Problem
-from api.triggers import intake
-from api.triggers.intake import COUNTED_BYTES
+from api.triggers import messages
+from api.triggers.messages import COUNTED_BYTES
 from tests.stack import here
 from tests.triggers import stand
 from tests.triggers.stand import Shop
@@ -24,9 +24,9 @@ def _sends(shop: Shop, body: bytes) -> str:
     signature = hmac.new(b"s" * 20, body, hashlib.sha256).hexdigest()
     headers = {"x-hub-signature-256": f"sha256={signature}", "x-github-event": "push"}
     try:
-        admitted = intake.admit(shop.id, "192.0.2.1", headers, body)
+        admitted = messages.admit(shop.id, "192.0.2.1", headers, body)
         assert admitted is not None
-        return intake.take(admitted).verdict
+        return messages.take(admitted).verdict
     except Problem as problem:
         return problem.code
 

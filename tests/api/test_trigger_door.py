@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from api.auth import Caller
 from api.problems import Problem
-from api.triggers import intake
+from api.triggers import intake, messages
 from api.triggers.door import Door
 from api.triggers.schemas import TriggerChange
 from api.triggers.seldom import Seldom
@@ -98,9 +98,9 @@ def test_messages_of_a_trigger_have_a_rate(shop: Shop):
     """Whoever has its secret has not the disk: beyond it 429 and when to come again; another has its own."""
 
     def sends(to: Shop) -> str:
-        admitted = intake.admit(to.id, "192.0.2.3", _signed("s" * 20) | {"x-github-event": "push"}, BODY)
+        admitted = messages.admit(to.id, "192.0.2.3", _signed("s" * 20) | {"x-github-event": "push"}, BODY)
         assert admitted is not None
-        return intake.take(admitted).verdict
+        return messages.take(admitted).verdict
 
     other = Shop(style="github")
     for _ in range(2):

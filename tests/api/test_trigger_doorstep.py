@@ -15,7 +15,7 @@ from starlette.types import Message, Scope
 from api.app import app
 from api.limits import MESSAGE_BYTES
 from api.problems import Problem
-from api.triggers import doorstep, intake, unverified
+from api.triggers import doorstep, messages, unverified
 from api.triggers.bodies import TakenBody
 from api.triggers.door import FLOODED_BYTES, Door
 from api.triggers.seldom import Seldom
@@ -288,14 +288,14 @@ def test_what_is_verified_makes_room(shop: Shop, monkeypatch: pytest.MonkeyPatch
     in_hand, counted, body = Bodies(), list[int](), b"{}"
     monkeypatch.setattr("api.envelope.bodies", in_hand)
 
-    def take(admitted: intake.Admitted) -> TakenBody:
+    def take(admitted: messages.Admitted) -> TakenBody:
         counted.append(in_hand.bytes)
         raise Problem("trigger.busy", admitted.body.decode())
 
     async def send(message: Message) -> None:
         counted.append(message.get("status", 0))
 
-    monkeypatch.setattr(intake, "take", take)
+    monkeypatch.setattr(messages, "take", take)
     signed = {"x-hub-signature-256": "sha256=" + hmac.new(b"s" * 20, body, hashlib.sha256).hexdigest()}
     asyncio.run(app(_scope(shop.id, signed), _sent(body), send))
     assert counted[:2] == [0, 503]

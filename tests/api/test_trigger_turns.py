@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from api.auth import Caller
 from api.limits import MESSAGE_BYTES
 from api.problems import Problem
-from api.triggers import busy, intake, threads
+from api.triggers import busy, intake, messages, threads
 from api.triggers.schemas import TriggerChange
 from tests.stack import here
 from tests.triggers import stand
@@ -46,9 +46,9 @@ def shop(_settings: None) -> Shop:
 def _sends(shop: Shop) -> str:
     signature = "sha256=" + hmac.new(b"s" * 20, BODY, hashlib.sha256).hexdigest()
     headers = {"x-hub-signature-256": signature, "x-github-event": "push"}
-    admitted = intake.admit(shop.id, "192.0.2.3", headers, BODY)
+    admitted = messages.admit(shop.id, "192.0.2.3", headers, BODY)
     assert admitted is not None
-    return intake.take(admitted).verdict
+    return messages.take(admitted).verdict
 
 
 @contextmanager

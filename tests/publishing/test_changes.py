@@ -30,7 +30,7 @@ from tests.publishing.standin import Reply, Request, running
 from tests.publishing.woocommerce_standin import PASSWORD, USER, WooCommerce
 from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, due, publications, publishers
+from worker.publishing import claims, driving, due, outcomes, publications, publishers
 from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication, PublisherKind
@@ -206,7 +206,7 @@ def test_one_that_a_worker_has_in_hand_may_be_on_its_way_into_the_shop(shopify: 
     change_publisher(publisher, enabled=False)
     _moved(publisher, shopify.url, enabled=True)
     with pytest.raises(LeaseLost):
-        transact(lambda session: claims.advance(session, held, "upload", {"product_id": "of there"}))
+        transact(lambda session: outcomes.advance(session, held, "upload", {"product_id": "of there"}))
     change(publication, ready_at=func.now())
     settled(tools)
     published(publication)

@@ -13,7 +13,7 @@ from tests.publishing.conftest import a_publisher, asked, at_address, change, ev
 from tests.publishing.receiver_standin import SECRET, Receiver
 from tests.stack import here
 from worker.database import transact
-from worker.publishing import claims, driving, due, publications
+from worker.publishing import claims, driving, due, outcomes, publications
 from worker.publishing.claims import LeaseLost
 from worker.publishing.driving import Tools
 from worker.publishing.errors import GivenUp
@@ -90,7 +90,7 @@ def test_who_gave_up_writes_nothing_after_a_retry(receiver: Receiver, render: Ma
     assert held is not None
 
     def end(session: Any) -> None:
-        claims.end(session, held, GivenUp("publish.rejected"))
+        outcomes.end(session, held, GivenUp("publish.rejected"))
 
     transact(end)
     transact(lambda session: publications.retry(session, owner_id(), publication))

@@ -24,7 +24,7 @@ from tests.publishing.shopify_standin import Record, Shopify
 from tests.publishing.woocommerce_standin import WooCommerce
 from worker.addresses.fetch import Answer, Guarded
 from worker.database import transact
-from worker.publishing import claims, driving
+from worker.publishing import claims, driving, outcomes
 from worker.publishing.driving import Tools
 
 Make = Callable[..., str]
@@ -179,5 +179,5 @@ def test_a_zombie_writes_nothing(shopify: Shopify, tools: Tools, render: Make):
     settled(tools)
     row = published(publication)
     with pytest.raises(claims.LeaseLost):
-        transact(lambda session: claims.advance(session, held, "upload", {}))
+        transact(lambda session: outcomes.advance(session, held, "upload", {}))
     assert the(publication).remote == row.remote

@@ -18,7 +18,7 @@ from tests.publishing.receiver_standin import Receiver
 from tests.publishing.shopify_standin import Shopify
 from tests.stack import until
 from worker.database import transact
-from worker.publishing import claims, publications, publishers
+from worker.publishing import claims, outcomes, publications, publishers
 from worker.publishing.claims import Held
 from worker.publishing.errors import Again
 from worker.publishing.settings import ShopifySettings
@@ -96,7 +96,7 @@ def test_a_claim_waits_for_nobody_who_writes_of_another(receiver: Receiver, rend
     held = _claimed(ending)
 
     def work(session: Any) -> Held | None:
-        claims.published(session, held, {}, ())
+        outcomes.published(session, held, {}, ())
         with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: transact(_claims(other))).result(timeout=5)
 
@@ -113,7 +113,7 @@ def test_a_publication_is_given_up_while_a_message_comes(receiver: Receiver, ren
     _beside(
         lambda session: session.execute(standing),
         lambda session: publications.alone(session, publisher, "lamp"),
-        lambda session: claims.again(session, held, Again("publish.unavailable")),
+        lambda session: outcomes.again(session, held, Again("publish.unavailable")),
     )
     assert the(publication).state == "failed"
 
@@ -142,7 +142,7 @@ def test_who_forgets_a_publisher_waits_before_anybody_waits_for_him(receiver: Re
             forgets = threads.submit(routes.delete, publisher, SimpleNamespace(owner_id=owner_id()))
             _somebody_waits()
             fault = Again("publish.unavailable")
-            ends = threads.submit(lambda: transact(lambda other: claims.again(other, held, fault)))
+            ends = threads.submit(lambda: transact(lambda other: outcomes.again(other, held, fault)))
             assert ends.result(timeout=5)
             return forgets
 
@@ -165,7 +165,7 @@ def test_a_render_is_deleted_while_its_second_publication_ends(receiver: Receive
     _beside(
         deletes,
         lambda session: publications.scrub(session, session.get_one(Render, made)),
-        lambda session: claims.published(session, held, {}, (first, between)),
+        lambda session: outcomes.published(session, held, {}, (first, between)),
     )
     assert [the(one).remote["removed"] for one in (first, between)] == [True, True]
     last = the(held.publication.id)

@@ -26,7 +26,7 @@ from tests.publishing.shopify_standin import Shopify
 from tests.publishing.standin import Reply
 from worker.database import transact
 from worker.metrics.declared import REGISTRY
-from worker.publishing import claims, driving, due, publications, publishers
+from worker.publishing import claims, driving, due, outcomes, publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.errors import Again
 from worker.publishing.models import Publication
@@ -107,7 +107,7 @@ def test_an_overtaken_one_that_is_let_go_of_keeps_nobody_waiting(receiver: Recei
     assert held is not None
     newer = asked(publisher, render())
     assert the(older).state == "pending"
-    transact(lambda session: claims.again(session, held, Again("publish.unavailable", "", after=3600)))
+    transact(lambda session: outcomes.again(session, held, Again("publish.unavailable", "", after=3600)))
     assert the(older).state == "superseded"
     assert _due() == {newer}
 
@@ -261,7 +261,7 @@ def test_what_waits_of_a_deleted_render_is_ended_with_it(receiver: Receiver, ren
     transact(delete)
     assert [the(one).state for one in (*waiting, left)] == ["pending", "failed", "failed", "pending"]
     assert _ended("failed", "publish.no_video") == counted + 2
-    transact(lambda session: claims.wait(session, held, "begin", {}, timedelta(hours=1)))
+    transact(lambda session: outcomes.wait(session, held, "begin", {}, timedelta(hours=1)))
     assert (the(waiting[0]).state, the(waiting[0]).error_code) == ("failed", "publish.no_video")
 
 

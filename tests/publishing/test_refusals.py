@@ -24,7 +24,7 @@ from tests.publishing.receiver_standin import SECRET, Receiver
 from tests.publishing.shopify_standin import Shopify
 from tests.publishing.standin import Reply
 from worker.database import transact
-from worker.publishing import claims, driving, due
+from worker.publishing import claims, driving, due, outcomes
 from worker.publishing.driving import Tools
 from worker.publishing.settings import HttpCredentials
 
@@ -149,7 +149,7 @@ def test_what_began_before_a_refusal_proves_nothing_against_it(receiver: Receive
     assert held is not None
     receiver.fails("POST", Reply(401), before=True, times=2)
     driving.drive(refused, 0, tools)
-    transact(lambda session: claims.published(session, held, {}, ()))
+    transact(lambda session: outcomes.published(session, held, {}, ()))
     row = the_publisher(publisher)
     assert row.quiet_until is not None
     assert row.error_code == "publish.refused"

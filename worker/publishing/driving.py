@@ -16,7 +16,7 @@ from worker.addresses.fetch import Guarded
 from worker.database import retryable, transact
 from worker.media.storage import Storage, StorageError
 from worker.metrics.declared import PUBLISH_SECONDS
-from worker.publishing import claims, http_target, publishers, shopify, woocommerce
+from worker.publishing import claims, http_target, outcomes, publishers, shopify, woocommerce
 from worker.publishing.claims import Held, LeaseLost
 from worker.publishing.errors import REFUSED, Again, Crowded, GivenUp, PublishError
 from worker.publishing.job import Job, Later, Next, Outcome, Published, Steps
@@ -107,14 +107,14 @@ def _written(job: Job, step: str, outcome: Outcome) -> str | None:
     held, remote = job.held, job.remote
     match outcome:
         case Next():
-            transact(lambda session: claims.advance(session, held, outcome.step, remote))
+            transact(lambda session: outcomes.advance(session, held, outcome.step, remote))
             job.renewed()
             return None
         case Later():
-            transact(lambda session: claims.wait(session, held, step, remote, outcome.pause))
+            transact(lambda session: outcomes.wait(session, held, step, remote, outcome.pause))
             return "wait"
         case Published():
-            transact(lambda session: claims.published(session, held, remote, outcome.removed, outcome.left))
+            transact(lambda session: outcomes.published(session, held, remote, outcome.removed, outcome.left))
             log.info("publication.published", publication=held.publication.id, kind=held.publisher.kind)
             return "published"
 
@@ -129,19 +129,19 @@ def _job(held: Held, tools: Tools) -> Job:
 
 
 def _ended(held: Held, fault: GivenUp) -> str:
-    transact(lambda session: claims.end(session, held, fault))
+    transact(lambda session: outcomes.end(session, held, fault))
     log.warning("publication.failed", **_facts(held, fault))
     return "failed"
 
 
 def _refused(held: Held, fault: GivenUp) -> str:
-    waits = transact(lambda session: claims.refused(session, held, fault))
+    waits = transact(lambda session: outcomes.refused(session, held, fault))
     log.warning("publication.again" if waits else "publication.failed", **_facts(held, fault))
     return "again" if waits else "failed"
 
 
 def _tried(held: Held, fault: Again | Crowded) -> str:
-    if transact(lambda session: claims.again(session, held, fault)):
+    if transact(lambda session: outcomes.again(session, held, fault)):
         log.warning("publication.again", **_facts(held, fault))
         return "again"
     log.warning("publication.failed", **_facts(held, fault))
