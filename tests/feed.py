@@ -1,5 +1,8 @@
 """The feed of a test's database, whose events wait for every transaction of the server that is older."""
 
+from collections.abc import Callable
+from typing import Any
+
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -7,9 +10,10 @@ from tests.stack import until
 from worker.database import transact
 
 
-def readable() -> None:
-    """Wait until everything that is committed here can be read: other tests' transactions hold the horizon up, too."""
-    until(lambda: transact(_is_all_there), what="the horizon of the feed")
+def readable(within: Callable[[Callable[[Session], bool]], Any] = transact) -> None:
+    """Wait until everything that is committed here can be read: other tests' transactions hold the horizon up, too.
+    `within` runs a function in a transaction of the database that is meant."""
+    until(lambda: within(_is_all_there), what="the horizon of the feed")
 
 
 def _is_all_there(session: Session) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from api.client import Client
 from deploy.local import leash, ports
+from tests import feed
 from worker.database import dialect_url
 from worker.owners import store as owners
 
@@ -128,6 +129,10 @@ class Service:
         """Run `work` in a transaction of the test's own."""
         with self.session() as session, session.begin():
             return work(session)
+
+    def readable(self) -> None:
+        """Wait until the feed shows all that is committed."""
+        feed.readable(self.write)
 
     def forget_connections(self) -> None:
         """After a restart of the database."""

@@ -94,6 +94,7 @@ def test_what_a_caller_may_ask_beside_renders(service: Service, client: Client) 
     key = client.key()
     assert (key.prefix, key.scopes) == (FIRST_KEY[: len(key.prefix)], [])
     assert client.recoveries(limit=1).data == []
+    service.readable()
     feed = client.feed()
     assert render_id in {event.render_id for event in feed.data}
     assert client.feed(after=feed.next_cursor).data == []

@@ -100,6 +100,7 @@ def test_the_feed_is_complete_whatever_the_order_of_commits(service: Service) ->
     for _ in range(6):
         render_id = service.make()["id"]
         helds.append(service.write(lambda session, one=render_id: working.claimed(session, one)))
+    service.readable()
     start = _read(service, "", [])
     threads = [threading.Thread(target=_write_slowly, args=(service, held, seed)) for seed, held in enumerate(helds)]
     for thread in threads:

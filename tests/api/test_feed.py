@@ -87,7 +87,7 @@ def test_the_feed_begins_at_a_moment(service: Service, client: Client) -> None:
         )
 
     service.write(age)
-    until(lambda: {event.render_id for event in client.feed().data} == {old, new})
+    service.readable()
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     assert {event.render_id for event in client.feed(since=hour_ago).data} == {new}
     assert {event.render_id for event in client.feed(since=hour_ago - timedelta(hours=2)).data} == {old, new}

@@ -126,6 +126,7 @@ def test_another_owners_renders_do_not_exist(service: Service) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "render.unknown"), path
     assert service.second.post(f"{at}/cancel").status_code == 404
     assert service.second.get("/v1/renders", params={"tag": "private"}).json()["data"] == []
+    service.readable()
     feed = service.second.get("/v1/events").json()["data"]
     assert made["id"] not in {event["render_id"] for event in feed}
     assert service.first.get(at).json()["status"] == "queued"

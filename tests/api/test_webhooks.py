@@ -268,6 +268,7 @@ def test_a_repeated_call_about_an_endpoint_that_is_gone_says_so(service: Service
 def test_moments_before_there_was_anything_are_moments(service: Service):
     """The beginning, or as far back as anything is known."""
     endpoint = make(service)["id"]
+    service.readable()
     first = service.first.get("/v1/events", params={"limit": 1}).json()["data"]
     for moment in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
         found = service.first.get("/v1/events", params={"since": moment, "limit": 1})

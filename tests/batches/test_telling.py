@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import select
 
+from tests import feed
 from tests.batches.test_keeping import ended, keep, rows
 from tests.renders.conftest import a_batch, a_render
 from worker.batches import receiving, steering
@@ -110,6 +111,7 @@ def test_the_feed_has_batches_among_the_renders_in_order():
     steer(batch, steering.pause)
     a_render()
     mine = transact(lambda s: owner(s, "default").id)
+    feed.readable()
     found = transact(lambda s: list(events.feed(s, after=Cursor(), owner_id=mine)))
     assert [one.type for one in found] == ["batch.paused", "render.queued"]
     place = Cursor(found[0].transaction, found[0].id)

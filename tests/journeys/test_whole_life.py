@@ -24,7 +24,7 @@ from PIL import Image
 
 from api.client import FINAL, ApiError, Client
 from tests.journeys.conftest import started_api
-from tests.stack import Stack
+from tests.stack import Stack, until
 from worker.database import transact
 from worker.media.probe import probe
 from worker.owners import store as owners
@@ -238,8 +238,12 @@ def test_stream_and_page_tell_the_same_and_resume_anywhere(http: httpx.Client, c
         assert [event.to_dict() for event in client.events(life.id, after=number)] == rest
     over = {"Accept": "text/event-stream", "Last-Event-ID": str(len(life.streamed))}
     assert http.get(at, headers=over).status_code == 204
-    feed = http.get("/v1/events").json()["data"]
-    mine = [event for event in feed if event["render_id"] == life.id]
+
+    def shown() -> list[dict[str, Any]]:
+        feed = http.get("/v1/events").json()["data"]
+        return [event for event in feed if event["render_id"] == life.id]
+
+    mine = until(lambda: len(found := shown()) == len(life.streamed) and found, what="all of it in the feed")
     # The feed says more of each: its place there, and what it is about.
     assert [
         {name: event[name] for name in told} for event, told in zip(mine, life.streamed, strict=True)

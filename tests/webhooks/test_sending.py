@@ -216,6 +216,7 @@ def test_five_days_of_nothing_but_failures_disable_an_endpoint(receiver: Receive
         relayed()
         tried()
         assert the_endpoint(endpoint).disabled_reason == reason
+    feed.readable()
     found = transact(lambda s: list(events.feed(s, after=Cursor())))
     assert [(one.type, one.endpoint_id, one.data) for one in found][-1] == (
         *("webhook.disabled", endpoint),
