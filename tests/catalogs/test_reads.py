@@ -333,6 +333,19 @@ def test_an_owner_of_many_slow_feeds_takes_turns_with_the_others(shop: Shop):
     assert {found.id for found in due()} == {slow[1], one[1]}, "in the order that they were served"
 
 
+def test_no_more_are_sent_than_there_are_places_whatever_the_plan(shop: Shop):
+    """A subquery with a limit that locks its rows, asked anew for each row beside it, would choose others each time."""
+    a_worker("media-1", "media", 4)
+    mine = waiting("slow", 50, 60)
+
+    def planned(session) -> list[reads.Due]:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            session.execute(text(f"SET LOCAL enable_{way} = off"))
+        return reads.due(session)
+
+    assert {found.id for found in transact(planned)} == set(mine[:2])
+
+
 def letting_go(read_id: str) -> None:
     """Its worker gives it back: it is to be tried again at once, after whatever waits."""
     changes = {"worker_id": None, "sent_at": None, "ready_at": func.now(), "seen_at": func.now()}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -12,9 +12,9 @@ from tests.renders.conftest import a_render, a_worker, claimed, the
 from tests.stack import here, until
 from worker import database
 from worker.database import ago, engine, from_now, transact
-from worker.renders import lanes, leases, queue, store
+from worker.renders import lanes, leases, queue, store, waiting
 from worker.renders.models import Render
-from worker.renders.states import Stage
+from worker.renders.states import Reason, Stage
 
 REDISPATCH = timedelta(seconds=30)
 
@@ -123,8 +123,23 @@ def test_only_what_is_ready_and_free_is_due():
 def test_no_more_than_the_limit_and_the_oldest_first():
     """What has been ready longest goes first."""
     renders = [begun(ready_at=ago(timedelta(seconds=10 - age))) for age in range(5)]
-    assert under_way(limit=3) == renders[:3]
+    assert sorted(under_way(limit=3)) == renders[:3]
     assert under_way(limit=0) == []
+
+
+def test_no_more_are_woken_than_are_wanted_whatever_the_plan():
+    """As many as the credits are enough for."""
+    far = from_now(timedelta(hours=1))
+    renders = [begun(status="waiting", reason="credits", ready_at=far) for _ in range(12)]
+
+    def planned(session: Session) -> int:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            session.execute(text(f"SET LOCAL enable_{way} = off"))
+        return waiting.wake(session, Reason.CREDITS, limit=2)
+
+    assert transact(planned) == 2
+    ready = select(Render.id).where(Render.ready_at < from_now(timedelta(minutes=1))).order_by(Render.id)
+    assert transact(lambda session: session.scalars(ready).all()) == renders[:2]
 
 
 def test_a_cancelled_render_goes_to_the_canceller_whenever_it_was_due():

@@ -130,7 +130,7 @@ def move_some(session: Session, batch: Batch, limit: int) -> int:
         chosen = queued.limit(limit - moved).with_for_update(skip_locked=True)
         changed = session.execute(
             update(Render)
-            .where(Render.id.in_(chosen))
+            .where(Render.id.in_(session.scalars(chosen).all()))
             .values(lane_id=target, priority=batch.priority, updated_at=func.now())
             .returning(Render.id)
             .execution_options(synchronize_session=False)

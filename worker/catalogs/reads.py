@@ -116,7 +116,8 @@ def due(session: Session, *, silent: bool = True) -> list[Due]:
         .where(CatalogRead.finished_at.is_(None), or_(CatalogRead.worker_id.is_not(None), on_way))
     )
     free = _in_turn(on_way).limit(max(0, places - (busy or 0))).with_for_update(of=CatalogRead, skip_locked=True)
-    sent = update(CatalogRead).where(CatalogRead.id.in_(free)).values(sent_at=func.now())
+    # Found once: as a part of the update it may be asked anew for each row, and finds others then.
+    sent = update(CatalogRead).where(CatalogRead.id.in_(session.scalars(free).all())).values(sent_at=func.now())
     rows = session.execute(sent.returning(CatalogRead.id, CatalogRead.lease).execution_options(**_AS_IS)).all()
     return [Due(row.id, row.lease) for row in rows]
 

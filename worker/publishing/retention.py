@@ -19,7 +19,8 @@ _DELETED = Publication.ref.regexp_match(literal_column(f"'{DIGEST}'"))
 
 def forget(session: Session) -> int:
     """Delete up to `AT_ONCE` that may go; how many."""
-    gone = delete(Publication).where(Publication.id.in_(over().with_for_update(of=Publication, skip_locked=True)))
+    ids = session.scalars(over().with_for_update(of=Publication, skip_locked=True)).all()
+    gone = delete(Publication).where(Publication.id.in_(ids))
     return len(session.execute(gone.returning(Publication.id).execution_options(synchronize_session=False)).all())
 
 

@@ -30,10 +30,11 @@ def wake(
     """
     waiting = select(Render.id).where(*_waits_for(reasons, account_id), _is_woken(export_interval))
     waiting = waiting.order_by(Render.id).limit(limit).with_for_update(skip_locked=True)
+    chosen = waiting.cte()  # once: a subquery with a limit may be asked anew for each row, and finds others then
     soon = func.now() + func.random() * literal(SPREAD, INTERVAL)
     woken = session.execute(
         update(Render)
-        .where(Render.id.in_(waiting.scalar_subquery()))
+        .where(Render.id.in_(select(chosen.c.id)))
         .values(ready_at=func.least(Render.ready_at, _not_before(soon, export_interval)), sent_at=None)
         .returning(Render.id)
         .execution_options(synchronize_session=False)

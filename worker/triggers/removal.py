@@ -35,14 +35,14 @@ def remove_held(session: Session, delivery_id: str) -> None:
 _PIECES = (
     text(
         """
-        DELETE FROM trigger_deliveries WHERE id IN (
-            SELECT id FROM trigger_deliveries WHERE trigger_id = :id LIMIT :most FOR UPDATE SKIP LOCKED)
+        DELETE FROM trigger_deliveries WHERE id = ANY (ARRAY(
+            SELECT id FROM trigger_deliveries WHERE trigger_id = :id LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING 1"""
     ),
     text(
         """
-        DELETE FROM trigger_things WHERE trigger_id = :id AND ref IN (
-            SELECT ref FROM trigger_things WHERE trigger_id = :id LIMIT :most FOR UPDATE SKIP LOCKED)
+        DELETE FROM trigger_things WHERE trigger_id = :id AND ref = ANY (ARRAY(
+            SELECT ref FROM trigger_things WHERE trigger_id = :id LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING 1"""
     ),
 )

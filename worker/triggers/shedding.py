@@ -50,7 +50,7 @@ _SHED = text(
         code = CASE WHEN retry_at IS NULL THEN code ELSE :code END,
         detail = CASE WHEN retry_at IS NULL THEN detail ELSE 'More waited than is kept: have it sent again.' END,
         retry_at = NULL
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT id FROM trigger_deliveries WHERE id IN (SELECT id FROM kept WHERE bytes > :most)
-        ORDER BY retry_at IS NOT NULL, received_at, id LIMIT :at_once FOR UPDATE SKIP LOCKED)"""
+        ORDER BY retry_at IS NOT NULL, received_at, id LIMIT :at_once FOR UPDATE SKIP LOCKED))"""
 )

@@ -271,7 +271,8 @@ def forget_things(session: Session) -> int:
     a piece of them; how many. The others go with their render, and all with their trigger."""
     idle = TriggerThing.render_id.is_(None), TriggerThing.updated_at < ago(KEPT)
     old = select(TriggerThing.trigger_id, TriggerThing.ref).where(*idle).limit(FORGOTTEN_AT_ONCE)
-    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(old.with_for_update(skip_locked=True))
+    found = session.execute(old.with_for_update(skip_locked=True)).all()
+    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(found)
     return len(session.execute(delete(TriggerThing).where(these).returning(TriggerThing.ref)).all())
 
 

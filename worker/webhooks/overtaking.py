@@ -72,9 +72,9 @@ _SUPERSEDE = text(
         ended_at = CASE WHEN earlier.lease_until >= now() THEN NULL ELSE now() END,
         sent_at = CASE WHEN earlier.lease_until >= now() THEN earlier.sent_at END,
         lease_until = CASE WHEN earlier.lease_until >= now() THEN earlier.lease_until END, overtaken = true
-    WHERE earlier.id IN (SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
+    WHERE earlier.id = ANY (ARRAY(SELECT d.id FROM webhook_deliveries AS d JOIN events ON events.id = d.event_id
         WHERE d.endpoint_id = :endpoint AND d.state = 'pending' AND NOT d.overtaken AND NOT d.asked_for
             AND {OVERTAKEN}
-        LIMIT :most FOR UPDATE OF d SKIP LOCKED)
+        LIMIT :most FOR UPDATE OF d SKIP LOCKED))
     RETURNING earlier.id"""  # noqa: S608 - own names
 )

@@ -26,7 +26,8 @@ def forget(session: Session) -> int:
         & (WebhookDelivery.created_at < ago(KEPT))
     )
     old = select(WebhookDelivery.id).where(or_(WebhookDelivery.ended_at < ago(KEPT), abandoned)).limit(AT_ONCE)
-    gone = delete(WebhookDelivery).where(WebhookDelivery.id.in_(old.with_for_update(skip_locked=True)))
+    ids = session.scalars(old.with_for_update(skip_locked=True)).all()
+    gone = delete(WebhookDelivery).where(WebhookDelivery.id.in_(ids))
     return len(session.execute(gone.returning(WebhookDelivery.id).execution_options(synchronize_session=False)).all())
 
 
@@ -46,20 +47,20 @@ def remove(session: Session) -> bool:
 _PIECES = (
     text(
         """
-        DELETE FROM webhook_deliveries WHERE id IN (
-            SELECT id FROM webhook_deliveries WHERE endpoint_id = :id LIMIT :most FOR UPDATE SKIP LOCKED)
+        DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
+            SELECT id FROM webhook_deliveries WHERE endpoint_id = :id LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING 1"""
     ),
     text(
         """
-        UPDATE renders SET webhook_endpoint_id = NULL WHERE id IN (
-            SELECT id FROM renders WHERE webhook_endpoint_id = :id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
+        UPDATE renders SET webhook_endpoint_id = NULL WHERE id = ANY (ARRAY(
+            SELECT id FROM renders WHERE webhook_endpoint_id = :id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED))
         RETURNING 1"""
     ),
     text(
         """
-        DELETE FROM events WHERE id IN (
-            SELECT id FROM events WHERE endpoint_id = :id LIMIT :most FOR UPDATE SKIP LOCKED)
+        DELETE FROM events WHERE id = ANY (ARRAY(
+            SELECT id FROM events WHERE endpoint_id = :id LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING 1"""
     ),
 )
