@@ -3,8 +3,8 @@
 .PHONY: help install install-dev demo up test check chaos bench lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
-# One worker per core (WORKERS=3 on two saves a tenth of the time); the servers are shared. PYTEST="-k name -x" adds options.
-WORKERS ?= auto
+# One worker more than there are cores, as tests wait, too; the servers are shared. PYTEST="-k name -x" adds options.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 PYTEST ?=
 BENCH ?=
 CHAOS ?=

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings, settings
+from tests.emptying import empty_tables
 from tests.renders.conftest import _empty, _settings, a_render, claimed  # noqa: F401 - the first are fixtures, used by their names
 from tests.stack import Stack, WarmStack, here
 from worker.accounts import admission, store
@@ -23,7 +24,7 @@ from worker.renders import leases, queue
 
 @pytest.fixture(autouse=True)
 def _no_accounts(_empty: None) -> None:  # noqa: F811 - the fixture of that name
-    transact(lambda session: session.execute(text("TRUNCATE accounts, circuits CASCADE")))
+    transact(lambda session: empty_tables(session, "accounts, circuits"))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from config.settings import settings
 from tests.api import working
 from tests.api.service import Service
 from tests.api.wire import Told, answering
+from tests.emptying import empty_tables
 from worker.accounts import vault
 from worker.accounts.models import Account, RemoteSession
 from worker.owners.store import FIRST_OWNER, SECOND_OWNER
@@ -71,7 +72,7 @@ def run(service: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture(autouse=True)
 def _none_before(service: Service) -> None:
-    service.write(lambda session: session.execute(text("TRUNCATE accounts CASCADE")))
+    service.write(lambda session: empty_tables(session, "accounts"))
 
 
 def added(run: Run, *arguments: str, token: str = TOKEN) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.addresses.servers import Server, answer, serving
+from tests.emptying import empty_tables
 from tests.stack import here
 from worker.batches.models import Batch
 from worker.catalogs import reading, reads
@@ -41,7 +42,7 @@ def _settings(database: str) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _empty(_settings: None) -> None:
     tables = "catalogs, batches, renders, workers, lanes, templates, doomed_files, owners"
-    transact(lambda session: session.execute(text(f"TRUNCATE {tables} CASCADE")))
+    transact(lambda session: empty_tables(session, tables))
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from config.settings import settings
+from tests.emptying import empty_tables
 from tests.sandbox.driver import Sandbox
 from tests.stack import here
 from worker.accounts import store as accounts
@@ -62,7 +62,7 @@ def on_file(environment: dict[str, str]) -> Callable[..., None]:
 
     def install(**changes: str) -> None:
         with here(environment | changes):
-            transact(lambda session: session.execute(text("TRUNCATE accounts, surprises CASCADE")))
+            transact(lambda session: empty_tables(session, "accounts, surprises"))
             transact(lambda session: accounts.install(session, settings()))
 
     return install

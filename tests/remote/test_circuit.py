@@ -7,9 +7,10 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from config.settings import Waits
+from tests.emptying import empty_tables
 from tests.renders.conftest import _empty, _settings, a_render, the  # noqa: F401 - fixtures, used by their names
 from tests.stack import ROOT, until
 from worker.database import ago, from_now, transact
@@ -25,7 +26,7 @@ SECONDS = timedelta(seconds=5)
 
 @pytest.fixture(autouse=True)
 def _closed(_empty: None) -> None:  # noqa: F811 - the fixture of that name
-    transact(lambda session: session.execute(text("TRUNCATE circuits")))
+    transact(lambda session: empty_tables(session, "circuits"))
 
 
 def breaker(**waits: object) -> Breaker:

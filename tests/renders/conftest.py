@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, insert, text, update
 from sqlalchemy.orm import Session
 
+from tests.emptying import empty_tables
 from tests.stack import here
 from worker.batches.models import Batch
 from worker.database import new_id, transact
@@ -28,7 +29,7 @@ def _settings(database: str) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty(_settings: None) -> None:
-    transact(lambda session: session.execute(text("TRUNCATE renders, workers, lanes, accounts, owners CASCADE")))
+    transact(lambda session: empty_tables(session, "renders, workers, lanes, accounts, owners"))
 
 
 def a_render(owner_name: str = "default", **columns: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, update
 
+from tests.emptying import empty_tables
 from tests.renders.conftest import a_render, a_worker, claimed, the
 from worker.accounts.models import Account
 from worker.database import ago, from_now, transact
@@ -100,9 +101,8 @@ def an_account(**columns: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_accounts():
-    from sqlalchemy import text
 
-    transact(lambda s: s.execute(text("TRUNCATE accounts CASCADE")))
+    transact(lambda s: empty_tables(s, "accounts"))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
+from tests.emptying import empty_tables
 from tests.renders.conftest import a_render, the
 from worker.database import transact
 from worker.media.storage import Storage, open_storage
@@ -19,7 +20,7 @@ KEY = "somewhere/video.mp4"
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     """A directory, and an empty outbox."""
-    transact(lambda session: session.execute(text("TRUNCATE doomed_files")))
+    transact(lambda session: empty_tables(session, "doomed_files"))
     return open_storage((tmp_path / "results").as_uri())
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
 
+from tests.emptying import empty_tables
 from tests.stack import here
 from tests.stages.conftest import backend, stand_in, work_no_more
 from worker.database import transact
@@ -23,4 +23,4 @@ def database_alone(database: str) -> Iterator[None]:
 @pytest.fixture
 def empty(database_alone: None) -> None:
     """No render, session or account."""
-    transact(lambda session: session.execute(text("TRUNCATE renders, sessions, accounts CASCADE")))
+    transact(lambda session: empty_tables(session, "renders, sessions, accounts"))

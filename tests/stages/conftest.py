@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
+from tests.emptying import empty_tables
 from tests.stack import Stack, WarmStack, here
 from tests.stages.driving import heal
 from worker import app, liveness, pipeline
@@ -46,6 +46,6 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, database: str, broker_url
 def backend(stand_in: Stack) -> Stack:
     """The same for a test: healed, with no render and the circuit closed."""
     heal(stand_in)
-    transact(lambda session: session.execute(text("TRUNCATE renders, circuits CASCADE")))
+    transact(lambda session: empty_tables(session, "renders, circuits"))
     pipeline.services().breaker.answered("before the test")
     return stand_in

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
 
+from tests.emptying import empty_tables
 from tests.stack import here
 from worker.database import transact
 
@@ -19,4 +19,4 @@ def settings(database: str) -> Iterator[None]:
 @pytest.fixture
 def empty(settings: None) -> None:
     """Nobody has anything yet."""
-    transact(lambda session: session.execute(text("TRUNCATE renders, lanes, templates, owners CASCADE")))
+    transact(lambda session: empty_tables(session, "renders, lanes, templates, owners"))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from tests.emptying import empty_tables
 from worker.accounts import vault
 from worker.catalogs.options import Options
 from worker.database import new_id, transact
@@ -33,7 +34,7 @@ TEMPLATE = Content(
 def empty() -> None:
     """Nothing is left of other tests."""
     tables = "triggers, publishers, catalogs, batches, renders, lanes, templates, api_keys, owners"
-    transact(lambda session: session.execute(text(f"TRUNCATE {tables} CASCADE")))
+    transact(lambda session: empty_tables(session, tables))
 
 
 def owner_id(name: str = "default") -> str:

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from tests.emptying import empty_tables
 from tests.renders.conftest import a_worker
 from tests.webhooks import conftest as real
 from tests.webhooks.model.expected import Book, Endpoint, Happened, Row
@@ -32,7 +33,7 @@ class World(RuleBasedStateMachine):
 
     def begins(self, places: int) -> None:
         """Nothing has happened."""
-        transact(lambda s: s.execute(text("TRUNCATE renders, workers, lanes, accounts, owners CASCADE")))
+        transact(lambda s: empty_tables(s, "renders, workers, lanes, accounts, owners"))
         a_worker()
         self.has_places(places)
         self.book = Book()
