@@ -1,6 +1,7 @@
 """What a transaction wrote is counted once, and only when it is committed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -43,6 +44,24 @@ def test_what_is_rolled_back_is_not_counted():
     with pytest.raises(LookupError):
         transact(work)
     assert counted == []
+
+
+def test_what_is_rolled_back_to_a_savepoint_is_not_counted():
+    """What was counted before it, and what is after it, are."""
+    counted: list[str] = []
+
+    def work(session) -> None:
+        on_commit(session, lambda: counted.append("before"))
+        for name in ("kept", "undone"):
+            with suppress(LookupError), session.begin_nested():
+                session.execute(text("SELECT 1"))
+                on_commit(session, lambda name=name: counted.append(name))
+                if name == "undone":
+                    raise LookupError
+        on_commit(session, lambda: counted.append("after"))
+
+    transact(work)
+    assert counted == ["before", "kept", "after"]
 
 
 def test_what_is_run_again_is_counted_once():

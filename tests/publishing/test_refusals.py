@@ -141,6 +141,24 @@ def test_a_refusal_after_three_days_of_other_faults_is_the_first(receiver: Recei
     assert (the(publication).state, the(publication).error_code) == ("pending", "publish.refused")
 
 
+def test_what_passes_has_its_whole_time_after_a_refusal(receiver: Receiver, tools: Tools, render: Make):
+    """For days nobody was let in; then the first answer is a 503."""
+    publisher = at_address(receiver)
+    publication = asked(publisher, render())
+    long_ago = func.now() - timedelta(days=4)
+    change(publication, step="send", failing_since=long_ago)
+    for status in (401, 503):
+        receiver.fails("POST", Reply(status), before=True)
+        _loud(publisher)
+        change(publication, ready_at=func.now())
+        driving.drive(publication, the(publication).lease, tools)
+        assert the(publication).state == "pending"
+    change(publication, failing_since=func.now() - timedelta(days=3, seconds=1), ready_at=func.now())
+    receiver.fails("POST", Reply(503), before=True)
+    driving.drive(publication, the(publication).lease, tools)
+    assert the(publication).state == "failed"
+
+
 def test_what_began_before_a_refusal_proves_nothing_against_it(receiver: Receiver, tools: Tools, render: Make):
     """The token ends while another's last answer is being written: the publisher stays held, the refused one waits."""
     publisher, made = at_address(receiver), render()
@@ -179,9 +197,15 @@ def test_a_hold_is_twice_as_long_each_time(receiver: Receiver, tools: Tools, ren
     """From a quarter of a minute to an hour: a right that is missing for one product alone costs the others little."""
     publisher = at_address(receiver)
     publication = asked(publisher, render())
-    since = text("UPDATE publishers SET failing_since = now() - CAST(:borne AS interval), quiet_until = now()")
-    for borne, hold in ((None, 15), (timedelta(seconds=64), 64), (timedelta(hours=3), 3600)):
-        transact(lambda session, borne=borne: session.execute(since, {"borne": borne}))
+    since = text(
+        "UPDATE publishers SET failing_since = now() - CAST(:borne AS interval), error_code = :code,"
+        " quiet_until = now()"
+    )
+    refused, other = "publish.refused", "publish.no_product"
+    steps = ((None, None, 15), (3600, other, 15), (64, refused, 64), (3 * 3600, refused, 3600))
+    for borne, code, hold in steps:
+        given = {"borne": borne and timedelta(seconds=borne), "code": code}
+        transact(lambda session, given=given: session.execute(since, given))
         receiver.fails("POST", Reply(401), before=True)
         driving.drive(publication, the(publication).lease, tools)
         row = the_publisher(publisher)

@@ -111,12 +111,11 @@ def test_a_chore_that_is_ended_does_less_the_next_time(monkeypatch: pytest.Monke
     monkeypatch.setattr(webhook_relay, "relay", takes_its_time)
     monkeypatch.setattr(webhooks, "_MADE", Portion())
     (make,) = [one for one in chores.usual() if one.name == "webhooks.make"]
-    twice_ended = 4 * portions.WELL
-    for _ in range(4 + twice_ended):
+    for _ in range(2 + 3 * portions.WELL + 3):
         make.left_alone_until = 0.0
         chores.do([make])
-    assert tried[:4] == [8, 4, 2, 2]
-    assert tried[2:] == [2] * twice_ended + [4, 2]
+    assert tried[:2] == [8, 4]
+    assert tried[2:] == [2] * portions.WELL + [4] + [2] * 2 * portions.WELL + [4, 2]
 
 
 def test_no_free_connection_is_no_fault_of_the_chore():

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 Count = Callable[[], object]
 _WAITING = "metrics"
+_BEFORE = "metrics before savepoints"
 
 
 def on_commit(session: Session, count: Count) -> None:
@@ -26,4 +27,18 @@ def _committed(session: Session) -> None:
 
 @event.listens_for(Session, "after_rollback")
 def _rolled_back(session: Session, *_: Any) -> None:
-    session.info.pop(_WAITING, None)
+    """To a savepoint: what was counted before it stays."""
+    before = session.info[_BEFORE][-1] if session.in_nested_transaction() else 0
+    del session.info.get(_WAITING, [])[before:]
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _begun(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info.setdefault(_BEFORE, []).append(len(session.info.get(_WAITING, ())))
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _ended(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info[_BEFORE].pop()

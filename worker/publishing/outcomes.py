@@ -72,7 +72,7 @@ def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
     if fault.code == REFUSED:
         told["refused_at"] = func.coalesce(Publication.refused_at, func.now())
         _fails(session, held, fault.code, quiet_until=func.now() + _as_long_again())
-        pause = timedelta()
+        pause, since = timedelta(), now  # the time of faults that pass begins after it
     elif fault.code in OF_THE_PLACE:
         _fails(session, held, fault.code)
     _let_go(session, held, pause, tries=row.tries + 1, failing_since=since, **told)
@@ -143,14 +143,16 @@ def _fails(session: Session, held: Held, code: str, **more: Any) -> None:
     """Not where it is told something else by now: that is a new start. A product's fault leaves standing what is said
     of the whole shop."""
     since = func.coalesce(Publisher.failing_since, func.now())
+    if code == REFUSED:
+        since = case((Publisher.error_code == REFUSED, since), else_=func.now())
     of_the_shop = code in OF_THE_PLACE or Publisher.error_code.is_(None) | Publisher.error_code.not_in(OF_THE_PLACE)
     told = code if of_the_shop is True else case((of_the_shop, code), else_=Publisher.error_code)
     _on_publisher(session, held, _told_the_same(held), failing_since=since, error_code=told, **more)
 
 
 def _as_long_again() -> ColumnElement[timedelta]:
-    """A publisher's pause: as long as it has had faults, so that each is twice the one before."""
-    borne = func.now() - Publisher.failing_since  # NULL is passed over
+    """A publisher's pause: as long as its credentials are refused, so that each is twice the one before."""
+    borne = case((Publisher.error_code == REFUSED, func.now() - Publisher.failing_since))  # NULL is passed over
     return func.least(func.greatest(borne, FIRST_HOLD), settings().waits.publish_longest_seconds)
 
 

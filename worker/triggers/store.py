@@ -271,8 +271,8 @@ def forget_things(session: Session) -> int:
     a piece of them; how many. The others go with their render, and all with their trigger."""
     idle = TriggerThing.render_id.is_(None), TriggerThing.updated_at < ago(KEPT)
     old = select(TriggerThing.trigger_id, TriggerThing.ref).where(*idle).limit(FORGOTTEN_AT_ONCE)
-    found = session.execute(old.with_for_update(skip_locked=True)).all()
-    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(found)
+    chosen = old.with_for_update(skip_locked=True).cte()
+    these = tuple_(TriggerThing.trigger_id, TriggerThing.ref).in_(select(chosen.c.trigger_id, chosen.c.ref))
     return len(session.execute(delete(TriggerThing).where(these).returning(TriggerThing.ref)).all())
 
 
