@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.orm import Session
 
 from tests.media.conftest import clip, ffmpeg
 from tests.publishing.receiver_standin import SECRET, Receiver
@@ -21,7 +22,7 @@ from worker.publishing import driving, due, publications, publishers
 from worker.publishing.driving import Tools
 from worker.publishing.models import Publication, Publisher, PublisherKind
 from worker.publishing.settings import CREDENTIALS, SETTINGS
-from worker.renders import store
+from worker.renders import purge, store
 from worker.renders.models import Event, Render, Result, Worker
 from worker.renders.store import NewRender
 
@@ -212,6 +213,18 @@ def events_of(render_id: str) -> list[tuple[str, dict[str, Any]]]:
 def change(publication_id: str, **columns: Any) -> None:
     query = update(Publication).where(Publication.id == publication_id).values(**columns)
     transact(lambda session: session.execute(query))
+
+
+def deleted(render_id: str) -> None:
+    """Delete a render, as its owner does."""
+
+    def work(session: Session) -> None:
+        row = store.locked(session, owner_id(), render_id)
+        assert row is not None
+        purge.purge(session, row)
+        publications.scrub(session, row)
+
+    transact(work)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tests.publishing.conftest import (
     at_woocommerce,
     change,
     change_publisher,
+    deleted,
     echoed,
     events_of,
     not_asked,
@@ -36,7 +37,6 @@ from worker.publishing.driving import Tools
 from worker.publishing.models import Publication, PublisherKind
 from worker.publishing.publishers import Moved, NotForThere
 from worker.publishing.settings import SETTINGS, SHOP, WooCommerceCredentials
-from worker.renders import purge, store
 
 Make = Callable[..., str]
 
@@ -51,16 +51,6 @@ def _moved(publisher: str, url: str, **told: Any) -> None:
 def _mistyped(shop: Shopify) -> str:
     """A publisher of a shop that is not there."""
     return a_publisher("shopify", {"shop": f"{shop.url}/a-typing-error"}, {"access_token": TOKEN})
-
-
-def _deleted(render: str) -> None:
-    def work(session: Any) -> None:
-        row = store.locked(session, owner_id(), render)
-        assert row is not None
-        purge.purge(session, row)
-        publications.scrub(session, row)
-
-    transact(work)
 
 
 def test_the_same_shop_goes_on(woocommerce: WooCommerce, tools: Tools, render: Make):
@@ -99,7 +89,7 @@ def test_a_deleted_render_leaves_no_words(woocommerce: WooCommerce, tools: Tools
     publication = asked(publisher, made, ref="a secret lamp", id=7)
     settled(tools)
     media = published(publication).remote["media_id"]
-    _deleted(made)
+    deleted(made)
     row = the(publication)
     assert "secret" not in row.ref
     assert (row.product, row.error_detail, row.state) == ({}, None, "published")
@@ -122,13 +112,13 @@ def test_a_render_that_is_deleted_while_its_video_is_in_hand(
 
     def deletes(request: Any) -> Reply:
         if request.method == "PUT":
-            _deleted(ends)
+            deleted(ends)
         return answer(request)
 
     woocommerce.answer = deletes
     driving.drive(ending, 0, tools)
     for one in (lapses, waits):
-        _deleted(one)
+        deleted(one)
     change(lapsing, lease_until=None, sent_at=func.now() - timedelta(minutes=5))
     settled(tools)
     assert the(ending).state == "published"
@@ -181,7 +171,7 @@ def test_a_publisher_belongs_to_the_shop_where_something_of_it_is(shopify: Shopi
     publication = asked(publisher, made, handle="lamp")
     driving.drive(publication, 0, tools)
     assert (the(publication).step, len(shopify.videos(lamp))) == ("ready", 1)
-    for ends in (lambda: None, lambda: settled(tools), lambda: _deleted(made)):
+    for ends in (lambda: None, lambda: settled(tools), lambda: deleted(made)):
         ends()
         with pytest.raises(Moved):
             _moved(publisher, elsewhere)

@@ -12,6 +12,7 @@ from tests.publishing.conftest import (
     at_shopify,
     change,
     change_publisher,
+    deleted,
     events_of,
     io_worker,
     not_asked,
@@ -253,12 +254,7 @@ def test_what_waits_of_a_deleted_render_is_ended_with_it(receiver: Receiver, ren
     left = asked(publisher, other, ref="chair")
     counted = _ended("failed", "publish.no_video")
 
-    def delete(session):
-        row = store.locked(session, owner_id(), made)
-        purge.purge(session, row)
-        publications.scrub(session, row)
-
-    transact(delete)
+    deleted(made)
     assert [the(one).state for one in (*waiting, left)] == ["pending", "failed", "failed", "pending"]
     assert _ended("failed", "publish.no_video") == counted + 2
     transact(lambda session: outcomes.wait(session, held, "begin", {}, timedelta(hours=1)))

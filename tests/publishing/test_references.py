@@ -8,12 +8,10 @@ from uuid import uuid4
 from api.idempotency import Key
 from api.publishing import intake
 from api.publishing.schemas import ProductPlace, PublicationRequest
-from tests.publishing.conftest import asked, at_shopify, owner_id, published, settled
+from tests.publishing.conftest import asked, at_shopify, deleted, owner_id, published, settled
 from tests.publishing.shopify_standin import Shopify
-from worker.database import transact
-from worker.publishing import driving, publications
+from worker.publishing import driving
 from worker.publishing.driving import Tools
-from worker.renders import purge, store
 
 Make = Callable[..., str]
 
@@ -24,16 +22,6 @@ def _brought(publisher: str, render: str, *handles: str) -> list[tuple[str, str]
     wishes = [PublicationRequest(render_id=render, product=ProductPlace(handle=handle)) for handle in handles]
     made = [intake.ask(caller, Key(uuid4().hex, given=False), publisher, wish).body for wish in wishes]
     return [(one.id, one.ref) for one in made]
-
-
-def _deleted(render: str) -> None:
-    def work(session: Any) -> None:
-        row = store.locked(session, owner_id(), render)
-        assert row is not None
-        purge.purge(session, row)
-        publications.scrub(session, row)
-
-    transact(work)
 
 
 def test_a_product_whose_reference_went_to_another_has_one_video(shopify: Shopify, tools: Tools, render: Make):
@@ -80,7 +68,7 @@ def test_a_product_keeps_its_reference_after_its_render_was_deleted(shopify: Sho
     first, second = render(external_ref="lamp-7"), render(external_ref="lamp-7")
     _brought(publisher, first, "red", "green")
     settled(tools)
-    _deleted(first)
+    deleted(first)
     new = _brought(publisher, second, "green", "red")
     assert [ref for _, ref in new] == ["lamp-7 (handle green)", "lamp-7"]
     settled(tools)
@@ -97,7 +85,7 @@ def test_what_a_deleted_render_brought_under_the_bare_reference_is_replaced(
     first, second = render(external_ref="lamp-7"), render(external_ref="lamp-7")
     _brought(publisher, first, "red")
     settled(tools)
-    _deleted(first)
+    deleted(first)
     _, (new, ref) = _brought(publisher, second, "blue", "red")
     assert ref == "lamp-7 (handle red)"
     settled(tools)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from tests.publishing.conftest import asked, at_address, at_shopify, change, echoed, owner_id, settled, the
+from tests.publishing.conftest import asked, at_address, at_shopify, change, deleted, echoed, owner_id, settled, the
 from tests.publishing.receiver_standin import Receiver
 from tests.publishing.shopify_standin import Shopify
 from worker.database import transact
@@ -74,13 +74,7 @@ def test_nothing_is_kept_of_a_deleted_render_that_is_in_no_shop(receiver: Receiv
     publisher, made = at_address(receiver), render()
     gone, there = (_ended(asked(publisher, made), remote=remote, **FAILED) for remote in ({}, {"media_id": 1}))
 
-    def deleted(session: Any) -> None:
-        row = store.locked(session, owner_id(), made)
-        assert row is not None
-        purge.purge(session, row)
-        publications.scrub(session, row)
-
-    transact(deleted)
+    deleted(made)
     assert the(gone).ref.startswith("deleted:")
     assert transact(retention.forget) == 1
     assert _left() == [there]
@@ -93,14 +87,14 @@ def test_an_owners_own_word_is_no_digest(receiver: Receiver, render: Make):
     assert transact(retention.forget) == 0
     assert echoed(publisher, made, ref="deleted:old-lamp") is None
 
-    def deleted(session: Any) -> None:
+    def scrubbed_twice(session: Any) -> None:
         row = store.locked(session, owner_id(), made)
         assert row is not None
         purge.purge(session, row)
         publications.scrub(session, row)
         publications.scrub(session, row)
 
-    transact(deleted)
+    transact(scrubbed_twice)
     assert the(one).ref == digested(publisher, "deleted:old-lamp")
     assert transact(retention.forget) == 1
 

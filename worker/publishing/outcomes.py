@@ -65,7 +65,8 @@ def again(session: Session, held: Held, fault: Again | Crowded) -> bool:
         return False
     _alone(session, held)
     longest = waits.publish_longest_seconds
-    pause = min(waits.retry_first_seconds * 2 ** min(row.tries, 30), longest) * random.uniform(0.75, 1.25)  # noqa: S311
+    pause = min(waits.retry_first_seconds * 2 ** min(row.tries, 30), longest)
+    pause *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret: what failed together does not come back together
     if fault.after is not None:
         pause = max(pause, min(timedelta(seconds=fault.after), longest))
     told: dict[str, Any] = {"error_code": fault.code, "error_detail": fault.detail or None}
