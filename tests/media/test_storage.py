@@ -16,6 +16,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.stack import until
 from worker.media.storage import CHUNK_BYTES, NotStored, Storage, StorageUnavailable, open_storage
 
 LARGE = os.urandom(20 * 1024 * 1024 + 17)  # three parts of a multipart upload
@@ -162,18 +163,25 @@ def test_readers_never_see_half_a_file(directory, tmp_path):
 
 
 def test_a_writer_killed_midway_leaves_no_object(tmp_path):
-    """A process killed while it stores a file (a pipe that never ends) leaves no object under the key."""
-    store, pipe = tmp_path / "s", tmp_path / "pipe"
-    os.mkfifo(pipe)
+    """A process killed while it stores a file, of which two parts came and the rest never does, leaves no object under
+    the key."""
+    store = tmp_path / "s"
     program = (
-        "import sys, pathlib; from worker.media.storage import open_storage;"
-        "open_storage(sys.argv[1])._put('k', open(sys.argv[2], 'rb'), None)"
+        "import sys, time\n"
+        "from worker.media.storage import open_storage\n"
+        "def parts():\n"
+        "    yield bytes(16 * 1024 * 1024)\n"
+        "    print('under way', flush=True)\n"
+        "    time.sleep(60)\n"  # until it is killed
+        "open_storage(sys.argv[1])._put('k', parts(), None)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", program, store.as_uri(), str(pipe)])
-    with pipe.open("wb", buffering=0) as end:
-        end.write(bytes(9 * 1024 * 1024))  # more than a part, and only accepted as it is read
+    child = subprocess.Popen([sys.executable, "-c", program, store.as_uri()], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    with child, child.stdout as said:
+        assert said.readline() == b"under way\n"
+        until(lambda: any(one.stat().st_size for one in store.rglob("*") if one.is_file()), what="a part on disk")
         child.send_signal(signal.SIGKILL)
-        child.wait()
+    assert child.returncode == -signal.SIGKILL
     storage = open_storage(store.as_uri())
     assert not storage.exists("k")
     storage.put_bytes("k", b"whole")
@@ -267,6 +275,7 @@ def test_threads_share_a_storage(storage):
 
 FORKED = """
 import os, sys
+from tests.stack import until
 from worker.media.storage import open_storage
 if sys.argv[2] == "before":
     open_storage(sys.argv[1]).put_bytes("parent", b"x")
@@ -291,6 +300,7 @@ def test_a_forked_process_uses_it_or_is_told(tmp_path, used, exit_code):
 GREENLETS = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, os, gevent
+from tests.stack import until
 from worker.media.storage import open_storage
 storage = open_storage(sys.argv[1])
 ticks = []
